@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"esa/commands"
+	"esa/shell"
+	"esa/shell/attach"
+	"esa/shell/sshd"
+	"esa/store"
+)
+
+// console makes a shell of every session that the session server hands it.
+type console struct {
+	process *process
+	version commands.Version
+	server  *sshd.Server
+
+	mu       sync.Mutex
+	sessions map[string]*session
+	closed   chan struct{}             // gets a value when a session has ended
+	history  map[string]*shell.History // by user
+}
+
+// session is one open session.
+type session struct {
+	info commands.SessionInfo
+	last time.Time // when it last had input
+}
+
+func newConsole(p *process, serial string) (*console, error) {
+	key, err := sshd.LoadOrCreateKey(filepath.Join(p.dir.path, "ssh", "host_ed25519"))
+	if err != nil {
+		return nil, err
+	}
+	c := &console{
+		process: p, version: productVersion(p.dir.path),
+		sessions: map[string]*session{}, closed: make(chan struct{}, 1), history: map[string]*shell.History{},
+	}
+	c.version.Serial = serial
+	c.server = &sshd.Server{
+		Signer: key, Diag: p.diag, Source: "console", AcceptEnv: []string{attach.GoOn},
+		Authenticate: c.authenticate, Handle: c.handle,
+	}
+	return c, nil
+}
+
+// authenticate lets root and the owner of this process in: whoever can reach
+// the socket otherwise is nobody here. This build has the account admin only.
+func (c *console) authenticate(conn net.Conn, user string) error {
+	uid, err := attach.PeerUID(conn)
+	if err != nil {
+		return err
+	}
+	if uid != 0 && uid != os.Geteuid() {
+		return fmt.Errorf("uid %d is neither root nor the owner of the gateway", uid)
+	}
+	if user != "admin" {
+		return fmt.Errorf("there is no user %q", user)
+	}
+	return nil
+}
+
+// handle runs one session and returns its exit status.
+func (c *console) handle(ctx context.Context, s *sshd.Session) int {
+	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec}
+	pending := c.process.store.NewSession(who)
+	started := time.Now()
+	c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: who.Method, Started: started})
+	defer c.ended(s.ID)
+
+	lost := true
+	defer func() {
+		if err := pending.Close(lost); err != nil {
+			c.process.diag.Error("ending a session", "user", s.User, "error", err)
+		}
+	}()
+	status, err := c.run(ctx, s, c.environment(who, pending, started))
+	lost = err != nil
+	return status
+}
+
+// run holds the session until it is left (no error) or lost.
+func (c *console) run(ctx context.Context, s *sshd.Session, env commands.Env) (int, error) {
+	sh := shell.Shell[commands.Env]{
+		Commands: commands.Table(),
+		Env:      env,
+		Prompt:   c.prompt,
+		Begin:    commands.Welcome,
+		End:      commands.Farewell,
+		Diag: func(command string, err error) {
+			c.process.diag.Error("command failed", "user", s.User, "command", command, "error", err)
+		},
+	}
+	input := activity{s, func() { c.active(s.ID) }}
+	if s.Interactive && !s.IsExec {
+		terminal := shell.NewTerminal(input, s, shell.TerminalOptions{Size: s.Window, History: c.historyOf(s.User)})
+		defer terminal.Close()
+		sh.Console = terminal
+		if err := sh.Interactive(ctx); err != nil {
+			return 1, err
+		}
+		return 0, nil
+	}
+	plain := shell.NewPlain(input, s, shell.PlainOptions{CRLF: s.Interactive, Discard: s.Interactive})
+	defer plain.Close()
+	sh.Console = plain
+	if s.IsExec {
+		return sh.Exec(ctx, s.Command), nil
+	}
+	return sh.Batch(ctx, s.Env[attach.GoOn] != ""), nil
+}
+
+// prompt is the host name that runs: a pending one shows after its commit.
+func (c *console) prompt() string {
+	running, _ := c.process.store.Running()
+	return running.Hostname
+}
+
+func method(s *sshd.Session) string {
+	switch {
+	case s.IsExec:
+		return "exec"
+	case s.Interactive:
+		return "cli"
+	default:
+		return "batch"
+	}
+}
+
+func (c *console) historyOf(user string) *shell.History {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.history[user] == nil {
+		c.history[user] = &shell.History{}
+	}
+	return c.history[user]
+}
+
+func (c *console) opened(id string, info commands.SessionInfo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions[id] = &session{info: info, last: info.Started}
+}
+
+func (c *console) active(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.sessions[id]; s != nil {
+		s.last = time.Now()
+	}
+}
+
+func (c *console) ended(id string) {
+	c.mu.Lock()
+	delete(c.sessions, id)
+	c.mu.Unlock()
+	select {
+	case c.closed <- struct{}{}:
+	default:
+	}
+}
+
+// open counts the open sessions.
+func (c *console) open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sessions)
+}
+
+// wait returns when no session is open any more, or ctx ends.
+func (c *console) wait(ctx context.Context) {
+	for c.open() > 0 {
+		select {
+		case <-c.closed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// list gives the open sessions, the oldest first.
+func (c *console) list() []commands.SessionInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	all := make([]commands.SessionInfo, 0, len(c.sessions))
+	for _, s := range c.sessions {
+		info := s.info
+		info.Idle = now.Sub(s.last)
+		all = append(all, info)
+	}
+	slices.SortFunc(all, func(a, b commands.SessionInfo) int { return a.Started.Compare(b.Started) })
+	return all
+}
+
+// activity tells of every input.
+type activity struct {
+	session *sshd.Session
+	note    func()
+}
+
+func (a activity) Read(p []byte) (int, error) {
+	n, err := a.session.Read(p)
+	a.note()
+	return n, err
+}

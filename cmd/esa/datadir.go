@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockWait is how long a command waits for another that has the data
+// directory.
+const lockWait = 30 * time.Second
+
+// dataDir is a data directory that this process owns until close.
+type dataDir struct {
+	path string
+	lock *os.File
+}
+
+// openDir makes the data directory if need be and takes its lock. If another
+// process has it, it waits as long as wait says, then names the owner.
+func openDir(ctx context.Context, path, purpose string, wait time.Duration) (*dataDir, error) {
+	if err := makeDir(path); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock of the data directory: %w", err)
+	}
+	d := &dataDir{path: path, lock: lock}
+	if err := d.take(ctx, wait); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	owner := fmt.Sprintf("process %d (%s) since %s\n", os.Getpid(), purpose, time.Now().Format(time.DateTime))
+	if err := errors.Join(lock.Truncate(0), writeAt(lock, owner)); err != nil {
+		return nil, errors.Join(fmt.Errorf("writing the lock of the data directory: %w", err), d.close())
+	}
+	return d, nil
+}
+
+func writeAt(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// take asks for the lock ten times a second: the kernel offers no wait with
+// an end.
+func (d *dataDir) take(ctx context.Context, wait time.Duration) error {
+	end := time.NewTimer(wait)
+	defer end.Stop()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("locking the data directory: %w", err)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-end.C:
+			return fmt.Errorf("the data directory %s is in use by %s", d.path, d.owner())
+		}
+	}
+}
+
+// owner is what the process that has the lock wrote into it.
+func (d *dataDir) owner() string {
+	text := make([]byte, 200)
+	n, _ := d.lock.ReadAt(text, 0)
+	if owner := strings.TrimSpace(string(text[:n])); owner != "" {
+		return owner
+	}
+	return "another process"
+}
+
+// close gives the directory back.
+func (d *dataDir) close() error { return d.lock.Close() }
+
+// makeDir makes a directory that only we can use, or refuses one that others
+// can write.
+func makeDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking at the data directory: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", path)
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("the data directory %s can be written by others (mode %04o): use chmod 700", path, info.Mode().Perm())
+	}
+	return nil
+}
+
+// serial gives the serial number of this installation: made once, in the form
+// that inventory tools know.
+func (d *dataDir) serial() (string, error) {
+	path := filepath.Join(d.path, "serial")
+	text, err := os.ReadFile(path)
+	if err == nil && len(text) == serialLength+1 {
+		return strings.TrimSpace(string(text)), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading the serial number: %w", err)
+	}
+	random := make([]byte, 16)
+	rand.Read(random) // never fails
+	digits := strings.ToUpper(hex.EncodeToString(random))
+	number := digits[:20] + "-" + digits[20:]
+	if err := os.WriteFile(path, []byte(number+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("writing the serial number: %w", err)
+	}
+	return number, nil
+}
+
+// serialLength is 20 digits, a dash, 12 digits.
+const serialLength = 33

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"esa/commands"
+	"esa/mta"
+	"esa/mta/counters"
+	"esa/mta/maillog"
+	"esa/shell"
+	"esa/store"
+)
+
+// environment is what the commands of one session see and do.
+func (c *console) environment(who store.Who, pending *store.Session, started time.Time) commands.Env {
+	return commands.Env{
+		Who:      who,
+		Started:  started,
+		Session:  pending,
+		Store:    c.process.store,
+		Gateway:  gatewayView{c.process.gateway},
+		Logs:     logView{c.process.gateway},
+		Machine:  machine{},
+		Files:    folder(filepath.Join(c.process.dir.path, "configuration")),
+		Sessions: c.list,
+		Clock:    time.Now,
+		Version:  c.version,
+	}
+}
+
+// gatewayView is the gateway as commands see it.
+type gatewayView struct{ *mta.Gateway }
+
+// Status gives the numbers of the status command.
+func (g gatewayView) Status() commands.Status {
+	s := g.Gateway.Status()
+	state := "Online"
+	if !s.Running {
+		state = "Offline"
+	}
+	view := commands.Status{
+		At: s.At, Since: s.Counters.Started, LastReset: s.Counters.LastReset, State: state,
+		OldestMID: s.Queue.Oldest.MID, Oldest: s.Queue.Oldest.Received,
+		MID: s.Counters.MID, ICID: s.Counters.ICID, DCID: s.Counters.DCID,
+		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
+		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
+		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Counters: map[string]commands.Counter{},
+	}
+	for name, value := range s.Counters.Counters {
+		view.Counters[counters.Name(name).String()] = commands.Counter(value)
+	}
+	return view
+}
+
+// logView is the logs as commands see them.
+type logView struct{ gateway *mta.Gateway }
+
+func (l logView) Follow(ctx context.Context, name string, w io.Writer) error {
+	return readable(l.gateway.FollowLog(ctx, name, w))
+}
+
+func (l logView) Grep(ctx context.Context, q commands.GrepQuery, w io.Writer) (int, error) {
+	n, err := l.gateway.GrepLog(ctx, mta.LogSearch{
+		Log: q.Log, Expression: q.Expression,
+		GrepOptions: maillog.GrepOptions{Invert: q.Invert, Context: q.Context, Tail: q.Tail},
+	}, w)
+	return n, readable(err)
+}
+
+func (l logView) Rollover(name string) error { return readable(l.gateway.RolloverLog(name)) }
+
+// readable makes a refusal of what an operator can do something about.
+func readable(err error) error {
+	if errors.Is(err, mta.ErrOffline) {
+		return shell.Refusedf("The gateway is not running. Start it first.")
+	}
+	return err
+}
+
+// folder is configuration/ of the data directory. Every access goes through
+// os.Root: no name leads out of it.
+type folder string
+
+// maxFile bounds what is read as an imported file.
+const maxFile = 16 << 20
+
+// checkName takes base names only.
+func checkName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > 255 || strings.ContainsAny(name, "/\\\x00") {
+		return shell.Refusedf("The file name is not valid: symbols such as / are not allowed.")
+	}
+	return nil
+}
+
+func (f folder) Read(name string) ([]byte, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(string(f))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	file, err := root.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, shell.Refusedf("Error: the file %q does not exist.", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, shell.Refusedf("Error: %q is not a file of at most %d MB.", name, maxFile>>20)
+	}
+	return io.ReadAll(io.LimitReader(file, maxFile))
+}
+
+// Write replaces the file as a whole: a crash leaves the old or the new one.
+func (f folder) Write(name string, data []byte) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(string(f))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	temporary := fmt.Sprintf(".%s.%d", name, time.Now().UnixNano())
+	file, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = root.Rename(temporary, name)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing %q: %w", name, err), root.Remove(temporary))
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"esa/mta"
+	"esa/shell/attach"
+	"esa/store"
+)
+
+// process is a gateway with its console: what owns a data directory.
+type process struct {
+	dir     *dataDir
+	diag    *slog.Logger
+	diagLog *os.File // nil: diagnostics go nowhere
+	store   *store.Store
+	gateway *mta.Gateway
+	console *console
+}
+
+// openProcess opens a data directory, with a gateway that moves mail or
+// offline.
+func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, err error) {
+	p := &process{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	purpose, wait := "a command", lockWait
+	if live {
+		purpose, wait = "the gateway", 0
+	}
+	if p.dir, err = openDir(ctx, inv.dir, purpose, wait); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"configuration", "logs"} {
+		if err := makeDir(filepath.Join(inv.dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.openDiag(); err != nil {
+		return nil, err
+	}
+	serial, err := p.dir.serial()
+	if err != nil {
+		return nil, err
+	}
+	p.store, err = store.Open(filepath.Join(inv.dir, "config.db"), store.Options{Factory: factory})
+	if err != nil {
+		return nil, err
+	}
+	options := mta.Options{Dir: inv.dir, Store: p.store, Version: productVersion(inv.dir).Version, Serial: serial, Diag: p.diag}
+	if live {
+		if p.gateway, err = mta.Open(options); err != nil {
+			return nil, err
+		}
+	} else {
+		p.gateway = mta.Offline(options)
+	}
+	p.console, err = newConsole(p, serial)
+	return p, err
+}
+
+// openDiag opens our own diagnostics, apart from the operators' logs.
+func (p *process) openDiag() error {
+	f, err := os.OpenFile(filepath.Join(p.dir.path, "logs", "diagnostics.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening diagnostics: %w", err)
+	}
+	p.diagLog = f
+	p.diag = slog.New(slog.NewTextHandler(f, nil))
+	return nil
+}
+
+// close closes what was opened.
+func (p *process) close() error {
+	var errs []error
+	if p.store != nil {
+		errs = append(errs, p.store.Close())
+	}
+	if p.diagLog != nil {
+		errs = append(errs, p.diagLog.Close())
+	}
+	if p.dir != nil {
+		errs = append(errs, p.dir.close())
+	}
+	return errors.Join(errs...)
+}
+
+// serve is `esa serve`: the gateway until a signal ends it.
+func serve(ctx context.Context, inv invocation) (int, error) {
+	syscall.Umask(0o077)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer stop()
+	p, err := openProcess(ctx, inv, true)
+	if err != nil {
+		return statusFailed, err
+	}
+	socket, err := attach.Listen(inv.dir)
+	if err != nil {
+		return statusFailed, errors.Join(err, p.abandon(ctx))
+	}
+	fmt.Printf("The gateway is running; its console is %s.\n", filepath.Join(inv.dir, attach.SocketName))
+	if err := p.run(ctx, socket); err != nil {
+		return statusFailed, err
+	}
+	return 0, nil
+}
+
+// run serves mail and console until ctx ends and all is drained.
+func (p *process) run(ctx context.Context, socket net.Listener) error {
+	var working sync.WaitGroup
+	var consoleErr error
+	consoles, endConsoles := context.WithCancelCause(context.WithoutCancel(ctx))
+	working.Go(func() { consoleErr = p.console.server.Serve(consoles, socket) })
+	err := p.gateway.Run(ctx)
+	endConsoles(errors.New("the gateway stops"))
+	working.Wait()
+	return errors.Join(err, consoleErr, p.close())
+}
+
+// abandon closes a gateway that never ran.
+func (p *process) abandon(ctx context.Context) error {
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	return errors.Join(p.gateway.Run(ended), p.close())
+}
+
+// runHere is `esa run`: the gateway and a console in this terminal. When that
+// console ends, the gateway ends too, after all others.
+func runHere(ctx context.Context, inv invocation) (int, error) {
+	syscall.Umask(0o077)
+	signals, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer stop()
+	gatewayCtx, endGateway := context.WithCancel(signals)
+	defer endGateway()
+	p, err := openProcess(gatewayCtx, inv, true)
+	if err != nil {
+		return statusFailed, err
+	}
+	socket, err := attach.Listen(inv.dir)
+	if err != nil {
+		return statusFailed, errors.Join(err, p.abandon(ctx))
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.run(gatewayCtx, socket) }()
+
+	inv.words = nil
+	status, err := p.attachHere(gatewayCtx, inv)
+	if others := p.console.open(); others > 0 && gatewayCtx.Err() == nil {
+		fmt.Printf("The gateway goes on until %d other session(s) end; Ctrl-C stops it now.\n", others)
+		p.console.wait(gatewayCtx)
+	}
+	endGateway()
+	return status, errors.Join(err, <-done)
+}
+
+// attachHere is a console of this terminal on a gateway in this process.
+func (p *process) attachHere(ctx context.Context, inv invocation) (int, error) {
+	conn, err := attach.Dial(inv.dir)
+	if err != nil {
+		return statusFailed, err
+	}
+	return attach.Run(ctx, conn, inv.session())
+}
+
+// offline works on the data directory alone.
+func offline(ctx context.Context, inv invocation) (int, error) {
+	syscall.Umask(0o077)
+	p, err := openProcess(ctx, inv, false)
+	if err != nil {
+		return statusFailed, err
+	}
+	client, server, err := attach.Pipe()
+	if err != nil {
+		return statusFailed, errors.Join(err, p.close())
+	}
+	serving, end := context.WithCancel(ctx)
+	var console sync.WaitGroup
+	console.Go(func() { p.console.server.ServeConn(serving, server) })
+	status, err := attach.Run(ctx, client, inv.session())
+	// The session ends by itself now that its client has gone.
+	console.Wait()
+	end()
+	return status, errors.Join(err, p.close())
+}

@@ -1,0 +1,195 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"esa/shell"
+	"esa/store"
+)
+
+// commit makes the pending changes of this session run.
+func commit() Command {
+	return Command{
+		Name:  "commit",
+		Short: "Commit changes.",
+		Long: `Nothing that is configured takes effect before commit. A commit succeeds whole
+or changes nothing: everything that is wrong is listed, each with the command
+that mends it, and the changes stay pending.
+
+'commit check' does everything that commit does, up to the point where it would
+take effect. What others committed meanwhile is joined with your changes; where
+both changed the same, the commit is refused and shows both.
+
+A change that opens a relay must be confirmed. In a script the last word
+'force' confirms it.`,
+		Final: true,
+		Forms: []Form{
+			{Usage: "commit COMMENT", Run: commitForm},
+			{Usage: "commit COMMENT Y|N", Run: commitForm},
+			{Usage: "commit COMMENT Y|N force", Run: commitForm},
+			{Usage: "commit COMMENT force", Run: commitForce},
+			{Usage: "commit -y", Run: commitQuiet},
+			{Usage: "commit force", Run: commitQuietForce},
+			{Usage: "commit check", Run: commitCheck},
+		},
+		Dialog: commitDialog,
+	}
+}
+
+func commitDialog(d *Dialog, env Env) error {
+	if !env.Session.Dirty() {
+		return nothingToCommit(d)
+	}
+	request := store.CommitRequest{Session: env.Session}
+	report, err := env.Gateway.Check(d.Context(), request)
+	if err != nil {
+		return commitFailed(d, err)
+	}
+	if request.Force, err = confirm(d, report.Questions); err != nil || !request.Force {
+		return err
+	}
+	request.Comment = shell.Ask(d, "Please enter some comments describing your changes:", "", store.ParseComment)
+	askRollback(d)
+	if d.Err() != nil {
+		return d.Err()
+	}
+	return commitNow(d, env, request)
+}
+
+// confirm asks what must be answered before anything else; without anything
+// to ask it is confirmed. A script confirms by the word force.
+func confirm(d *Dialog, questions []string) (bool, error) {
+	for _, question := range questions {
+		d.Printf("\nWARNING: %s.\n", question)
+	}
+	if len(questions) == 0 {
+		return true, nil
+	}
+	if !d.Interactive() {
+		return false, shell.Refusedf(`The commit must be confirmed: use "commit force", or take the change back. Nothing was changed.`)
+	}
+	return d.YesNo("Are you sure you want to commit this?", false), d.Err()
+}
+
+// askRollback is the appliance's question. Every revision is kept here, and
+// the answer N says so.
+func askRollback(d *Dialog) {
+	if !d.YesNo("Do you want to save the current configuration for rollback?", true) && d.Err() == nil {
+		d.Text("Every committed configuration is kept for rollback.")
+	}
+}
+
+func nothingToCommit(d *Dialog) error {
+	d.Text("There is no data to commit.")
+	return d.Err()
+}
+
+// commitForm takes the comment and what may follow it: the answer to the
+// rollback question, which changes nothing here, and force.
+func commitForm(d *Dialog, env Env, args []string) error {
+	force := slices.ContainsFunc(args[1:], func(s string) bool { return strings.EqualFold(s, "force") })
+	return commitLine(d, env, args[0], force)
+}
+
+func commitForce(d *Dialog, env Env, args []string) error { return commitLine(d, env, args[0], true) }
+
+func commitQuiet(d *Dialog, env Env, _ []string) error { return commitLine(d, env, "", false) }
+
+func commitQuietForce(d *Dialog, env Env, _ []string) error { return commitLine(d, env, "", true) }
+
+// commitLine commits without questions, but for those that must be answered.
+func commitLine(d *Dialog, env Env, comment string, force bool) error {
+	if !env.Session.Dirty() {
+		return nothingToCommit(d)
+	}
+	request := store.CommitRequest{Session: env.Session, Comment: comment, Force: force}
+	if !force {
+		report, err := env.Gateway.Check(d.Context(), request)
+		if err != nil {
+			return commitFailed(d, err)
+		}
+		if request.Force, err = confirm(d, report.Questions); err != nil || !request.Force {
+			return err
+		}
+	}
+	return commitNow(d, env, request)
+}
+
+func commitNow(d *Dialog, env Env, request store.CommitRequest) error {
+	report, err := env.Gateway.Commit(d.Context(), request)
+	if err != nil {
+		return commitFailed(d, err)
+	}
+	d.Printf("\nChanges committed: %s\n", commitTime(report.Revision.Time))
+	showReport(d, report)
+	return d.Err()
+}
+
+// showReport writes what is worth knowing of a commit or a check.
+func showReport(d *Dialog, report store.CommitReport) {
+	for _, w := range report.Warnings {
+		d.Printf("Warning: %s: %s Use %s.\n", w.Place, w.Text, w.Fix)
+	}
+	for _, note := range report.Notes {
+		d.Text(note)
+	}
+}
+
+// commitCheck does everything but commit, and shows it.
+func commitCheck(d *Dialog, env Env, _ []string) error {
+	if !env.Session.Dirty() {
+		return nothingToCommit(d)
+	}
+	report, err := env.Gateway.Check(d.Context(), store.CommitRequest{Session: env.Session})
+	if err != nil {
+		return commitFailed(d, err)
+	}
+	d.Text(store.FormatChanges(report.Changes))
+	showReport(d, report)
+	for _, question := range report.Questions {
+		d.Printf("The commit will ask: %s. Are you sure?\n", question)
+	}
+	d.Text("No problem was found. Nothing was changed.")
+	return d.Err()
+}
+
+// commitFailed tells everything that is in the way, and what to do.
+func commitFailed(d *Dialog, err error) error {
+	var check *store.CheckError
+	var conflict *store.ConflictError
+	var busy *store.BusyError
+	switch {
+	case errors.Is(err, store.ErrNothing):
+		return nothingToCommit(d)
+	case errors.As(err, &check):
+		d.Text("The configuration cannot be committed:")
+		for _, p := range check.Problems {
+			d.Printf("- %s: %s Use %s.\n", p.Place, p.Text, p.Fix)
+		}
+	case errors.As(err, &conflict):
+		d.Text("Others have changed the same since you began:")
+		for _, c := range conflict.Conflicts {
+			d.Text(describeConflict(c))
+		}
+		d.Text("Use clear to discard your changes, then make them again.")
+	case errors.As(err, &busy):
+		d.Printf("%s from %s has been committing since %s. Try again later.\n", busy.Who.User, busy.Who.Source, commitTime(busy.Since))
+	default:
+		return err
+	}
+	d.Text("Nothing was changed; your changes are still pending.")
+	return shell.ErrFailed
+}
+
+func describeConflict(c store.Conflict) string {
+	return fmt.Sprintf("- %s: revision %d by %s from %s, %s\n    theirs: %s\n    yours:  %s",
+		c.Object, c.Revision, c.User, c.Source, commitTime(c.Time), c.Theirs, c.Mine)
+}
+
+// commitTime gives a time as the appliance writes it after a commit: ctime
+// order with the zone.
+func commitTime(t time.Time) string { return t.Local().Format("Mon Jan _2 15:04:05 2006 MST") }

@@ -1,0 +1,70 @@
+package commands
+
+import (
+	"errors"
+	"strconv"
+
+	"esa/shell"
+	"esa/store"
+)
+
+// commitdetail shows the last commit of this user, or any revision.
+func commitdetail() Command {
+	return Command{
+		Name:  "commitdetail",
+		Short: "Show details of a commit.",
+		Long: `Without a number: the last commit that you made. With the number of a
+revision, as rollbackconfig lists them: who, when, from where, and what.`,
+		Forms: []Form{
+			{Usage: "commitdetail", Run: commitdetailLast},
+			{Usage: "commitdetail REVISION", Run: commitdetailNumber},
+		},
+	}
+}
+
+func commitdetailLast(d *Dialog, env Env, _ []string) error {
+	revisions, err := env.Store.Revisions(0)
+	if err != nil {
+		return err
+	}
+	for _, r := range revisions {
+		if r.User == env.Who.User {
+			return showRevision(d, env, r.Number)
+		}
+	}
+	d.Text("You have not committed anything yet.")
+	return d.Err()
+}
+
+func commitdetailNumber(d *Dialog, env Env, args []string) error {
+	n, err := strconv.ParseUint(args[0], 10, 64)
+	if err != nil {
+		return shell.Refusedf("That value is not valid. Enter the number of a revision.")
+	}
+	return showRevision(d, env, n)
+}
+
+func showRevision(d *Dialog, env Env, number uint64) error {
+	r, err := env.Store.Revision(number)
+	if errors.Is(err, store.ErrNoRevision) {
+		return shell.Refusedf("Revision %d is not kept. Use rollbackconfig to list those that are.", number)
+	}
+	if err != nil {
+		return err
+	}
+	d.Printf("Commit at %s with comments: \"%s\".\n", commitTime(r.Time), r.Comment)
+	d.Printf("Revision %d by %s from %s (%s).\n", r.Number, r.User, orDash(r.Source), r.Method)
+	if r.Altered {
+		d.Text("WARNING: this revision is not as it was committed.")
+	}
+	d.Text(store.FormatChanges(r.Changes))
+	return d.Err()
+}
+
+// orDash shows something where there is nothing.
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,168 @@
+// Package commands holds what an operator can type: one command a file, named
+// as typed, and one list of all of them in the order of help (table.go).
+//
+// A command is a value: its name, help and one-line forms, and the function
+// that is its dialog. Both the dialog and the one-line form fill the same part
+// of a store.Config and end in Env.Edit, which keeps the result as the
+// session's pending configuration; commit makes it run.
+//
+// Commands see the gateway only through the interfaces below, so that every
+// dialog can be tested without one.
+package commands
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"regexp"
+	"time"
+
+	"esa/mta/envelope"
+	"esa/shell"
+	"esa/store"
+)
+
+// Command, Form and Dialog are those of the shell for our environment.
+type (
+	Command = shell.Command[Env]
+	Form    = shell.Form[Env]
+	Dialog  = shell.Dialog
+)
+
+// Env is what a command may see and do. One is made for each session.
+type Env struct {
+	Who      store.Who
+	Started  time.Time      // when the session began
+	Session  *store.Session // its pending configuration
+	Store    *store.Store   // running configuration and history
+	Gateway  Gateway
+	Logs     Logs
+	Machine  Machine
+	Files    Files
+	Sessions func() []SessionInfo
+	Clock    func() time.Time
+	Version  Version
+}
+
+// Config is the configuration as this session has it: with its own pending
+// edits. It is shared and must not be changed.
+func (e Env) Config() *store.Config { return e.Session.Config() }
+
+// Edit runs edit on a copy of the session's configuration and keeps the
+// result as pending, unless edit fails.
+func (e Env) Edit(edit func(*store.Config) error) error { return refused(e.Session.Edit(edit)) }
+
+// refused makes the store's word on a value one that the operator sees as it
+// is.
+func refused(err error) error {
+	var value store.ValueError
+	if errors.As(err, &value) {
+		return shell.Refusedf("%w", value)
+	}
+	return err
+}
+
+// Gateway is what commands ask of the gateway. Offline, Commit saves what the
+// gateway will start with, and Status says Offline.
+type Gateway interface {
+	// Commit makes the session's pending configuration the running one. It
+	// fails whole or not at all; errors are *store.ConflictError,
+	// *store.CheckError, *store.AskError or a refusal fit for operators.
+	Commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error)
+	// Check does everything that Commit does up to the durable write.
+	Check(ctx context.Context, r store.CommitRequest) (store.CommitReport, error)
+	Status() Status
+	// ProbeDNS asks a server whether it answers, within two seconds; the text
+	// is for the operator.
+	ProbeDNS(ctx context.Context, server netip.AddrPort) string
+}
+
+// Logs reads and rolls over log files by the name of their subscription.
+type Logs interface {
+	// Follow writes the last lines of a log and then new ones as they come,
+	// until ctx ends.
+	Follow(ctx context.Context, name string, w io.Writer) error
+	// Grep writes the lines of all files of a log that match, oldest first,
+	// and counts them.
+	Grep(ctx context.Context, q GrepQuery, w io.Writer) (int, error)
+	Rollover(name string) error
+}
+
+// GrepQuery is one search of a log.
+type GrepQuery struct {
+	Log        string
+	Expression *regexp.Regexp
+	Invert     bool // lines that do not match
+	Context    int  // lines shown around a match
+	Tail       bool // go on with new lines until Ctrl-C
+}
+
+// Machine is the system the gateway runs on.
+type Machine interface {
+	// Addresses lists the system's addresses with their network and device.
+	Addresses() ([]Address, error)
+	// Has says, by its error, that an address cannot be used here: decided by
+	// binding it.
+	Has(addr netip.Addr) error
+}
+
+// Address is one address of the system.
+type Address struct {
+	Prefix netip.Prefix
+	Device string // "lo", "eth0"
+}
+
+// Files is the folder configuration/ of the data directory. Names are base
+// names; others are refused.
+type Files interface {
+	Read(name string) ([]byte, error)
+	Write(name string, data []byte) error
+}
+
+// SessionInfo is one session for `who`.
+type SessionInfo struct {
+	User    string
+	Source  string
+	Method  string // "cli", "batch", "exec"
+	Started time.Time
+	Idle    time.Duration
+}
+
+// Version is what `version` shows.
+type Version struct {
+	Product   string
+	Model     string
+	Version   string
+	Build     string // version control's name for it
+	Installed time.Time
+	Serial    string
+	MemoryMB  int // of the machine
+}
+
+// Status is what `status` shows.
+type Status struct {
+	At        time.Time
+	Since     time.Time
+	LastReset time.Time // zero: never
+	State     string    // "Online", "Offline"
+	OldestMID envelope.MID
+	Oldest    time.Time          // zero: no message
+	Counters  map[string]Counter // by their names in /xml/status: "inj_msgs"
+	MID       envelope.MID
+	ICID      envelope.ICID
+	DCID      envelope.DCID
+	Inbound   int
+	Outbound  int
+	Active    int   // recipients in the queue
+	KBUsed    int64 // of the queue
+	KBFree    int64
+	Unbound   []string // listeners that could not be bound, and why
+	Damaged   int      // messages set aside
+}
+
+// Counter is one number of status since the last reset, since the start, and
+// ever.
+type Counter struct {
+	Reset, Uptime, Lifetime int64
+}

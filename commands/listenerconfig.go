@@ -1,0 +1,313 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"esa/shell"
+	"esa/store"
+)
+
+// listenerconfig says where mail is received, and from whom.
+func listenerconfig() Command {
+	return Command{
+		Name:  "listenerconfig",
+		Short: "Configure mail listeners.",
+		Long: `A private listener relays for the hosts you name and for nobody else; a public
+one takes mail for the recipients you name. accept= and relay= take lists
+separated by commas: recipients as example.com, .example.com, user@ or
+user@example.com; hosts as addresses, networks, ranges or host names.
+
+The host access table and the recipient access table are those that the
+questions of NEW make; this build does not edit them further.`,
+		Commit: true,
+		Forms: []Form{
+			{Usage: "listenerconfig new NAME public|private INTERFACE smtp [port=N] [accept=LIST] [relay=LIST]", Run: listenerNewForm},
+			{Usage: "listenerconfig edit NAME SETTING...", Run: listenerEditForm},
+			{Usage: "listenerconfig delete NAME", Run: listenerDeleteForm},
+			{Usage: "listenerconfig print [NAME]", Run: listenerPrintForm},
+		},
+		Dialog: listenerDialog,
+	}
+}
+
+func listenerDialog(d *Dialog, env Env) error {
+	return env.Edit(func(cfg *store.Config) error {
+		for d.Menu(listenerList(cfg), listenerMenu(cfg)...) {
+			switch d.Op() {
+			case "NEW":
+				listenerNew(d, cfg)
+			case "EDIT":
+				listenerEdit(d, cfg)
+			case "DELETE":
+				listenerDelete(d, cfg)
+			}
+		}
+		return d.Err()
+	})
+}
+
+func listenerMenu(cfg *store.Config) []shell.Op {
+	ops := []shell.Op{{Word: "NEW", Text: "Create a new listener."}}
+	if len(cfg.Listeners) > 0 {
+		ops = append(ops, shell.Op{Word: "EDIT", Text: "Modify a listener."}, shell.Op{Word: "DELETE", Text: "Remove a listener."})
+	}
+	return ops
+}
+
+// listenerList is the numbered list above the menu (reference
+// esa-cli-config 7.1).
+func listenerList(cfg *store.Config) string {
+	if len(cfg.Listeners) == 0 {
+		return "There are no listeners configured."
+	}
+	var b strings.Builder
+	b.WriteString("Currently configured listeners:\n")
+	for i, l := range cfg.Listeners {
+		fmt.Fprintf(&b, "%d. %s (on %s) SMTP TCP Port %d %s\n", i+1, l.Name, listenerPlace(cfg, l), l.Port, typeName(l.Type))
+	}
+	return b.String()
+}
+
+// listenerPlace is "Management, 127.0.0.1", with both addresses where the
+// interface has two.
+func listenerPlace(cfg *store.Config, l store.Listener) string {
+	place := l.Interface
+	if on, ok := cfg.Interface(l.Interface); ok {
+		for _, addr := range on.Addrs() {
+			place += ", " + addr.String()
+		}
+	}
+	return place
+}
+
+func typeName(t store.ListenerType) string {
+	if t == store.Public {
+		return "Public"
+	}
+	return "Private"
+}
+
+func listenerNew(d *Dialog, cfg *store.Config) {
+	if err := roomForListener(cfg); err != nil {
+		tell(d, err)
+		return
+	}
+	kind := askListenerType(d)
+	name := shell.Ask(d, `Please create a name for this listener (Ex: "OutboundMail"):`, "", func(s string) (string, error) {
+		return freeListenerName(cfg, s, "")
+	})
+	l := store.NewListener(name, kind)
+	l = askListenerAddress(d, cfg, l)
+	if kind == store.Public {
+		askAccepted(d, &l)
+	} else {
+		askRelayed(d, &l)
+	}
+	askPolicy(d, l)
+	if len(cfg.BounceProfiles) > 1 {
+		l.BounceProfile = askBounceProfile(d, cfg, l.BounceProfile)
+	}
+	if d.Err() != nil {
+		return
+	}
+	cfg.Listeners = append(cfg.Listeners, l)
+	d.Printf("Listener %s created.\nDefaults have been set for a %s listener.\n"+
+		"Use the listenerconfig->EDIT command to customize the listener.\n", l.Name, typeName(kind))
+}
+
+func roomForListener(cfg *store.Config) error {
+	if len(cfg.Interfaces) == 0 {
+		return shell.Refusedf("A listener needs an interface. Use interfaceconfig to create one.")
+	}
+	if len(cfg.Listeners) >= store.MaxListeners {
+		return shell.Refusedf("There is a maximum of %d listeners.", store.MaxListeners)
+	}
+	return nil
+}
+
+func askListenerType(d *Dialog) store.ListenerType {
+	for {
+		switch d.Choose("Please select the type of listener you want to create.", []string{"Private", "Public", "Blackhole"}, 1) {
+		case 0:
+			return store.Private
+		case 1:
+			return store.Public
+		}
+		if !d.Refuse(shell.Refusedf("This build does not have Blackhole listeners.")) {
+			return store.Public
+		}
+	}
+}
+
+// askListenerAddress asks for interface, protocol and port until no other
+// listener is there.
+func askListenerAddress(d *Dialog, cfg *store.Config, l store.Listener) store.Listener {
+	for {
+		options := make([]string, len(cfg.Interfaces))
+		chosen := 0
+		for i, on := range cfg.Interfaces {
+			options[i] = fmt.Sprintf("%s (%s: %s)", on.Name, addresses(on), on.Hostname)
+			if on.Name == l.Interface {
+				chosen = i
+			}
+		}
+		on := cfg.Interfaces[d.Choose("Please choose an IP interface for this Listener.", options, chosen)]
+		askProtocol(d)
+		port := shell.Ask(d, "Please enter the TCP port for this listener.", strconv.Itoa(int(l.Port)), store.ParsePort)
+		placed := l
+		placed.Interface, placed.Port = on.Name, port
+		err := freeAddress(cfg, placed, l.Name)
+		if err == nil || !d.Refuse(err) {
+			return placed
+		}
+	}
+}
+
+func askProtocol(d *Dialog) {
+	for d.Choose("Choose a protocol.", []string{"SMTP", "QMQP"}, 0) == 1 {
+		if !d.Refuse(shell.Refusedf("This build does not have QMQP.")) {
+			return
+		}
+	}
+}
+
+// freeAddress refuses an address and port that another listener than own has.
+func freeAddress(cfg *store.Config, l store.Listener, own string) error {
+	for _, other := range cfg.Listeners {
+		if other.Name != own && other.Interface == l.Interface && other.Port == l.Port {
+			return shell.Refusedf("Port %d of %s is currently assigned to listener %q.", l.Port, l.Interface, other.Name)
+		}
+	}
+	return nil
+}
+
+// freeListenerName reads a name that no other listener has.
+func freeListenerName(cfg *store.Config, text, own string) (string, error) {
+	name, err := store.ParseListenerName(text)
+	if err != nil {
+		return "", err
+	}
+	if cfg.Listener(name) != nil && name != own {
+		return "", shell.Refusedf("The listener name %q is already in use.", name)
+	}
+	return name, nil
+}
+
+func askAccepted(d *Dialog, l *store.Listener) {
+	rat := shell.Ask(d, `Enter the domains or specific email addresses you want to accept mail for.
+
+Hostnames such as "example.com" are allowed.
+Partial hostnames such as ".example.com" are allowed.
+Usernames such as "postmaster@" are allowed.
+Full email addresses such as "joe@example.com" or "joe@[1.2.3.4]" are allowed.
+Separate multiple addresses with commas.`, "", parseRecipients)
+	if d.Err() == nil {
+		l.RAT = rat
+	}
+}
+
+// parseRecipients reads the recipients of a new listener; all others are
+// refused.
+func parseRecipients(text string) ([]store.RATEntry, error) {
+	var rat []store.RATEntry
+	for part := range strings.SplitSeq(text, ",") {
+		address, err := store.ParseRATAddress(part)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(rat, func(e store.RATEntry) bool { return e.Address == address }) {
+			continue
+		}
+		rat = append(rat, store.RATEntry{Address: address, Accept: true})
+	}
+	// ALL stands last whatever it says.
+	if i := slices.IndexFunc(rat, func(e store.RATEntry) bool { return e.Address == "ALL" }); i >= 0 {
+		return append(slices.Delete(rat, i, i+1), store.RATEntry{Address: "ALL", Accept: true}), nil
+	}
+	return append(rat, store.RATEntry{Address: "ALL"}), nil
+}
+
+func askRelayed(d *Dialog, l *store.Listener) {
+	hosts := shell.Ask(d, `Please specify the systems allowed to relay email through this machine.
+
+Hostnames such as "example.com" are allowed.
+Partial hostnames such as ".example.com" are allowed.
+IP addresses, IP address ranges, and partial IP addresses are allowed.
+Separate multiple entries with commas.`, "", store.ParseSenderHosts)
+	if d.Err() == nil {
+		l.HAT.Groups[0].Hosts = hosts
+	}
+}
+
+// askPolicy shows the limits that hold for everybody. Changing them has its
+// place in the dialog and comes with editing the host access table.
+func askPolicy(d *Dialog, l store.Listener) {
+	if d.YesNo("Do you want to enable rate limiting for this listener? (Rate limiting defines the maximum number of recipients per hour you are willing to receive from a remote domain.)", false) {
+		d.Text("This build does not limit rates yet: no limit is set.")
+	}
+	d.Text(policyBlock(l.HAT.Default))
+	if d.YesNo("Would you like to change the default host access policy?", false) {
+		d.Text("This build does not change the host access policy yet: it stays as shown.")
+	}
+}
+
+func policyBlock(p store.PolicyParams) string {
+	return fmt.Sprintf(`
+Default Policy Parameters
+==========================
+Maximum Message Size: %s
+Maximum Number Of Concurrent Connections From A Single IP: %s
+Maximum Number Of Messages Per Connection: %s
+Maximum Number Of Recipients Per Message: %s`,
+		sizeText(p.MaxSize), thousands(int64(p.MaxConnections)), thousands(int64(p.MaxMessages)), thousands(int64(p.MaxRecipients)))
+}
+
+// sizeText writes a size as the appliance does: 100M, 64k, 1000.
+func sizeText(n int64) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return strconv.FormatInt(n>>20, 10) + "M"
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return strconv.FormatInt(n>>10, 10) + "k"
+	default:
+		return strconv.FormatInt(n, 10)
+	}
+}
+
+func askBounceProfile(d *Dialog, cfg *store.Config, current string) string {
+	names := make([]string, len(cfg.BounceProfiles))
+	chosen := 0
+	for i, p := range cfg.BounceProfiles {
+		names[i] = p.Name
+		if p.Name == current {
+			chosen = i
+		}
+	}
+	name := names[d.Choose("Please choose a bounce profile to apply:", names, chosen)]
+	if name == store.DefaultProfile {
+		return ""
+	}
+	return name
+}
+
+func pickListener(d *Dialog, cfg *store.Config, question string) int {
+	names := make([]string, len(cfg.Listeners))
+	for i, l := range cfg.Listeners {
+		names[i] = l.Name
+	}
+	return d.Pick(question, names, -1)
+}
+
+func listenerDelete(d *Dialog, cfg *store.Config) {
+	n := pickListener(d, cfg, "Enter the name or number of the listener you wish to remove.")
+	if d.Err() != nil {
+		return
+	}
+	sure := d.YesNo(fmt.Sprintf("Are you sure you want to remove the listener %q?", cfg.Listeners[n].Name), false)
+	if d.Err() == nil && sure {
+		cfg.Listeners = slices.Delete(cfg.Listeners, n, n+1)
+	}
+}

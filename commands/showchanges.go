@@ -1,0 +1,44 @@
+package commands
+
+import (
+	"time"
+
+	"esa/store"
+)
+
+// showchanges shows what a commit would change, as a tree, and who else has
+// uncommitted changes.
+func showchanges() Command {
+	return Command{
+		Name:  "showchanges",
+		Short: "Show the changes that are not committed.",
+		Forms: []Form{{Usage: "showchanges", Run: showchangesForm}},
+	}
+}
+
+func showchangesForm(d *Dialog, env Env, _ []string) error {
+	if changes := env.Session.Changes(); len(changes) > 0 {
+		d.Text(store.FormatChanges(changes))
+	} else {
+		d.Text("No changes have been made since the last commit.")
+	}
+	return showOthers(d, env)
+}
+
+// showOthers names the other sessions with uncommitted changes.
+func showOthers(d *Dialog, env Env) error {
+	pendings, err := env.Store.Pendings()
+	if err != nil {
+		return err
+	}
+	for _, p := range pendings {
+		state := "has"
+		if p.Lost {
+			state = "left"
+		}
+		if p.ID != env.Session.ID() {
+			d.Printf("%s (%s) %s uncommitted changes since %s.\n", p.User, p.Source, state, p.Since.Local().Format(time.ANSIC))
+		}
+	}
+	return d.Err()
+}

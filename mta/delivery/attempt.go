@@ -1,0 +1,298 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"esa/mta/envelope"
+	"esa/mta/maillog"
+	"esa/mta/route"
+)
+
+// maxRefusals is how many hosts an attempt asks that then do not take the
+// message, as in Postfix. Hosts that cannot be reached do not count.
+const maxRefusals = 2
+
+// attempt is one Deliver. Recipients are known by their index in the job.
+type attempt struct {
+	client   *Client
+	set      *running
+	job      envelope.Job
+	outcomes []envelope.Outcome
+	pending  []int             // not settled when the last transaction ended; their outcomes hold what is known so far
+	settled  []bool            // by recipient
+	last     *envelope.Failure // what ended the work with a host last
+	ready    bool              // a host came as far as MAIL
+	ours     bool              // a fault of ours stood in the way
+}
+
+func newAttempt(c *Client, job envelope.Job) *attempt {
+	n := len(job.Recipients)
+	a := &attempt{client: c, set: c.settings.Load(), job: job}
+	a.outcomes, a.pending, a.settled = make([]envelope.Outcome, n), make([]int, 0, n), make([]bool, n)
+	for i, r := range job.Recipients {
+		a.outcomes[i].RID = r.RID
+		a.pending = append(a.pending, i)
+	}
+	return a
+}
+
+var errNotConfigured = errors.New("delivery is not configured yet")
+
+func (a *attempt) run(ctx context.Context) {
+	if a.set == nil {
+		a.failPending(localFailure(errNotConfigured))
+		return
+	}
+	within, cancel := context.WithTimeout(ctx, a.set.Timeouts.Lookup)
+	plan, f := a.set.planner.Plan(within, a.job.Domain)
+	cancel()
+	switch {
+	case ctx.Err() != nil:
+		a.failPending(stopped())
+	case f != nil:
+		a.failPending(f)
+	case plan.Discard:
+		a.drop()
+	default:
+		a.tryHosts(ctx, plan.Hops)
+	}
+}
+
+// tryHosts goes through the plan until nobody is pending.
+func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
+	refusals := 0
+	for _, hop := range hops {
+		if len(a.pending) == 0 {
+			return
+		}
+		if ctx.Err() != nil {
+			a.failPending(stopped())
+			return
+		}
+		if a.tryHost(ctx, hop) {
+			refusals++
+		}
+		if refusals == maxRefusals {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		a.failPending(stopped())
+		return
+	}
+	down := !a.ready && !a.ours
+	for _, i := range a.pending {
+		a.outcomes[i].HostDown = down
+	}
+	a.failPending(a.last)
+}
+
+// tryHost delivers to one address until nobody is pending or it does not go
+// on; it reports whether the host was reached.
+func (a *attempt) tryHost(ctx context.Context, hop route.NextHop) (reached bool) {
+	fresh := false
+	for len(a.pending) > 0 {
+		c := a.connect(ctx, hop, fresh)
+		if c == nil {
+			return reached || a.last != nil && a.last.Code != 0
+		}
+		reached, a.ready = true, true
+		switch a.converse(c) {
+		case refused, lost:
+			return true
+		case stale:
+			fresh = true
+		}
+	}
+	return reached
+}
+
+// connect gives an idle connection to the hop, unless a fresh one is wanted,
+// or makes one.
+func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *conn {
+	for !fresh {
+		c := a.client.pool.take(a.set.key(hop.Addr))
+		if c == nil {
+			break
+		}
+		if c.capacity(a.set) > 0 {
+			c.leash = newLeash(ctx, c.net, a.set.Timeouts)
+			c.reused = true
+			return c
+		}
+		c.close(true)
+	}
+	return a.dial(ctx, hop)
+}
+
+// converse makes transactions on a connection while there is something to
+// send and the host goes along, then keeps the connection or ends it.
+func (a *attempt) converse(c *conn) verdict {
+	v := lost // unless a transaction says otherwise: a panic must not leave the connection open
+	defer func() {
+		if c.dead || v == lost || v == stale {
+			c.leash.release()
+			c.close(false)
+		} else {
+			a.giveBack(c)
+		}
+	}()
+	for {
+		next := a.transact(c)
+		a.pending = slices.DeleteFunc(a.pending, func(i int) bool { return a.settled[i] })
+		if next != ended || c.dead || len(a.pending) == 0 || c.capacity(a.set) == 0 {
+			v = next
+			return v
+		}
+	}
+}
+
+// giveBack ends the work on a connection that is in step: it waits for more
+// where the present settings would make it the same way.
+func (a *attempt) giveBack(c *conn) {
+	c.leash.release()
+	now := a.client.settings.Load()
+	if c.capacity(now) > 0 && now.made(c.key) && a.client.pool.put(c, now.Timeouts.Idle) {
+		return
+	}
+	c.close(true)
+}
+
+// unreachable logs and notes a hop that could not be connected to.
+func (a *attempt) unreachable(ctx context.Context, hop route.NextHop, err error) {
+	f := broken(err)
+	if ctx.Err() != nil {
+		f = stopped()
+	}
+	f.Host, f.Addr = hop.Host, hop.Addr
+	a.remember(f)
+	a.noteOutcomes(a.pending, 0, f)
+	if ctx.Err() != nil {
+		return
+	}
+	a.client.opt.Log.ConnectionFailed(maillog.ConnectionError{
+		Domain: a.job.Domain, Remote: hop.Addr, Local: a.set.source(hop.Addr.Addr()), Details: f.Reply[0], Reason: "network error",
+	})
+}
+
+// broke logs and notes why a connection is of no use any more, and gives the
+// reason; that is our own where the attempt was cancelled.
+func (a *attempt) broke(c *conn, f *envelope.Failure) *envelope.Failure {
+	if c.leash.cancelled() && f.Code == 0 {
+		f = stopped()
+	}
+	a.note(a.pending, c, f)
+	e := maillog.ConnectionError{
+		DCID: c.dcid, Domain: a.job.Domain, Remote: c.key.Remote, Local: c.local,
+		Details: f.Reply[0], Reason: "network error",
+	}
+	if f.Code != 0 {
+		e.Details = fmt.Sprintf("%d-'%s'", f.Code, f.Reply[0])
+	}
+	if f.Code != 0 || f.Reason == envelope.ReasonProtocol {
+		e.Reason = "unexpected SMTP response"
+	}
+	a.client.opt.Log.ConnectionFailed(e)
+	return f
+}
+
+func (a *attempt) remember(f *envelope.Failure) {
+	a.last = f
+	if f.Reason == envelope.ReasonLocal {
+		a.ours = true
+		a.client.opt.Diag.Error("delivery failed for a reason of our own",
+			"mid", a.job.Message.MID, "domain", a.job.Domain, "revision", a.set.Revision, "error", f.Err)
+	}
+}
+
+// note keeps a failure as what is known so far of recipients that stay
+// pending. One that a host gave in words is not replaced by one without.
+func (a *attempt) note(recipients []int, c *conn, f *envelope.Failure) {
+	f.Host, f.Addr = c.host, c.key.Remote
+	a.remember(f)
+	a.noteOutcomes(recipients, c.dcid, f)
+}
+
+func (a *attempt) noteOutcomes(recipients []int, dcid envelope.DCID, f *envelope.Failure) {
+	for _, i := range recipients {
+		if o := &a.outcomes[i]; !a.settled[i] && (f.Code != 0 || o.Failure.Code == 0) {
+			o.DCID, o.Failure = dcid, *f
+		}
+	}
+}
+
+// settleAll ends recipients with a failure: bounced if it is permanent.
+func (a *attempt) settleAll(recipients []int, c *conn, f *envelope.Failure) {
+	if len(recipients) == 0 {
+		return
+	}
+	result := envelope.Deferred
+	if f.Permanent {
+		result = envelope.Bounced
+	}
+	f.Host, f.Addr = c.host, c.key.Remote
+	a.remember(f)
+	for _, i := range recipients {
+		if !a.settled[i] {
+			o := &a.outcomes[i]
+			o.Result, o.DCID, o.Failure = result, c.dcid, *f
+		}
+	}
+	a.settle(recipients)
+}
+
+// settle takes recipients out of the attempt, their outcomes as they stand.
+func (a *attempt) settle(recipients []int) {
+	for _, i := range recipients {
+		a.settled[i] = true
+	}
+}
+
+// deliver ends recipients that the host took, with its answer.
+func (a *attempt) deliver(recipients []int, c *conn, answer string) {
+	for _, i := range recipients {
+		o := &a.outcomes[i]
+		o.Result, o.DCID, o.Reply, o.Failure = envelope.Delivered, c.dcid, answer, envelope.Failure{}
+	}
+	a.settle(recipients)
+	a.client.opt.Log.Delivered(c.dcid, a.job.Message.MID, a.rids(recipients), answer)
+}
+
+// drop ends all recipients of a /dev/null route.
+func (a *attempt) drop() {
+	for _, i := range a.pending {
+		a.outcomes[i].Result = envelope.Discarded
+		a.outcomes[i].Failure.Reason = envelope.ReasonDeleted
+	}
+	a.client.opt.Log.Deleted(a.job.Message.MID, a.rids(a.pending))
+	a.pending = nil
+}
+
+// failPending ends all that are pending: with what is known of them, else with
+// f. A plan that failed for good bounces them.
+func (a *attempt) failPending(f *envelope.Failure) {
+	for _, i := range a.pending {
+		o := &a.outcomes[i]
+		if a.settled[i] {
+			continue
+		}
+		if o.Failure.Reason == envelope.ReasonNone {
+			o.Failure = *f
+		}
+		if o.Failure.Permanent {
+			o.Result = envelope.Bounced
+		}
+	}
+	a.pending = nil
+}
+
+func (a *attempt) rids(recipients []int) []envelope.RID {
+	out := make([]envelope.RID, len(recipients))
+	for n, i := range recipients {
+		out[n] = a.job.Recipients[i].RID
+	}
+	return out
+}

@@ -1,0 +1,187 @@
+package dns
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"esa/mta/lookup"
+	"esa/mta/maillog"
+
+	mdns "github.com/miekg/dns"
+)
+
+const (
+	maxRecords = 64 // kept of one answer
+	maxReverse = 4  // names of an address that are looked up in turn
+)
+
+var errNoHost = errors.New("no usable host name in the MX records")
+
+// MX looks up the mail exchangers of a domain. A domain without any is a
+// usable answer without records; RFC 5321 §5.1 takes the domain itself then,
+// which is the caller's to do. Host names that cannot be host names are left
+// out, and if no other is there the lookup has failed: the domain does have
+// mail exchangers.
+func (r *Resolver) MX(ctx context.Context, name string) lookup.MXAnswer {
+	a, common := r.records(ctx, name, mdns.TypeMX)
+	return lookup.MXAnswer{Answer: common, Records: slices.Clone(a.mx)}
+}
+
+// Addrs looks up the addresses of one family of a host.
+func (r *Resolver) Addrs(ctx context.Context, name string, v6 bool) lookup.AddrAnswer {
+	qtype := mdns.TypeA
+	if v6 {
+		qtype = mdns.TypeAAAA
+	}
+	a, common := r.records(ctx, name, qtype)
+	return lookup.AddrAnswer{Answer: common, Addrs: slices.Clone(a.addrs)}
+}
+
+// PTR looks up the names that an address points to. Whether they lead back to
+// it is not looked at: see Reverse. Names that cannot be host names are left
+// out.
+func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) lookup.NameAnswer {
+	a, common := r.records(ctx, reverseName(addr), mdns.TypePTR)
+	return lookup.NameAnswer{Answer: common, Names: slices.Clone(a.names)}
+}
+
+// Reverse gives the name of an address for the log and for host access
+// tables: the first that leads back to the address, which is then verified,
+// else the first at all. It is empty if there is none, or if that could not
+// be found out within Settings.ReverseTimeout.
+func (r *Resolver) Reverse(ctx context.Context, addr netip.Addr) (host string, verified bool) {
+	ctx, cancel := context.WithTimeout(ctx, r.state.Load().set.ReverseTimeout)
+	defer cancel()
+	addr = addr.Unmap().WithZone("")
+	names := r.PTR(ctx, addr).Names
+	for _, name := range names[:min(len(names), maxReverse)] {
+		if slices.Contains(r.Addrs(ctx, name, addr.Is6()).Addrs, addr) {
+			return name, true
+		}
+	}
+	if len(names) > 0 {
+		return names[0], false
+	}
+	return "", false
+}
+
+// records finds the answer for a name as somebody wrote it. What DNS cannot
+// hold does not exist: no later attempt would find it.
+func (r *Resolver) records(ctx context.Context, name string, qtype uint16) (*answer, lookup.Answer) {
+	one, ok := canonical(name)
+	if !ok {
+		a := &answer{Answer: fact(name)}
+		a.NXDomain = true
+		return a, a.Answer
+	}
+	if a := own(one, qtype); a != nil {
+		return a, a.Answer
+	}
+	a := r.find(ctx, question{name: one, qtype: qtype})
+	return a, a.left(r.clock())
+}
+
+// own answers what no server is asked for, nil for all else.
+func own(name string, qtype uint16) *answer {
+	var addrs []netip.Addr
+	if addr, ok := literal(name); ok {
+		addrs = []netip.Addr{addr}
+	} else if below(name, "localhost") {
+		addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	} else {
+		return nil
+	}
+	a := &answer{Answer: fact(name)}
+	for _, addr := range addrs {
+		if addr.Is4() && qtype == mdns.TypeA || addr.Is6() && qtype == mdns.TypeAAAA {
+			a.addrs = append(a.addrs, addr)
+		}
+	}
+	return a
+}
+
+// fact is the common part of an answer that needs no server.
+func fact(name string) lookup.Answer {
+	return lookup.Answer{Status: lookup.Insecure, Canonical: name, TTL: maxTTL}
+}
+
+// answer reduces what the trail found to what is kept of it.
+func (t *trail) answer() *answer {
+	a := &answer{}
+	a.Status, a.NXDomain, a.Canonical, a.TTL = t.status, t.nxdomain, t.name, t.ttl
+	for _, rr := range t.records {
+		switch rr := rr.(type) {
+		case *mdns.MX:
+			a.mx = append(a.mx, lookup.MX{Preference: rr.Preference, Host: received(rr.Mx)})
+		case *mdns.A:
+			a.addAddr(rr.A, 4)
+		case *mdns.AAAA:
+			a.addAddr(rr.AAAA, 16)
+		case *mdns.PTR:
+			a.addName(received(rr.Ptr))
+		}
+	}
+	if len(a.mx) > 0 {
+		a.mx = exchangers(a.mx)
+		if len(a.mx) == 0 {
+			a.Status, a.Why = lookup.Failed, errNoHost.Error()
+		}
+	}
+	return a
+}
+
+func (a *answer) addAddr(ip []byte, length int) {
+	if length == 4 && len(ip) == 16 {
+		ip = ip[12:] // miekg/dns keeps an A record in either form
+	}
+	if addr, ok := netip.AddrFromSlice(ip); ok && len(ip) == length && len(a.addrs) < maxRecords {
+		a.addrs = append(a.addrs, addr)
+	}
+}
+
+func (a *answer) addName(name string) {
+	if isHost(name) && len(a.names) < maxRecords && !slices.Contains(a.names, name) {
+		a.names = append(a.names, name)
+	}
+}
+
+// exchangers puts mail exchangers in order of preference and drops what
+// cannot be one: impossible names, a host named again with a worse
+// preference, the root beside others (RFC 7505 §3: it means something only
+// alone), and the worst of too many.
+func exchangers(all []lookup.MX) []lookup.MX {
+	slices.SortStableFunc(all, func(a, b lookup.MX) int { return cmp.Compare(a.Preference, b.Preference) })
+	var kept []lookup.MX
+	roots := 0
+	seen := make(map[string]bool)
+	for _, m := range all {
+		if m.Host == "" {
+			roots++
+		}
+		if isHost(m.Host) && !seen[m.Host] && len(kept) < maxRecords {
+			seen[m.Host] = true
+			kept = append(kept, m)
+		}
+	}
+	if roots == len(all) {
+		return all[:1]
+	}
+	return kept
+}
+
+// none reports whether a usable answer says that there is nothing.
+func (a *answer) none() bool {
+	return a.Usable() && len(a.mx) == 0 && len(a.addrs) == 0 && len(a.names) == 0
+}
+
+// told is the answer as the mail log tells it.
+func (a *answer) told(q question) maillog.CachedAnswer {
+	c := maillog.CachedAnswer{Name: q.name, Type: q.typeName(), Status: a.Status, MX: a.mx, Texts: slices.Clone(a.names)}
+	for _, addr := range a.addrs {
+		c.Texts = append(c.Texts, addr.String())
+	}
+	return c
+}

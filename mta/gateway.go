@@ -1,0 +1,255 @@
+// Package mta is the gateway: it holds what outlives a configuration and puts
+// one configuration after the other into effect.
+//
+// What outlives a configuration: listening sockets, the queue, the DNS cache,
+// ids and counters, the mail log, idle delivery connections. Everything else
+// is a generation (generation.go), built from one store.Config and never
+// changed.
+//
+// A commit (commit.go), in order:
+//
+//	Merge      the session's edits with what others committed
+//	Validate   everything that is wrong with the whole
+//	prepare    build the generation, bind what is new: all that can fail
+//	Save       one transaction: from here on a restart comes up with it
+//	swap       one pointer, then the settings of queue, delivery, DNS, log: cannot fail
+//	retire     sockets that are no longer wanted are emptied and closed
+//
+// The life of the gateway: Open, Run until its context ends, which drains.
+// Opened offline it has no mail to move: a commit is checked and saved for the
+// start to come.
+package mta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"esa/mta/counters"
+	"esa/mta/delivery"
+	"esa/mta/dns"
+	"esa/mta/maillog"
+	"esa/mta/queue"
+	"esa/mta/smtpd"
+	"esa/mta/socket"
+	"esa/store"
+)
+
+// Options are what a gateway needs of the world.
+type Options struct {
+	Dir     string // data directory; whose lock the caller holds
+	Store   *store.Store
+	Version string // for the header of log files
+	Serial  string
+	Clock   func() time.Time // nil: time.Now
+	Diag    *slog.Logger     // nil: nobody
+}
+
+// Bounds of the gateway's own waiting.
+const (
+	drainTime = 30 * time.Second // for sessions and attempts under way when the gateway stops
+	bindRetry = 5 * time.Second  // between attempts to bind what could not be bound at start
+	probeTime = 2 * time.Second  // for a DNS server to answer a probe
+)
+
+// Gateway is a relay MTA. Its methods are safe for concurrent use.
+type Gateway struct {
+	Options
+	current atomic.Pointer[generation]
+	live    *live // nil offline
+
+	mu      sync.Mutex
+	unbound []error // why listeners could not be bound at start
+}
+
+// live is what runs.
+type live struct {
+	counters *counters.Counters
+	log      *maillog.Log
+	resolver *dns.Resolver
+	client   *delivery.Client
+	queue    *queue.Queue
+	server   *smtpd.Server
+	sockets  *socket.Set
+}
+
+// Offline makes a gateway that moves no mail: commits are checked and saved.
+func Offline(o Options) *Gateway {
+	g := &Gateway{Options: o.withDefaults()}
+	config, revision := o.Store.Running()
+	generation, _ := build(config, revision)
+	g.current.Store(generation)
+	return g
+}
+
+// Open makes a gateway on a data directory. It opens log, counters and queue
+// and listens to nothing yet: Run does.
+func Open(o Options) (*Gateway, error) {
+	g := Offline(o)
+	l, err := g.open()
+	if err != nil {
+		return nil, fmt.Errorf("opening the gateway: %w", err)
+	}
+	g.live = l
+	return g, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Diag == nil {
+		o.Diag = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// open makes the parts that live; if one fails, those before it are closed.
+func (g *Gateway) open() (_ *live, err error) {
+	l := &live{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	l.log, err = maillog.Open(filepath.Join(g.Dir, "logs"), maillog.Options{
+		Clock: g.Clock, Version: g.Version, Serial: g.Serial, Diag: g.Diag,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if l.counters, err = counters.Open(filepath.Join(g.Dir, "counters"), g.Clock); err != nil {
+		return nil, err
+	}
+	if damage := l.counters.Damage(); damage != nil {
+		g.Diag.Error("the counters begin anew", "error", damage)
+	}
+	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
+	l.client = delivery.New(delivery.Options{
+		Resolver: l.resolver, Log: l.log, Counters: l.counters, Diag: g.Diag,
+	})
+	l.queue, err = queue.Open(queue.Options{
+		Dir: filepath.Join(g.Dir, "queue"), Courier: l.client, Log: l.log, Counters: l.counters,
+		Clock: g.Clock, Diag: g.Diag, Hostname: func() string { return g.current.Load().config.Hostname },
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.server = smtpd.New(smtpd.Options{
+		Queue: spool{l.queue}, Names: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+	})
+	return l, nil
+}
+
+// close ends the parts in the order that none still uses another.
+func (l *live) close() error {
+	var errs []error
+	if l.queue != nil {
+		errs = append(errs, l.queue.Close())
+	}
+	if l.client != nil {
+		l.client.Close()
+	}
+	if l.resolver != nil {
+		l.resolver.Close()
+	}
+	if l.counters != nil {
+		errs = append(errs, l.counters.Close())
+	}
+	if l.log != nil {
+		errs = append(errs, l.log.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run receives and delivers mail until ctx ends, then drains: no new
+// connections, what is under way ends within half a minute, what is accepted
+// stays in the queue. It closes the gateway. Listeners that cannot be bound
+// are tried again and do not keep the others from running.
+func (g *Gateway) Run(ctx context.Context) error {
+	l := g.live
+	// Sessions outlast ctx: Drain ends them.
+	sessions, endSessions := context.WithCancel(context.WithoutCancel(ctx))
+	defer endSessions()
+	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
+		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
+	}, g.Diag)
+	g.configure(g.current.Load())
+
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	var running sync.WaitGroup
+	var queueErr error
+	running.Go(func() { queueErr = l.queue.Run(work) })
+	running.Go(func() {
+		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
+	})
+	l.log.ServerStarting()
+	running.Go(func() { g.bind(ctx) })
+
+	<-ctx.Done()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	g.mu.Lock()
+	l.sockets.Close()
+	g.mu.Unlock()
+	l.server.Drain(drain)
+	l.log.ServerShutDown()
+	stopWork()
+	running.Wait()
+	return errors.Join(queueErr, l.close())
+}
+
+// configure gives a generation's settings to everything that lives. Nothing
+// of it can fail.
+func (g *Gateway) configure(next *generation) {
+	l := g.live
+	if err := l.log.Configure(next.logs, next.logSettings); err != nil {
+		// Checked by prepare: what fails now is a disk, and mail goes on.
+		g.Diag.Error("configuring logs", "error", err)
+	}
+	l.resolver.Configure(next.dns)
+	l.client.Configure(next.delivery)
+	l.queue.Configure(next.queue)
+	g.current.Store(next)
+}
+
+// bind opens the listeners of the configuration that the gateway starts with:
+// what can be bound now, the rest again and again until it works or a commit
+// decides otherwise.
+func (g *Gateway) bind(ctx context.Context) {
+	tick := time.NewTicker(bindRetry)
+	defer tick.Stop()
+	for !g.bindOnce(ctx) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// bindOnce reports whether nothing is left to bind.
+func (g *Gateway) bindOnce(ctx context.Context) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if ctx.Err() != nil {
+		return true
+	}
+	change, errs := g.live.sockets.PrepareWhatCan(g.current.Load().sockets)
+	if change != nil {
+		change.Apply()
+	}
+	if len(errs) > 0 && len(g.unbound) != len(errs) {
+		g.Diag.Warn("not all listeners are there yet", "error", errors.Join(errs...), "again in", bindRetry)
+	}
+	g.unbound = errs
+	return len(errs) == 0
+}

@@ -1,0 +1,113 @@
+package maillog
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"esa/mta/envelope"
+)
+
+// NewDelivery writes the first line of a delivery connection.
+func (l *Log) NewDelivery(d envelope.DCID, local netip.Addr, remote netip.AddrPort) {
+	l.infof("New SMTP DCID %d interface %s address %s port %d", d, local, remote.Addr(), remote.Port())
+}
+
+// DeliveryClosed writes the end of a delivery connection.
+func (l *Log) DeliveryClosed(d envelope.DCID) { l.infof("DCID %d close", d) }
+
+// DeliveryStarted writes that a message goes out on a connection.
+func (l *Log) DeliveryStarted(d envelope.DCID, m envelope.MID, to []envelope.RID) {
+	l.infof("Delivery start DCID %d MID %d to RID %s", d, m, rids(to))
+}
+
+// Delivered writes that the next hop took the message for these recipients,
+// and its answer where logconfig asks for it.
+func (l *Log) Delivered(d envelope.DCID, m envelope.MID, to []envelope.RID, reply string) {
+	l.infof("Message done DCID %d MID %d to RID %s ", d, m, rids(to))
+	if l.settings().RemoteResponse {
+		l.infof("MID %d RID %s Response %s", m, rids(to), literal(reply))
+	}
+}
+
+// Finished writes the last line of a message: no recipient is left.
+func (l *Log) Finished(m envelope.MID) { l.infof("Message finished MID %d done", m) }
+
+// ConnectionError is a delivery connection that failed.
+type ConnectionError struct {
+	DCID    envelope.DCID // 0 if it never came to be
+	Domain  string
+	Remote  netip.AddrPort
+	Local   netip.Addr // invalid when not connected
+	Details string     // "timeout", "EOF", "454-'…'"
+	Reason  string     // "network error", "unexpected SMTP response"
+}
+
+// ConnectionFailed writes a connection error.
+func (l *Log) ConnectionFailed(e ConnectionError) {
+	local := "unknown"
+	if e.Local.IsValid() {
+		local = e.Local.String()
+	}
+	l.infof("Connection Error: DCID %d domain: %s IP:%s port: %d details: %s interface: %s reason: %s",
+		e.DCID, line(e.Domain), e.Remote.Addr(), e.Remote.Port(), line(e.Details), local, line(e.Reason))
+}
+
+// Fate is what both Bounced and Delayed tell.
+type Fate struct {
+	DCID   envelope.DCID
+	MID    envelope.MID
+	Sender envelope.Address
+	To     envelope.Recipient
+	Why    envelope.Failure
+}
+
+// Bounced writes a hard bounce, Delayed a soft one, Pending when the next
+// attempt is due.
+func (l *Log) Bounced(f Fate) { l.infof("Bounced: %s", f.text()) }
+func (l *Log) Delayed(f Fate) { l.infof("Delayed: %s", f.text()) }
+
+func (f Fate) text() string {
+	return fmt.Sprintf("DCID %d MID %d From: <%s> To: <%s> RID %d - %s - %s %s",
+		f.DCID, f.MID, line(f.Sender.String()), line(f.To.Address.String()), f.To.RID,
+		f.Why.Enhanced, f.Why.Phrase, response(f.Why))
+}
+
+// Pending writes until when recipients wait, with the bounce profile's name.
+func (l *Log) Pending(m envelope.MID, to []envelope.RID, until time.Time, profile string) {
+	l.infof("MID %d to RID %s pending till %s [%s]", m, rids(to), l.local(until), profile)
+}
+
+// DoubleBounced writes a bounce that could not be told to anybody.
+func (l *Log) DoubleBounced(f Fate) {
+	l.infof("Double bounce: MID %d to %d - %s - %s %s", f.MID, f.To.RID, f.Why.Enhanced, f.Why.Phrase, response(f.Why))
+}
+
+// GeneratedForBounce writes that a notice was made for a message.
+func (l *Log) GeneratedForBounce(notice, of envelope.MID) {
+	l.infof("MID %d was generated for bounce of MID %d", notice, of)
+}
+
+// Deleted writes recipients that an operator or a /dev/null route removed.
+func (l *Log) Deleted(m envelope.MID, to []envelope.RID) {
+	l.infof("Deleted: MID %d to %s", m, rids(to))
+}
+
+// response gives the peer's reply as the log has it: ('550', ['text']).
+func response(f envelope.Failure) string {
+	lines := make([]string, len(f.Reply))
+	for i, text := range f.Reply {
+		lines[i] = literal(text)
+	}
+	return fmt.Sprintf("('%03d', [%s])", f.Code, strings.Join(lines, ", "))
+}
+
+// rids gives "[0, 1]".
+func rids(to []envelope.RID) string {
+	words := make([]string, len(to))
+	for i, r := range to {
+		words[i] = fmt.Sprint(int(r))
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}

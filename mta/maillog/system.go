@@ -1,0 +1,26 @@
+package maillog
+
+import (
+	"esa/mta/envelope"
+)
+
+// ServerStarting and ServerShutDown write that receiving begins and ends.
+func (l *Log) ServerStarting() { l.infof("SMTP server starting") }
+func (l *Log) ServerShutDown() { l.infof("SMTP server shut down") }
+
+// InjectionKilled and DeliveryKilled write a connection that the gateway cut,
+// because it stops and the time to drain is over.
+func (l *Log) InjectionKilled(c envelope.ICID) { l.infof("SMTP server connection killed ICID: %d", c) }
+func (l *Log) DeliveryKilled(d envelope.DCID)  { l.infof("SMTP client connection killed DCID: %d", d) }
+
+// DeliveryOverLimit writes a delivery connection that was closed because more
+// are open than deliveryconfig allows now.
+func (l *Log) DeliveryOverLimit(d envelope.DCID) {
+	l.infof("Mail delivery client with DCID %d exited due to the maximum concurrency configuration.", d)
+}
+
+// DNSTemporaryFailure writes that a destination waits because a lookup of type
+// "MX", "A" or "AAAA" did not end: why is a word such as "ServFail".
+func (l *Log) DNSTemporaryFailure(domain, qtype, why string) {
+	l.infof("DNS Temporary Failure %s %s - %s", word(domain), qtype, line(why))
+}

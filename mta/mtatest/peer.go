@@ -1,0 +1,313 @@
+package mtatest
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// What an Answer may return instead of a reply.
+const (
+	PeerDrop    = "\x00drop"    // the peer closes the connection without a word
+	PeerSilence = "\x00silence" // the peer says nothing more until the client gives up
+	PeerStall   = "\x00stall"   // the peer reads nothing more until the test ends
+)
+
+// PeerScript says how a Peer behaves. The zero PeerScript takes everything and
+// announces no extension.
+type PeerScript struct {
+	Banner string   // default "220 peer.test ESMTP"
+	Hello  []string // extensions, one line each; the greeting line is added before
+	// Answer gives the reply to a command line, "." for the end of data and ""
+	// for the connection itself; lines are separated by \n. An empty answer is
+	// the usual one.
+	Answer func(c *PeerConn, command string) string
+	// Talk, if set, has the connection to itself: for peers that do not keep to
+	// the order of things.
+	Talk func(c *PeerConn)
+}
+
+// PeerMessage is a message that a Peer took.
+type PeerMessage struct {
+	From string   // the arguments of MAIL
+	To   []string // the arguments of each RCPT that was accepted
+	Text string   // without the dots that were added
+	Wire string   // as it came, the end of data included
+}
+
+// Peer is a fake next hop.
+type Peer struct {
+	script   PeerScript
+	listener net.Listener
+	running  sync.WaitGroup
+	stopped  chan struct{}
+
+	mu       sync.Mutex
+	conns    map[net.Conn]bool
+	count    int
+	commands []string
+	messages []PeerMessage
+}
+
+// NewPeer makes a peer without a listener, for Serve.
+func NewPeer(script PeerScript) *Peer {
+	return &Peer{script: script, stopped: make(chan struct{}), conns: make(map[net.Conn]bool)}
+}
+
+// StartPeer makes a peer that listens on a free port of 127.0.0.1 until the
+// test ends.
+func StartPeer(t testing.TB, script PeerScript) *Peer {
+	t.Helper()
+	return StartPeerOn(t, "127.0.0.1:0", script)
+}
+
+// StartPeerOn is StartPeer on another address.
+func StartPeerOn(t testing.TB, address string, script PeerScript) *Peer {
+	t.Helper()
+	p := NewPeer(script)
+	var err error
+	if p.listener, err = net.Listen("tcp", address); err != nil {
+		t.Fatalf("starting a peer: %v", err)
+	}
+	p.running.Go(p.accept)
+	t.Cleanup(func() {
+		p.listener.Close()
+		p.Stop()
+		p.running.Wait()
+	})
+	return p
+}
+
+// Stop ends all connections and whatever a script waits for. A peer that was
+// started is stopped with its test.
+func (p *Peer) Stop() {
+	close(p.stopped)
+	p.Hangup()
+}
+
+func (p *Peer) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.running.Go(func() { p.Serve(conn) })
+	}
+}
+
+// Addr is where the peer listens.
+func (p *Peer) Addr() netip.AddrPort { return p.listener.Addr().(*net.TCPAddr).AddrPort() }
+
+// Hangup closes the connections that are open now.
+func (p *Peer) Hangup() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+// Connections is how many connections there have been.
+func (p *Peer) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+// Commands are all command lines in the order they came.
+func (p *Peer) Commands() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.commands...)
+}
+
+// Messages are the messages that were answered with 2xx.
+func (p *Peer) Messages() []PeerMessage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]PeerMessage(nil), p.messages...)
+}
+
+// Serve speaks on one connection until its end.
+func (p *Peer) Serve(conn net.Conn) {
+	p.mu.Lock()
+	p.count++
+	p.conns[conn] = true
+	c := &PeerConn{Conn: conn, Number: p.count, peer: p, in: bufio.NewReaderSize(conn, 64<<10)}
+	p.mu.Unlock()
+	defer func() {
+		conn.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, conn)
+	}()
+	if p.script.Talk != nil {
+		p.script.Talk(c)
+		return
+	}
+	c.session()
+}
+
+// PeerConn is one connection of a Peer, as scripts see it.
+type PeerConn struct {
+	net.Conn
+	Number int // 1 for the first connection of the peer
+	peer   *Peer
+	in     *bufio.Reader
+	now    PeerMessage
+}
+
+// Line reads a command line without its end; ok is false when the client is
+// gone.
+func (c *PeerConn) Line() (line string, ok bool) {
+	line, err := c.in.ReadString('\n')
+	if err != nil {
+		return "", false
+	}
+	line = strings.TrimRight(line, "\r\n")
+	c.peer.mu.Lock()
+	defer c.peer.mu.Unlock()
+	c.peer.commands = append(c.peer.commands, line)
+	return line, true
+}
+
+// Waiting reports whether the client has sent more than was read: that it did
+// not wait for a reply.
+func (c *PeerConn) Waiting() bool { return c.in.Buffered() > 0 }
+
+// Send writes reply lines, separated by \n, each with CRLF.
+func (c *PeerConn) Send(text string) bool {
+	_, err := io.WriteString(c.Conn, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
+	return err == nil
+}
+
+// Hang reads on and says nothing until the client or the test ends it.
+func (c *PeerConn) Hang() { io.Copy(io.Discard, c.in) }
+
+// Stall reads nothing until the test ends it.
+func (c *PeerConn) Stall() { <-c.peer.stopped }
+
+// Data reads a message text up to its end.
+func (c *PeerConn) Data() (wire string, ok bool) {
+	var b strings.Builder
+	for {
+		line, err := c.in.ReadString('\n')
+		b.WriteString(line)
+		if err != nil {
+			return b.String(), false
+		}
+		atStart := b.Len() == len(line) || strings.HasSuffix(b.String()[:b.Len()-len(line)], "\r\n")
+		if line == ".\r\n" && atStart {
+			return b.String(), true
+		}
+	}
+}
+
+func (c *PeerConn) session() {
+	_, alive := c.answer("", orElse(c.peer.script.Banner, "220 peer.test ESMTP"))
+	for alive {
+		line, ok := c.Line()
+		alive = ok && c.command(line)
+	}
+}
+
+// answer sends what the script says, else the usual reply, and tells what that
+// was; it reports false when the connection is over.
+func (c *PeerConn) answer(command, usual string) (reply string, alive bool) {
+	if c.peer.script.Answer != nil {
+		reply = c.peer.script.Answer(c, command)
+	}
+	reply = orElse(reply, usual)
+	switch reply {
+	case PeerDrop:
+		return reply, false
+	case PeerSilence:
+		c.Hang()
+		return reply, false
+	case PeerStall:
+		c.Stall()
+		return reply, false
+	}
+	if strings.HasPrefix(reply, "2") {
+		c.note(command)
+	}
+	return reply, c.Send(reply) && !strings.HasPrefix(reply, "421")
+}
+
+// note keeps what a command that was accepted adds to the message.
+func (c *PeerConn) note(command string) {
+	verb, arg, _ := strings.Cut(command, ":")
+	switch {
+	case strings.EqualFold(verb, "MAIL FROM"):
+		c.now = PeerMessage{From: arg}
+	case strings.EqualFold(verb, "RCPT TO"):
+		c.now.To = append(c.now.To, arg)
+	case command == ".":
+		c.peer.mu.Lock()
+		defer c.peer.mu.Unlock()
+		c.peer.messages = append(c.peer.messages, c.now)
+	}
+}
+
+func (c *PeerConn) command(line string) (alive bool) {
+	verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
+	usual := "250 2.0.0 ok"
+	switch verb {
+	case "EHLO":
+		usual = "250-" + strings.Join(append([]string{"peer.test"}, c.peer.script.Hello...), "\n250-")
+		last := strings.LastIndex(usual, "250-")
+		usual = usual[:last] + "250 " + usual[last+4:]
+	case "DATA":
+		usual = "354 go on"
+		if len(c.now.To) == 0 {
+			usual = "503 5.5.1 no valid recipients"
+		}
+	case "RCPT":
+		if c.now.From == "" {
+			usual = "503 5.5.1 no sender"
+		}
+	case "QUIT":
+		c.answer(line, "221 bye")
+		return false
+	case "RSET":
+		c.now = PeerMessage{}
+	}
+	reply, alive := c.answer(line, usual)
+	if verb == "DATA" && alive && strings.HasPrefix(reply, "354") {
+		return c.text()
+	}
+	return alive
+}
+
+// text reads a message and answers its end.
+func (c *PeerConn) text() (alive bool) {
+	wire, ok := c.Data()
+	if !ok {
+		return false
+	}
+	c.now.Wire, c.now.Text = wire, Unstuff(wire)
+	_, alive = c.answer(".", "250 2.0.0 taken")
+	c.now = PeerMessage{}
+	return alive
+}
+
+func orElse(s, usual string) string {
+	if s == "" {
+		return usual
+	}
+	return s
+}
+
+// Unstuff undoes RFC 5321 §4.5.2 for a whole text with its end of data, by the
+// strict reading: lines end in CRLF.
+func Unstuff(wire string) string {
+	lines := strings.Split(strings.TrimSuffix(wire, ".\r\n"), "\r\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimPrefix(l, ".")
+	}
+	return strings.Join(lines, "\r\n")
+}

@@ -1,0 +1,77 @@
+// Package policy decides who may connect to a listener and which recipients
+// it takes: the host access table (HAT) and the recipient access table (RAT)
+// of a listener, and the limits of its mail flow policies.
+//
+// The steps of one connection:
+//
+//	HAT.Decide  the first sender group with a member that matches gives behaviour and limits
+//	RAT.Decide  the most specific entry says whether a recipient is taken
+//
+// Everything here is pure: tables in, decisions out; no lookup, no clock. A
+// table that answers nothing refuses: no gap in a table opens a relay.
+package policy
+
+import "cmp"
+
+// Behavior is what a mail flow policy does with a connection. The zero value
+// rejects.
+type Behavior int
+
+const (
+	Reject    Behavior = iota // 554 banner
+	TCPRefuse                 // closed without a banner
+	Accept                    // recipients limited by the RAT
+	Relay                     // any recipient
+	Continue                  // as if the group had not matched
+)
+
+// String gives the word of the HAT and of the mail log.
+func (b Behavior) String() string {
+	switch b {
+	case TCPRefuse:
+		return "TCPREFUSE"
+	case Accept:
+		return "ACCEPT"
+	case Relay:
+		return "RELAY"
+	case Continue:
+		return "CONTINUE"
+	default:
+		return "REJECT"
+	}
+}
+
+// ParseBehavior reads the word of the HAT, in capitals.
+func ParseBehavior(word string) (Behavior, bool) {
+	for _, b := range []Behavior{Reject, TCPRefuse, Accept, Relay, Continue} {
+		if b.String() == word {
+			return b, true
+		}
+	}
+	return Reject, false
+}
+
+// Params are the limits of a mail flow policy. Zero takes the value of the
+// table's default, and where that is zero too the factory's; a negative value
+// is no limit.
+type Params struct {
+	MaxSize        int64 // bytes of a message
+	MaxMessages    int   // of one connection
+	MaxRecipients  int   // of one message
+	MaxConnections int   // at a time from one address
+}
+
+// Factory gives the limits of a policy that sets none (reference 4.3).
+func Factory() Params {
+	return Params{MaxSize: 100 << 20, MaxMessages: 1000, MaxRecipients: 1000, MaxConnections: 1000}
+}
+
+// Or gives p with the values of d where p has none.
+func (p Params) Or(d Params) Params {
+	return Params{
+		MaxSize:        cmp.Or(p.MaxSize, d.MaxSize),
+		MaxMessages:    cmp.Or(p.MaxMessages, d.MaxMessages),
+		MaxRecipients:  cmp.Or(p.MaxRecipients, d.MaxRecipients),
+		MaxConnections: cmp.Or(p.MaxConnections, d.MaxConnections),
+	}
+}

@@ -1,0 +1,199 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"esa/mta/envelope"
+)
+
+// draftBuffer is how much of a body is held before it is written. A message
+// that fits is written at once, when it is committed.
+const draftBuffer = 32 << 10
+
+// envelopeSlack is what an envelope may grow between the first flush and the
+// commit without being written behind the body: a subject.
+const envelopeSlack = 1024
+
+// draft is a message on its way into the store.
+type draft struct {
+	s      *store
+	begun  envelope.Message
+	path   string
+	file   diskFile // nil until the first flush
+	epoch  uint64   // of the syncer, before anything was written
+	buf    *[]byte
+	length int64 // of the body so far
+	crc    uint32
+	room   int64 // kept for the envelope
+	end    int64 // of what is written
+	err    error // the first; the draft is then worth nothing
+	ended  bool
+}
+
+func (d *draft) write(p []byte) (int, error) {
+	if d.ended {
+		return 0, errors.New("writing message: it has ended")
+	}
+	d.crc = crc32.Update(d.crc, castagnoli, p)
+	d.length += int64(len(p))
+	for rest := p; len(rest) > 0 && d.err == nil; {
+		n := min(cap(*d.buf)-len(*d.buf), len(rest))
+		*d.buf = append(*d.buf, rest[:n]...)
+		rest = rest[n:]
+		if len(*d.buf) == cap(*d.buf) {
+			d.err = d.flush()
+		}
+	}
+	if d.err != nil {
+		return 0, d.err
+	}
+	return len(p), nil
+}
+
+// flush writes what is buffered. The first time it creates the file, with a
+// header that says that it is not committed.
+//
+// After a crash here: the file says that it was never committed, and is
+// removed at the next start; no client has been told 250.
+func (d *draft) flush() error {
+	if d.file == nil {
+		text, err := encodeEnvelope(&d.begun)
+		if err != nil {
+			return err
+		}
+		d.room = int64(len(text) + envelopeSlack)
+		front := make([]byte, headerSize+d.room)
+		copy(front, draftHeader())
+		if err := d.create(); err != nil {
+			return err
+		}
+		if err := d.put(front); err != nil {
+			return err
+		}
+	}
+	err := d.put(*d.buf)
+	*d.buf = (*d.buf)[:0]
+	return err
+}
+
+func (d *draft) create() error {
+	d.epoch = d.s.epoch(d.begun.MID)
+	f, err := d.s.disk.create(d.path)
+	if err != nil {
+		return fmt.Errorf("creating message file: %w", noSpace(err))
+	}
+	d.file = f
+	return nil
+}
+
+func (d *draft) put(b []byte) error {
+	n, err := d.file.Write(b)
+	d.end += int64(n)
+	if err != nil {
+		return fmt.Errorf("writing message: %w", noSpace(err))
+	}
+	return nil
+}
+
+// commit makes the message durable under the complete envelope. After an
+// error nothing of it is kept.
+func (d *draft) commit(m envelope.Message) error {
+	if d.ended {
+		return errors.New("committing message: it has ended")
+	}
+	if m.MID != d.begun.MID || len(m.Recipients) == 0 {
+		return errors.Join(errors.New("committing message: not its envelope"), d.abort())
+	}
+	if d.err == nil {
+		d.err = d.finish(&m)
+	}
+	if d.err != nil {
+		return errors.Join(d.err, d.abort())
+	}
+	d.release()
+	return nil
+}
+
+// finish writes what is missing and waits for stable storage.
+//
+// After a crash before the header is written: the file says that it was never
+// committed (or is not there), and is removed at the next start.
+// After a crash between the header and the sync: the message is there whole,
+// or does not check and is set aside; its client has no answer and sends it
+// again.
+// After a crash behind the sync: the message is there whole.
+func (d *draft) finish(m *envelope.Message) error {
+	text, err := encodeEnvelope(m)
+	if err != nil {
+		return err
+	}
+	if d.file == nil {
+		d.room = int64(len(text))
+	}
+	h := header{
+		envelope: span{offset: headerSize, length: int64(len(text)), crc: checksum(text)},
+		body:     span{offset: headerSize + d.room, length: d.length, crc: d.crc},
+	}
+	if d.file == nil {
+		err = d.finishSmall(h, text)
+	} else {
+		err = d.finishLarge(h, text)
+	}
+	if err != nil {
+		return err
+	}
+	return d.s.settle(d)
+}
+
+// finishSmall writes a message that is still in the buffer, in one write.
+func (d *draft) finishSmall(h header, text []byte) error {
+	if err := d.create(); err != nil {
+		return err
+	}
+	whole := append(append(h.encode(), text...), *d.buf...)
+	return d.put(whole)
+}
+
+// finishLarge ends a file that holds the body, the header last.
+func (d *draft) finishLarge(h header, text []byte) error {
+	if err := d.flush(); err != nil {
+		return err
+	}
+	if h.envelope.length > d.room {
+		h.envelope.offset = d.end
+	}
+	if _, err := d.file.WriteAt(text, h.envelope.offset); err != nil {
+		return fmt.Errorf("writing envelope: %w", noSpace(err))
+	}
+	if _, err := d.file.WriteAt(h.encode(), 0); err != nil {
+		return fmt.Errorf("writing header: %w", noSpace(err))
+	}
+	return nil
+}
+
+// abort removes what was written.
+func (d *draft) abort() error {
+	if d.ended {
+		return nil
+	}
+	var err error
+	if d.file != nil {
+		err = d.s.disk.remove(d.path)
+		if err != nil {
+			// It cannot be removed: at least it must not be taken for a message.
+			_, mark := d.file.WriteAt(draftHeader(), 0)
+			err = errors.Join(fmt.Errorf("removing message file: %w", err), mark)
+		}
+		err = errors.Join(err, d.file.Close())
+	}
+	d.release()
+	return err
+}
+
+func (d *draft) release() {
+	d.ended = true
+	d.s.putBuffer(d.buf)
+	d.buf, d.file = nil, nil
+}

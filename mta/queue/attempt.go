@@ -1,0 +1,202 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"esa/mta/bounce"
+	"esa/mta/envelope"
+)
+
+// trial is one attempt of one lot.
+type trial struct {
+	q       *Queue
+	lot     *lot
+	item    *item
+	rec     *record
+	profile bounce.Profile
+	waiting []int // indexes of the recipients that it is for
+}
+
+// attempt settles what can be settled of a lot now.
+func (q *Queue) attempt(ctx context.Context, l *lot) ending {
+	rec, err := q.borrow(l.item)
+	defer q.giveBack(l.item)
+	if err != nil {
+		return q.unreadable(l, err)
+	}
+	t := &trial{
+		q: q, lot: l, item: l.item, rec: rec,
+		profile: q.policy.Load().Profile(&rec.message),
+		waiting: rec.waiting(int(l.number)),
+	}
+	switch {
+	case l.sentence != nil:
+		return t.settle(t.all(*l.sentence), false)
+	case l.tried && bounce.Expired(t.profile, t.attempts(), t.age()):
+		return t.settle(t.all(bounce.Expiry()), false)
+	}
+	// After a crash from here to the outcome: the journal says that an attempt
+	// was begun; the recipients are tried again.
+	t.note(t.entry(eventAttempt))
+	outcomes, crashed := t.deliver(ctx)
+	if crashed != nil {
+		return t.panicked(crashed)
+	}
+	return t.settle(outcomes, true)
+}
+
+// borrow gives the record of a message, read once for all attempts that run
+// at the same time. The body of a message that was found at start is checked
+// before its first attempt: nothing that was not accepted like that goes out.
+func (q *Queue) borrow(it *item) (*record, error) {
+	it.mu.Lock()
+	defer it.mu.Unlock()
+	it.users++
+	if it.removed {
+		return nil, os.ErrNotExist
+	}
+	if it.rec == nil {
+		rec, err := q.store.read(it.mid)
+		if err != nil {
+			return nil, err
+		}
+		it.rec = rec
+	}
+	if !it.trusted {
+		if err := q.store.check(it.mid, it.rec.body); err != nil {
+			return nil, err
+		}
+		it.trusted = true
+	}
+	return it.rec, nil
+}
+
+func (q *Queue) giveBack(it *item) {
+	it.mu.Lock()
+	defer it.mu.Unlock()
+	it.users--
+	if it.users == 0 && len(it.unsaved) == 0 {
+		it.rec = nil
+	}
+}
+
+// unreadable ends an attempt that could not read its message.
+func (q *Queue) unreadable(l *lot, err error) ending {
+	it := l.item
+	it.mu.Lock()
+	known := it.removed
+	gone := errors.Is(err, os.ErrNotExist) || errors.Is(err, errDamaged) || errors.Is(err, errDraft)
+	it.removed = known || gone
+	it.mu.Unlock()
+	switch {
+	case known:
+	case errors.Is(err, os.ErrNotExist):
+		q.o.Diag.Error("queue: message file vanished", "mid", it.mid)
+		if err := q.store.forget(it.mid); err != nil {
+			q.o.Diag.Error("queue: removing journal without message", "mid", it.mid, "err", err)
+		}
+	case gone:
+		q.setAside(it.mid, err)
+	default:
+		q.o.Diag.Error("queue: reading message", "mid", it.mid, "err", err)
+		return ending{left: int(l.left), delay: readAgain, suspect: l.suspect}
+	}
+	return ending{removed: true, left: int(l.left)}
+}
+
+// age is how long the message is in the queue.
+func (t *trial) age() time.Duration { return t.q.steady() - t.item.born }
+
+// attempts is how many failed so far.
+func (t *trial) attempts() int {
+	most := 0
+	for _, i := range t.waiting {
+		most = max(most, t.rec.states[i].attempts)
+	}
+	return most
+}
+
+// entry begins a journal line about all recipients of the attempt.
+func (t *trial) entry(event string) entry {
+	e := entry{At: t.q.o.Clock(), Event: event, Alone: event == eventAttempt && t.lot.alone}
+	for _, i := range t.waiting {
+		e.RIDs = append(e.RIDs, t.rec.message.Recipients[i].RID)
+	}
+	return e
+}
+
+// note writes to the journal. What cannot be written is kept and written with
+// the next line: a full disk stops no delivery, and doubles none while the
+// process lives.
+func (t *trial) note(entries ...entry) {
+	t.item.mu.Lock()
+	defer t.item.mu.Unlock()
+	t.noteLocked(entries)
+}
+
+func (t *trial) noteLocked(entries []entry) {
+	if t.item.removed || len(entries) == 0 {
+		return
+	}
+	for _, e := range entries {
+		t.rec.apply(e)
+	}
+	all := append(t.item.unsaved, entries...)
+	err := t.q.store.note(t.item.mid, all)
+	if err != nil {
+		t.q.o.Diag.Error("queue: writing journal", "mid", t.item.mid, "err", err)
+		t.item.unsaved = all
+		return
+	}
+	t.item.unsaved = nil
+}
+
+// deliver makes the attempt. A panic in it is this message's, not the
+// gateway's.
+func (t *trial) deliver(ctx context.Context) (outcomes []envelope.Outcome, crashed error) {
+	job := envelope.Job{
+		Message: &t.rec.message,
+		Domain:  t.lot.dest.domain,
+		Attempt: t.attempts() + 1,
+		Body:    func() (io.ReadCloser, error) { return t.q.store.body(t.item.mid) },
+	}
+	for _, i := range t.waiting {
+		job.Recipients = append(job.Recipients, t.rec.message.Recipients[i])
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			crashed = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return t.q.o.Courier.Deliver(ctx, job), nil
+}
+
+// panicked ends an attempt that died of a fault of ours.
+func (t *trial) panicked(crashed error) ending {
+	q := t.q
+	q.o.Diag.Error("queue: delivering", "mid", t.item.mid, "err", crashed)
+	delay := bounce.NextDelay(t.profile, t.attempts()+1)
+	e := t.entry(eventPanic)
+	e.Next, e.Reason = q.o.Clock().Add(delay), envelope.ReasonLocal
+	t.note(e)
+	if _, guilty := t.rec.suspicion(int(t.lot.number)); guilty {
+		t.item.mu.Lock()
+		known := t.item.removed
+		t.item.removed = true
+		t.item.mu.Unlock()
+		if !known {
+			q.setAside(t.item.mid, errors.New("delivering it panicked three times"))
+		}
+		return ending{removed: true, left: len(t.waiting)}
+	}
+	return ending{
+		left: len(t.waiting), delay: delay, attempted: true, suspect: t.lot.suspect,
+		expires: t.item.born + t.profile.MaxLifetime, ended: q.o.Clock(),
+	}
+}

@@ -1,0 +1,98 @@
+package queue
+
+import (
+	"sync"
+	"time"
+
+	"esa/mta/envelope"
+)
+
+// lotSize is how many recipients one attempt takes at most: what RFC 5321
+// §4.5.3.1.8 makes every server take in one transaction.
+const lotSize = 100
+
+// split gives the recipients of each lot: those of one domain, in the order
+// of the envelope, at most lotSize. It depends on nothing but the envelope.
+func split(to []envelope.Recipient) [][]int {
+	var lots [][]int
+	open := map[string]int{} // the lot of a domain that has room
+	for i := range to {
+		domain := to[i].Address.Domain
+		n, ok := open[domain]
+		if !ok || len(lots[n]) == lotSize {
+			n = len(lots)
+			open[domain] = n
+			lots = append(lots, nil)
+		}
+		lots[n] = append(lots[n], i)
+	}
+	return lots
+}
+
+// item is a queued message in memory. What the envelope says is read from
+// disk for each attempt.
+type item struct {
+	mid      envelope.MID
+	size     int64
+	received int64         // wall time, Unix seconds
+	born     time.Duration // steady time; before zero if it was found at start
+	expires  time.Duration // by the profile when it was last looked at
+	lots     []lot
+	open     int32 // lots that are not done; guarded by Queue.mu, as gone
+	gone     bool  // vanished or set aside
+
+	mu      sync.Mutex // orders what is read and written of the files; guards what follows
+	rec     *record    // while attempts run, or while something is unsaved
+	users   int
+	unsaved []entry // the journal could not be written
+	removed bool    // from disk
+	trusted bool    // the body is what was written
+}
+
+// lot is the unit of scheduling: those recipients of a message that share a
+// destination, at most lotSize. All that wait are tried together, so they
+// share attempts and times. While a lot runs, its worker owns it; else
+// Queue.mu guards it.
+type lot struct {
+	item      *item
+	dest      *destination
+	at        time.Duration     // when it is due, steady time
+	next      *lot              // in the list of the ready
+	sentence  *envelope.Failure // to be bounced without an attempt
+	number    int32             // in record.lots
+	left      int32             // recipients that wait
+	pos       int32             // in the timetable, -1: not there
+	attempted bool              // ever
+	tried     bool              // by this process, or its host was
+	parked    bool              // waits for its host
+	probe     bool              // this attempt finds out whether the host is back
+	suspect   bool              // see suspectAfter
+	alone     bool              // this attempt is the only one of a suspect
+}
+
+func (l *lot) when() time.Duration { return l.at }
+func (l *lot) place() *int32       { return &l.pos }
+
+// How a message is found out that kills the process (R10). An attempt is
+// written before it is made; one without an end died with the process. In
+// company that proves little: after a kill -9 every attempt underway looks so.
+// A lot that died twice in company is a suspect. Suspects are tried one at a
+// time, beside the other mail. What dies three times as the only suspect, or
+// panics three times (then the culprit is known), is set aside.
+const (
+	suspectAfter = 2
+	guiltyAfter  = 3
+)
+
+// suspicion tells what the journal says about the recipients of a lot.
+func (r *record) suspicion(lot int) (suspect, guilty bool) {
+	for _, i := range r.lots[lot] {
+		s := &r.states[i]
+		if s.done != "" {
+			continue
+		}
+		suspect = suspect || s.open >= suspectAfter
+		guilty = guilty || s.alone+s.panics >= guiltyAfter
+	}
+	return suspect, guilty
+}

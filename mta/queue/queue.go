@@ -1,0 +1,253 @@
+// Package queue keeps accepted mail until every recipient is settled, and
+// decides when each is tried.
+//
+// The store, behind a handful of calls (add, read, note, done, aside, close):
+//
+//	disk.go     what is asked of the file system
+//	file.go     one file per message: header, envelope, body
+//	journal.go  beside it, what became of its recipients
+//	syncer.go   one sync for all that wait
+//	store.go    where files are, and what is found at start
+//	add.go      a message on its way into the store
+//
+// The scheduler, on top:
+//
+//	lot.go          recipients of one message and one destination: what an attempt takes
+//	destination.go  concurrency, hosts that are down, who is next
+//	schedule.go     what is due, and in which order
+//	run.go          recovery, workers, shutdown
+//	attempt.go      one attempt, from the journal's first word to its last
+//	settle.go       what outcomes mean for recipients, log and counters
+//	notice.go       bounces and delay warnings
+//	view.go         what operators see
+//
+// What holds after any crash (reliability R1–R6): a message whose Commit
+// returned nil is there whole; one whose Commit failed or never came is not
+// delivered; a recipient is tried again only if the crash came between the
+// next hop's answer and the journal's record of it.
+//
+// Time: within the process everything runs on the monotonic clock. Times on
+// disk are wall time; when they are read back they are clamped to what the
+// profile allows, so a clock that jumped neither expires nor freezes anything
+// (R17). A recipient found at start expires only after one more attempt.
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"esa/mta/bounce"
+	"esa/mta/counters"
+	"esa/mta/envelope"
+	"esa/mta/maillog"
+)
+
+// Errors that callers tell apart. Any other error of Begin, Write or Commit is
+// a fault of ours too: the message is not kept, the client may try again.
+var (
+	ErrNoSpace = errors.New("no space for the queue") // bytes, inodes, quota, or the reserve
+	ErrNewer   = errors.New("written by a newer version")
+	ErrClosed  = errors.New("queue is closed")
+)
+
+// Courier makes one delivery attempt. It returns one Outcome per recipient of
+// the job; a missing one counts as Deferred. It must not change job.Message.
+// When ctx ends it comes to an end within its own bounds.
+type Courier interface {
+	Deliver(ctx context.Context, job envelope.Job) []envelope.Outcome
+}
+
+// Options are what a Queue is opened with and keeps.
+type Options struct {
+	Dir         string
+	Courier     Courier
+	Log         *maillog.Log
+	Counters    *counters.Counters
+	Clock       func() time.Time // wall time; nil: time.Now
+	Diag        *slog.Logger     // nil: nobody
+	PerFileSync bool             // fsync each file instead of one syncfs for all that wait
+	Hostname    func() string    // of this gateway, for notices; nil: "localhost"
+}
+
+// HostRetry is how long a destination whose hosts are all down waits.
+type HostRetry struct {
+	Initial, Max time.Duration
+}
+
+// Policy is what a configuration says about the queue. Zero fields take the
+// factory values. Its functions are called from many goroutines.
+type Policy struct {
+	Concurrency            int                                      // attempts at once
+	DestinationConcurrency func(domain string) int                  // attempts at once to one domain
+	Profile                func(m *envelope.Message) bounce.Profile // the bounce profile of a message
+	HostRetry              HostRetry                                // 60 s doubling to 3600 s
+	BounceDown             bool                                     // bounce all mail for a domain whose host is down
+	MaxMessage             int64                                    // largest message a listener takes: Begin keeps 1.5 times of it free (R8)
+}
+
+// Factory values of Policy.
+const (
+	defaultConcurrency            = 10000
+	defaultDestinationConcurrency = 500
+	defaultMaxMessage             = 10 << 20
+)
+
+func (p Policy) withDefaults() *Policy {
+	if p.Concurrency <= 0 {
+		p.Concurrency = defaultConcurrency
+	}
+	if p.DestinationConcurrency == nil {
+		p.DestinationConcurrency = func(string) int { return defaultDestinationConcurrency }
+	}
+	if p.Profile == nil {
+		p.Profile = func(*envelope.Message) bounce.Profile { return bounce.Default() }
+	}
+	if p.HostRetry.Initial <= 0 {
+		p.HostRetry.Initial = time.Minute
+	}
+	if p.HostRetry.Max <= 0 {
+		p.HostRetry.Max = time.Hour
+	}
+	if p.MaxMessage <= 0 {
+		p.MaxMessage = defaultMaxMessage
+	}
+	return &p
+}
+
+// Queue is the queue of one data directory. All methods are safe for
+// concurrent use.
+type Queue struct {
+	o      Options
+	store  *store
+	policy atomic.Pointer[Policy]
+	opened time.Time     // with its monotonic part: the zero of steady time
+	wake   chan struct{} // something may be due
+
+	mu      sync.Mutex
+	plan    plan // guarded by mu
+	running bool
+	closed  bool
+
+	workers sync.WaitGroup
+}
+
+// Open opens or creates the store. It lists the files, so that no id found
+// there is given out again, and reads none of them: Run does.
+func Open(o Options) (*Queue, error) {
+	return open(o, osDisk{})
+}
+
+func open(o Options, d disk) (*Queue, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Diag == nil {
+		o.Diag = slog.New(slog.DiscardHandler)
+	}
+	if o.Hostname == nil {
+		o.Hostname = func() string { return "localhost" }
+	}
+	s, err := openStore(storeOptions{dir: o.Dir, disk: d, diag: o.Diag, perFile: o.PerFileSync})
+	if err != nil {
+		return nil, fmt.Errorf("opening queue %s: %w", o.Dir, err)
+	}
+	q := &Queue{o: o, store: s, opened: time.Now(), wake: make(chan struct{}, 1), plan: newPlan()}
+	q.Configure(Policy{})
+	o.Counters.Floor(s.highest())
+	q.plan.unread = len(s.found)
+	return q, nil
+}
+
+// Configure puts a policy into effect for everything that starts from now on.
+func (q *Queue) Configure(p Policy) {
+	q.policy.Store(p.withDefaults())
+	q.signal()
+}
+
+// Close ends the use of the store. Run must have returned.
+func (q *Queue) Close() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.running {
+		return errors.New("closing queue: it still runs")
+	}
+	if q.closed {
+		return nil
+	}
+	q.closed = true
+	return q.store.close()
+}
+
+// Draft is a message on its way into the queue. It is used by one goroutine.
+// Exactly one of Commit and Abort ends it; Abort after Commit does nothing.
+type Draft struct {
+	q *Queue
+	d *draft
+}
+
+// Begin starts a message. It fails with ErrNoSpace while the disk has less
+// than the reserve, so that what is underway can end and bounces still fit.
+func (q *Queue) Begin(m envelope.Message) (*Draft, error) {
+	q.mu.Lock()
+	closed := q.closed
+	q.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if m.MID == 0 {
+		return nil, errors.New("queueing: message without id")
+	}
+	if err := q.store.reserve(q.policy.Load().MaxMessage); err != nil {
+		return nil, err
+	}
+	return &Draft{q: q, d: q.store.begin(m)}, nil
+}
+
+// Room reports with ErrNoSpace that a message of this size would eat into the
+// reserve. What Begin keeps free anyway is always asked for.
+func (q *Queue) Room(size int64) error {
+	return q.store.reserve(max(size, q.policy.Load().MaxMessage))
+}
+
+// Write takes the message text: header and body with CRLF line ends.
+func (d *Draft) Write(p []byte) (int, error) { return d.d.write(p) }
+
+// Commit takes the complete envelope and returns nil when the message is on
+// stable storage and scheduled. After an error nothing of it is kept. Size is
+// set to what was written.
+func (d *Draft) Commit(final envelope.Message) error {
+	if final.Received.IsZero() {
+		final.Received = d.q.o.Clock()
+	}
+	d.q.mu.Lock()
+	closed := d.q.closed
+	d.q.mu.Unlock()
+	if closed {
+		return errors.Join(ErrClosed, d.d.abort())
+	}
+	final.Size = d.d.length
+	if err := d.d.commit(final); err != nil {
+		return err
+	}
+	d.q.admit(newRecord(final), true)
+	return nil
+}
+
+// Abort drops the message.
+func (d *Draft) Abort() error { return d.d.abort() }
+
+// steady is the time since the queue was opened, on the monotonic clock.
+func (q *Queue) steady() time.Duration { return time.Since(q.opened) }
+
+// signal makes the scheduler look again.
+func (q *Queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,235 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"esa/mta/envelope"
+)
+
+// readers is how many files are read at once at start.
+const readers = 8
+
+// readAgain is how long a file waits that could not be read for a reason
+// that may pass, such as too many open files.
+const readAgain = time.Minute
+
+// Run reads the queue in the background and makes attempts when they are due.
+// It returns when ctx has ended and the attempts underway with it. It runs
+// once.
+func (q *Queue) Run(ctx context.Context) error {
+	q.mu.Lock()
+	if q.running || q.closed {
+		q.mu.Unlock()
+		return errors.New("running queue: it runs already or is closed")
+	}
+	q.running = true
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		q.running = false
+		q.mu.Unlock()
+	}()
+	q.workers.Go(func() { q.recover(ctx) })
+	q.schedule(ctx)
+	q.workers.Wait()
+	return nil
+}
+
+// schedule is the only goroutine that starts attempts.
+func (q *Queue) schedule(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		now := q.steady()
+		q.mu.Lock()
+		started := q.plan.start(moment{now, q.policy.Load()})
+		at, some := q.plan.next()
+		q.mu.Unlock()
+		for _, l := range started {
+			q.workers.Go(func() { q.work(ctx, l) })
+		}
+		wait := time.Hour
+		if some {
+			wait = at - now
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-q.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+func (q *Queue) work(ctx context.Context, l *lot) {
+	e := q.attempt(ctx, l)
+	q.mu.Lock()
+	q.plan.finish(l, e, moment{q.steady(), q.policy.Load()})
+	q.mu.Unlock()
+	q.signal()
+}
+
+// recover reads what was found at start, the oldest first.
+func (q *Queue) recover(ctx context.Context) {
+	for _, m := range q.store.orphans {
+		if err := q.store.forget(m); err != nil {
+			q.o.Diag.Error("queue: removing journal without message", "mid", m, "err", err)
+		}
+	}
+	found := q.store.found
+	q.store.found, q.store.orphans = nil, nil
+	for {
+		found = q.readAll(ctx, found)
+		if len(found) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(readAgain):
+		}
+	}
+}
+
+// readAll reads these messages and gives those that should be read again.
+func (q *Queue) readAll(ctx context.Context, found []envelope.MID) []envelope.MID {
+	var (
+		work  sync.WaitGroup
+		mu    sync.Mutex
+		again []envelope.MID
+	)
+	mids := make(chan envelope.MID)
+	for range readers {
+		work.Go(func() {
+			for m := range mids {
+				if !q.readFound(m) {
+					mu.Lock()
+					again = append(again, m)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, m := range found {
+		if ctx.Err() != nil {
+			break
+		}
+		mids <- m
+	}
+	close(mids)
+	work.Wait()
+	return again
+}
+
+// readFound reads one message that was found at start. It is false if that
+// should be tried again.
+func (q *Queue) readFound(m envelope.MID) bool {
+	rec, err := q.store.read(m)
+	switch {
+	case err == nil:
+		q.found(rec)
+	case errors.Is(err, errDraft):
+		// Begun and never committed: nobody was told 250.
+		if err := q.store.done(m); err != nil {
+			q.o.Diag.Error("queue: removing unfinished message", "mid", m, "err", err)
+		}
+	case errors.Is(err, errDamaged):
+		q.setAside(m, err)
+	case errors.Is(err, ErrNewer):
+		q.o.Diag.Error("queue: message left alone", "mid", m, "err", err)
+		q.mu.Lock()
+		q.plan.unreadable++
+		q.mu.Unlock()
+	case errors.Is(err, os.ErrNotExist):
+		q.o.Diag.Warn("queue: message file vanished", "mid", m)
+	default:
+		q.o.Diag.Error("queue: reading message", "mid", m, "err", err)
+		return false
+	}
+	q.mu.Lock()
+	q.plan.unread--
+	q.mu.Unlock()
+	return true
+}
+
+// found schedules a message that was found at start.
+func (q *Queue) found(rec *record) {
+	m := &rec.message
+	if rec.damaged > 0 {
+		q.o.Diag.Warn("queue: journal lines do not check", "mid", m.MID, "lines", rec.damaged)
+	}
+	left := 0
+	for n := range rec.lots {
+		left += len(rec.waiting(n))
+		if _, guilty := rec.suspicion(n); guilty {
+			q.setAside(m.MID, errors.New("delivering it ended the process three times"))
+			return
+		}
+	}
+	if left > 0 {
+		q.admit(rec, false)
+		return
+	}
+	// The process died between the last outcome and the removal.
+	if err := q.store.done(m.MID); err != nil {
+		q.o.Diag.Error("queue: removing finished message", "mid", m.MID, "err", err)
+	}
+	q.o.Log.Finished(m.MID)
+}
+
+// setAside moves a message out of the queue, for a person to look at.
+func (q *Queue) setAside(m envelope.MID, why error) {
+	err := q.store.aside(m)
+	if err != nil {
+		err = fmt.Errorf("and could not be moved: %w", err)
+	}
+	q.o.Diag.Error("queue: message set aside", "mid", m, "why", errors.Join(why, err))
+	q.mu.Lock()
+	q.plan.damaged++
+	q.mu.Unlock()
+}
+
+// admit schedules a message. A fresh one was committed by this process; of
+// others the body is checked before the first attempt, and the times on disk
+// are brought within what the profile allows (R17).
+func (q *Queue) admit(rec *record, fresh bool) {
+	m := &rec.message
+	p := q.policy.Load().Profile(m)
+	now, wall := q.steady(), q.o.Clock()
+	it := &item{
+		mid: m.MID, size: m.Size, received: m.Received.Unix(), trusted: fresh, born: now,
+		lots: make([]lot, 0, len(rec.lots)),
+	}
+	if !fresh {
+		it.born = now - max(0, wall.Sub(m.Received))
+	}
+	it.expires = it.born + p.MaxLifetime
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for n := range rec.lots {
+		open := rec.waiting(n)
+		if len(open) == 0 {
+			continue
+		}
+		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, pos: -1}
+		l.dest = q.plan.destination(m.Recipients[open[0]].Address.Domain)
+		for _, i := range open {
+			s := &rec.states[i]
+			l.attempted = l.attempted || s.attempts+s.open > 0
+			wait := time.Duration(0)
+			if !s.next.IsZero() {
+				wait = max(0, s.next.Sub(wall))
+			}
+			l.at = min(l.at, now+wait)
+		}
+		l.suspect, _ = rec.suspicion(n)
+		it.lots = append(it.lots, l)
+	}
+	q.plan.add(it)
+	q.signal()
+}

@@ -1,0 +1,348 @@
+package queue
+
+import (
+	"time"
+
+	"esa/mta/envelope"
+)
+
+// plan is what is queued and when it is due. It does no input or output and
+// knows no clock. Queue.mu guards it.
+type plan struct {
+	items map[envelope.MID]*item
+	dests map[string]*destination
+	due   timetable[*lot]         // by the time of the next attempt
+	hosts timetable[*destination] // by the time of the host's retry
+	ring  []*destination          // that may start and have something ready, in turn
+
+	ahead          []*lot // bounced without an attempt: they wait for no destination
+	suspects       []*lot
+	suspectRunning bool
+	running        int
+
+	unread     int // found at start and not read yet
+	unreadable int // left where they are: newer version, or no permission
+	damaged    int // set aside since the start
+	bytes      int64
+}
+
+func newPlan() plan {
+	return plan{items: map[envelope.MID]*item{}, dests: map[string]*destination{}}
+}
+
+// moment is when a decision is made, and under which policy.
+type moment struct {
+	now    time.Duration
+	policy *Policy
+}
+
+// ending is what an attempt means for the schedule.
+type ending struct {
+	left      int           // recipients of the lot that wait
+	delay     time.Duration // until the next attempt
+	expires   time.Duration // of the message, steady time; 0: as before
+	attempted bool
+	suspect   bool
+	removed   bool // the message is gone as a whole
+
+	reached   bool // a host answered
+	down      bool // no host could be reached
+	delivered bool
+	trouble   bool // a connection failed
+	last      *envelope.Failure
+	ended     time.Time // wall time
+}
+
+// add takes in a message.
+func (p *plan) add(it *item) {
+	p.items[it.mid] = it
+	p.bytes += it.size
+	for i := range it.lots {
+		l := &it.lots[i]
+		l.dest.lots++
+		l.dest.recipients += int(l.left)
+		if !l.attempted {
+			l.dest.unattempted += int(l.left)
+		}
+		p.due.put(l)
+	}
+	it.open = int32(len(it.lots))
+}
+
+// destination gives the destination of a domain.
+func (p *plan) destination(domain string) *destination {
+	d := p.dests[domain]
+	if d == nil {
+		d = &destination{domain: domain, limit: initialLimit, pos: -1}
+		p.dests[domain] = d
+	}
+	return d
+}
+
+// start gives the lots whose attempt begins now. No destination is served
+// twice while another that may start waits.
+func (p *plan) start(t moment) []*lot {
+	for p.due.isDue(t.now) {
+		p.ready(p.due.pop(), t)
+	}
+	for p.hosts.isDue(t.now) {
+		p.hostDue(p.hosts.pop(), t)
+	}
+	var started []*lot
+	for p.running < t.policy.Concurrency {
+		l := p.pick(t)
+		if l == nil {
+			break
+		}
+		p.running++
+		started = append(started, l)
+	}
+	return started
+}
+
+// ready puts a lot that is due where it waits for its turn.
+func (p *plan) ready(l *lot, t moment) {
+	l.parked = false
+	switch {
+	case l.item.gone:
+	case l.suspect:
+		p.suspects = append(p.suspects, l)
+	case l.dest.down && t.policy.BounceDown && !l.dest.retryDue:
+		p.condemn(l)
+	default:
+		l.dest.push(l)
+		p.enter(l.dest, t)
+	}
+}
+
+// enter puts a destination into the ring if it can use a turn.
+func (p *plan) enter(d *destination, t moment) {
+	if !d.inRing && d.head != nil && d.mayStart(t.policy) {
+		d.inRing = true
+		p.ring = append(p.ring, d)
+	}
+}
+
+// pick takes the next lot whose turn it is; nil if none may start.
+func (p *plan) pick(t moment) *lot {
+	if l := first(&p.ahead); l != nil {
+		l.dest.running++
+		return l
+	}
+	if !p.suspectRunning {
+		if l := first(&p.suspects); l != nil {
+			l.alone, p.suspectRunning = true, true
+			l.dest.running++
+			return l
+		}
+	}
+	for len(p.ring) > 0 {
+		d := p.ring[0]
+		p.ring = p.ring[1:]
+		d.inRing = false
+		if !d.mayStart(t.policy) {
+			continue
+		}
+		l := d.pop()
+		if l == nil {
+			continue
+		}
+		l.probe, d.retryDue = d.down, false
+		d.running++
+		p.enter(d, t)
+		return l
+	}
+	return nil
+}
+
+// first takes the first lot of a list whose message is still there.
+func first(list *[]*lot) *lot {
+	for len(*list) > 0 {
+		l := (*list)[0]
+		*list = (*list)[1:]
+		if !l.item.gone {
+			return l
+		}
+	}
+	*list = nil
+	return nil
+}
+
+// finish takes the end of an attempt into account.
+func (p *plan) finish(l *lot, e ending, t moment) {
+	it, d := l.item, l.dest
+	p.running--
+	d.running--
+	if l.alone {
+		l.alone, p.suspectRunning = false, false
+	}
+	if !it.gone {
+		p.count(l, e)
+		if e.removed {
+			p.remove(it)
+		}
+	}
+	p.learn(l, e, t)
+	if !it.gone && e.left > 0 {
+		l.at, l.parked, l.suspect, l.sentence = t.now+e.delay, e.down, e.suspect, nil
+		l.tried = l.tried || e.attempted
+		if e.expires != 0 {
+			it.expires = e.expires
+		}
+		p.postpone(l, t)
+	}
+	p.enter(d, t)
+	p.rest(d, t.now)
+}
+
+// postpone lets a lot wait for its time. One that waits for a host is released
+// when the host is back, or bounced at once if the policy says so.
+func (p *plan) postpone(l *lot, t moment) {
+	d := l.dest
+	if l.parked && d.down {
+		if t.policy.BounceDown {
+			p.condemn(l)
+			return
+		}
+		d.parked = append(d.parked, l)
+	}
+	p.due.put(l)
+}
+
+// count keeps the numbers of a destination in step with one of its lots.
+func (p *plan) count(l *lot, e ending) {
+	d := l.dest
+	d.recipients -= int(l.left) - e.left
+	switch {
+	case l.attempted:
+	case e.attempted:
+		d.unattempted -= int(l.left)
+		l.attempted = true
+	default:
+		d.unattempted -= int(l.left) - e.left
+	}
+	l.left = int32(e.left)
+	if e.left > 0 {
+		return
+	}
+	d.lots--
+	l.item.open--
+	if l.item.open == 0 {
+		p.bytes -= l.item.size
+		delete(p.items, l.item.mid)
+	}
+}
+
+// remove takes out a message that is gone, whatever its lots are doing.
+func (p *plan) remove(it *item) {
+	it.gone = true
+	for i := range it.lots {
+		l := &it.lots[i]
+		p.due.remove(l)
+		if l.left == 0 {
+			continue
+		}
+		l.dest.recipients -= int(l.left)
+		if !l.attempted {
+			l.dest.unattempted -= int(l.left)
+		}
+		l.left = 0
+		l.dest.lots--
+	}
+	if p.items[it.mid] == it {
+		p.bytes -= it.size
+		delete(p.items, it.mid)
+	}
+}
+
+// next gives the time of the next event that no attempt's end will bring.
+func (p *plan) next() (time.Duration, bool) {
+	at, ok := p.due.next()
+	if host, some := p.hosts.next(); some && (!ok || host < at) {
+		return host, true
+	}
+	return at, ok
+}
+
+// timed is what stands in a timetable.
+type timed interface {
+	when() time.Duration
+	place() *int32 // its index, -1 if it does not stand there
+}
+
+// timetable is a heap by time whose entries know their place.
+type timetable[T timed] struct{ all []T }
+
+func (h *timetable[T]) next() (time.Duration, bool) {
+	if len(h.all) == 0 {
+		return 0, false
+	}
+	return h.all[0].when(), true
+}
+
+func (h *timetable[T]) isDue(now time.Duration) bool {
+	at, ok := h.next()
+	return ok && at <= now
+}
+
+// put enters x, or moves it after its time changed.
+func (h *timetable[T]) put(x T) {
+	if *x.place() < 0 {
+		h.all = append(h.all, x)
+		*x.place() = int32(len(h.all) - 1)
+	}
+	h.down(h.up(int(*x.place())))
+}
+
+func (h *timetable[T]) pop() T {
+	x := h.all[0]
+	h.remove(x)
+	return x
+}
+
+// remove takes x out, if it is in.
+func (h *timetable[T]) remove(x T) {
+	i := int(*x.place())
+	if i < 0 {
+		return
+	}
+	last := len(h.all) - 1
+	h.swap(i, last)
+	var zero T
+	h.all[last] = zero
+	h.all = h.all[:last]
+	*x.place() = -1
+	if i < last {
+		h.down(h.up(i))
+	}
+}
+
+func (h *timetable[T]) swap(i, j int) {
+	h.all[i], h.all[j] = h.all[j], h.all[i]
+	*h.all[i].place(), *h.all[j].place() = int32(i), int32(j)
+}
+
+func (h *timetable[T]) up(i int) int {
+	for i > 0 && h.all[i].when() < h.all[(i-1)/2].when() {
+		h.swap(i, (i-1)/2)
+		i = (i - 1) / 2
+	}
+	return i
+}
+
+func (h *timetable[T]) down(i int) {
+	for {
+		least := 2*i + 1
+		if least >= len(h.all) {
+			return
+		}
+		if right := least + 1; right < len(h.all) && h.all[right].when() < h.all[least].when() {
+			least = right
+		}
+		if h.all[i].when() <= h.all[least].when() {
+			return
+		}
+		h.swap(i, least)
+		i = least
+	}
+}

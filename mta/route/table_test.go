@@ -1,0 +1,103 @@
+package route
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestLookupTakesTheMostSpecificRoute(t *testing.T) {
+	routes := []Route{
+		{Domain: "ALL", Hosts: []Host{{Name: "all"}}},
+		{Domain: ".example.com", Hosts: []Host{{Name: "below"}}},
+		{Domain: "sub.example.com", Hosts: []Host{{Name: "sub"}}},
+		{Domain: ".sub.example.com", Hosts: []Host{{Name: "below-sub"}}},
+		{Domain: "Mixed.Example.ORG.", Hosts: []Host{{Name: "mixed"}}},
+		{Domain: "bücher.example", Hosts: []Host{{Name: "books"}}},
+		{Domain: "[192.0.2.1]", Hosts: []Host{{Name: "literal"}}},
+		{Domain: ".com", Hosts: []Host{{Name: "com"}}},
+		{Domain: "sub.example.com", Hosts: []Host{{Name: "second"}}},
+	}
+	for _, tt := range []struct{ domain, want string }{
+		{"sub.example.com", "sub"},
+		{"SUB.example.com.", "sub"},
+		{"a.sub.example.com", "below-sub"},
+		{"a.b.sub.example.com", "below-sub"},
+		{"other.example.com", "below"},
+		{"example.com", "com"}, // a partial domain does not hold itself
+		{"notexample.com", "com"},
+		{"com", "all"},
+		{"mixed.example.org", "mixed"},
+		{"xn--bcher-kva.example", "books"},
+		{"bücher.example", "books"},
+		{"[192.0.2.1]", "literal"},
+		{"[192.0.2.2]", "all"},
+		{"[IPv6:2001:db8::1]", "all"},
+		{"", "all"},
+	} {
+		for name, order := range map[string][]Route{"given": routes, "reversed but for doubles": reversed(routes)} {
+			r, ok := NewTable(order).Lookup(tt.domain)
+			if !ok || r.Hosts[0].Name != tt.want {
+				t.Errorf("Lookup(%q), order %s: %v %v, want %s", tt.domain, name, r, ok, tt.want)
+			}
+		}
+	}
+}
+
+// reversed turns all but the last route round: which of two for one domain
+// counts does depend on the order.
+func reversed(routes []Route) []Route {
+	out := slices.Clone(routes[:len(routes)-1])
+	slices.Reverse(out)
+	return append(out, routes[len(routes)-1])
+}
+
+func TestLookupWithoutRoute(t *testing.T) {
+	for name, table := range map[string]Table{"zero": {}, "other": NewTable([]Route{{Domain: "other.test"}})} {
+		if r, ok := table.Lookup("example.com"); ok {
+			t.Errorf("%s table: found %v", name, r)
+		}
+	}
+}
+
+func TestHostsOfOnePriorityTakeTurns(t *testing.T) {
+	table := NewTable([]Route{{Domain: "ALL", Hosts: []Host{
+		{Name: "backup", Priority: 10}, {Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "backup2", Priority: 10},
+	}}})
+	var got []string
+	for range 4 {
+		line := ""
+		for _, group := range table.find("x.test").next() {
+			for _, h := range group {
+				line += h.Name + " "
+			}
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"a b c backup backup2 ",
+		"b c a backup2 backup ",
+		"c a b backup backup2 ",
+		"a b c backup2 backup ",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("turns:\n%q, want\n%q", got, want)
+	}
+}
+
+func TestASCII(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"example.com", "example.com"},
+		{"bücher.example", "xn--bcher-kva.example"},
+		{"münchen.de", "xn--mnchen-3ya.de"},
+		{"例え.テスト", "xn--r8jz45g.xn--zckzah"},
+		{"παράδειγμα.δοκιμή", "xn--hxajbheg2az3al.xn--jxalpdlp"},
+		{"пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"},
+		{"他们为什么不说中文", "xn--ihqwcrb4cv8a8dqg056pqjye"},
+		{"a.ß.b", "a.xn--zca.b"},
+		{"\xff.test", "\xff.test"},
+	} {
+		if got := ASCII(tt.in); got != tt.want {
+			t.Errorf("ASCII(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}

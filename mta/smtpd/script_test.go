@@ -1,0 +1,249 @@
+package smtpd
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"esa/mta/message"
+	"esa/mta/policy"
+)
+
+// A wire script is one behaviour, as bytes on the wire. Its lines:
+//
+//	# …                a remark
+//	set WORD [VALUE]   changes the settings; before the first connection, or as a commit
+//	host ADDR NAME     the reverse name of an address; ?NAME is not verified
+//	dial ADDR          another connection, which the lines that follow speak on;
+//	                   without it the script begins with one from 198.51.100.7
+//	c -> text          the client sends text and CRLF
+//	c => text          the client sends text alone
+//	c <- text          the server sends exactly this line
+//	c <~ text          the server sends a reply, of one or more lines, that begins so
+//	c <|               the server closes; nothing else comes
+//	c >|               the client closes
+//	xN c -> …          N times
+//	wait DURATION      time passes
+//	stored N           so many messages have been accepted
+//	text …             the text of the last one, whole, after its Received field
+//	text~ …            a part of its text
+//	log …              the mail log has a line that ends so, after those of log lines above
+//
+// In sent bytes and texts \r \n \t \0 \\ \xNN stand for themselves. Every
+// script runs in a bubble of synctest: its hours take no time.
+func TestWireScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.wire")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no wire scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".wire"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) { runScript(t, string(text)) })
+		})
+	}
+}
+
+// script is a running wire script.
+type script struct {
+	*bench
+	c      *client
+	all    []*client
+	line   int
+	logged int // of the mail log is behind the last log line
+}
+
+func runScript(t *testing.T, text string) {
+	s := &script{bench: newBench(t)}
+	defer func() {
+		for _, c := range s.all {
+			c.close()
+		}
+		if n := s.spool.open(); n != 0 {
+			t.Errorf("%d drafts left open", n)
+		}
+	}()
+	for i, line := range strings.Split(text, "\n") {
+		s.line = i + 1
+		if line = strings.TrimRight(line, " "); line == "" || line[0] == '#' {
+			continue
+		}
+		times := 1
+		if n, rest, ok := strings.Cut(line, " "); ok && n[0] == 'x' {
+			times, line = atoi(t, n[1:]), rest
+		}
+		for range times {
+			s.step(line)
+		}
+	}
+}
+
+func atoi(t testing.TB, s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (s *script) fatalf(format string, args ...any) {
+	s.t.Helper()
+	s.t.Fatalf("line %d: "+format, append([]any{s.line}, args...)...)
+}
+
+func (s *script) step(line string) {
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "set":
+		s.configure(rest)
+	case "host":
+		addr, name, _ := strings.Cut(rest, " ")
+		s.names[netip.MustParseAddr(addr)] = name
+	case "dial":
+		s.dialFrom(rest + ":4711")
+	case "c":
+		if s.c == nil {
+			s.dialFrom(strangerAddr)
+		}
+		s.wire(rest)
+	case "wait":
+		d, err := time.ParseDuration(rest)
+		if err != nil {
+			s.fatalf("%v", err)
+		}
+		time.Sleep(d)
+	default:
+		synctest.Wait()
+		s.check(word, unescape(s.t, rest))
+	}
+}
+
+func (s *script) dialFrom(addr string) {
+	s.c = s.dial(addr)
+	s.all = append(s.all, s.c)
+}
+
+// check compares what the gateway has done.
+func (s *script) check(word, want string) {
+	stored := s.spool.messages()
+	switch word {
+	case "stored":
+		if len(stored) != atoi(s.t, want) {
+			s.fatalf("%d messages stored: %+v", len(stored), stored)
+		}
+	case "text", "text~":
+		text := stored[len(stored)-1].text
+		if word == "text~" && strings.Contains(text, want) {
+			return
+		}
+		if _, after, ok := strings.Cut(text, "\r\n  by "); ok {
+			_, text, _ = strings.Cut(after, "\r\n")
+		}
+		if text != want {
+			s.fatalf("stored %q, want %q", text, want)
+		}
+	case "log":
+		all := s.log()
+		i := strings.Index(all[s.logged:], want+"\n")
+		if i < 0 {
+			s.fatalf("no log line %q in:\n%s", want, all[s.logged:])
+		}
+		s.logged += i
+	default:
+		s.fatalf("unknown word %q", word)
+	}
+}
+
+func (s *script) wire(rest string) {
+	dir, text, _ := strings.Cut(rest, " ")
+	switch dir {
+	case "->":
+		s.c.send(unescape(s.t, text) + "\r\n")
+	case "=>":
+		s.c.send(unescape(s.t, text))
+	case "<-":
+		got, open := <-s.c.got
+		if !open || strings.TrimSuffix(got, "\r\n") != text {
+			s.fatalf("got %q, want %q", got, text)
+		}
+	case "<~":
+		if got := s.c.reply(); got == "" || !strings.HasPrefix(got, text) {
+			s.fatalf("got %q, want %q", got, text)
+		}
+	case "<|":
+		if got, open := <-s.c.got; open {
+			s.fatalf("got %q, want the end", got)
+		}
+	case ">|":
+		_ = s.c.conn.Close()
+	default:
+		s.fatalf("unknown direction %q", dir)
+	}
+}
+
+// configure changes the settings.
+func (s *script) configure(rest string) {
+	word, value, _ := strings.Cut(rest, " ")
+	if word == "gone" {
+		s.change(nil)
+		return
+	}
+	n, _ := strconv.Atoi(value) // 0 where the word takes no number
+	param := map[string]func(p *policy.Params){
+		"maxsize":        func(p *policy.Params) { p.MaxSize = int64(n) },
+		"maxmessages":    func(p *policy.Params) { p.MaxMessages = n },
+		"maxrecipients":  func(p *policy.Params) { p.MaxRecipients = n },
+		"maxconnections": func(p *policy.Params) { p.MaxConnections = n },
+	}[word]
+	mode, isMode := map[string]message.Mode{"clean": message.Clean, "reject": message.Reject, "allow": message.Allow}[word]
+	s.change(func(set *Settings) {
+		switch {
+		case param != nil:
+			param(&set.HAT.Default)
+		case isMode:
+			set.BareLines = mode
+		case word == "private":
+			set.Public, set.RAT = false, policy.RAT{}
+		case word == "listenermax":
+			set.MaxConnections = n
+		case word == "defaultdomain":
+			set.DefaultDomain = value
+		case word == "noreceived":
+			set.Received = false
+		case word == "everybody":
+			b, _ := policy.ParseBehavior(value)
+			set.HAT.Groups = []policy.Group{groupOf("ALL", b, "ALL")}
+		case word == "rat":
+			rat, err := policy.NewRAT([]policy.Entry{{Address: value, Accept: true, Code: 250, Text: "welcome"},
+				{Address: "ALL", Code: 551, Text: "ask elsewhere"}})
+			if err != nil {
+				s.fatalf("%v", err)
+			}
+			set.RAT = rat
+		case word == "headerlines":
+			set.Limits.HeaderLines = n
+		case word == "headerbytes":
+			set.Limits.HeaderBytes = int64(n)
+		default:
+			s.fatalf("unknown setting %q", word)
+		}
+	})
+}
+
+// unescape reads the escapes of a script.
+func unescape(t testing.TB, s string) string {
+	s = strings.ReplaceAll(strings.ReplaceAll(s, `\0`, `\x00`), `"`, `\"`)
+	out, err := strconv.Unquote(`"` + s + `"`)
+	if err != nil {
+		t.Fatalf("bad escape in %q: %v", s, err)
+	}
+	return out
+}

@@ -1,0 +1,126 @@
+package smtpd
+
+import (
+	"context"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"esa/mta/maillog"
+	"esa/mta/policy"
+)
+
+// Replies that stand in more than one place (reference 4.4).
+const (
+	textUnavailable    = "Service not available, closing transaction channel"
+	textBadCommands    = "Exceeded bad SMTP command limit, disconnecting."
+	textNoInjection    = "Timed out waiting for successful message injection"
+	textTooLong        = "Exceeded allowable connection time"
+	textServerError    = "#4.3.0 Server Error"
+	textQueueFull      = "#4.3.1 queue full"
+	textTooBig         = "#5.3.4 message size exceeds limit"
+	textPoorReputation = "Your access to this mail system has been rejected due to the sending MTA's poor reputation. " +
+		"If you believe that this failure is in error, please contact the intended recipient via alternate means."
+)
+
+// ServeConn serves one connection and closes it. settings is loaded now and
+// at each MAIL; nil means that the listener is gone. ctx bounds the lookup of
+// the name, and its end closes the connection.
+func (srv *Server) ServeConn(ctx context.Context, conn net.Conn, settings func() *Settings) {
+	defer conn.Close()
+	set := settings()
+	if set == nil {
+		return
+	}
+	w := newWire(conn, set.Limits.orFactory().Write)
+	if !srv.enter(w) {
+		w.reply(421, set.Hostname+" "+textUnavailable)
+		w.farewell()
+		return
+	}
+	defer srv.leave(w)
+	stop := context.AfterFunc(ctx, w.abandon)
+	defer stop()
+
+	s := newSession(srv, set, settings)
+	s.client.Addr = remoteAddr(conn)
+	defer srv.rescue(w, s)
+	s.serve(ctx, w)
+	_ = s.Logout() // it cannot fail: what it ends is ours
+}
+
+// newSession makes the session of a connection accepted under set.
+func newSession(srv *Server, set *Settings, load func() *Settings) *session {
+	now := time.Now()
+	return &session{srv: srv, load: load, at: set, set: set, limits: set.Limits.orFactory(), begun: now, injected: now}
+}
+
+// serve decides about the connection and holds its dialogue.
+func (s *session) serve(ctx context.Context, w *wire) {
+	key := hostKey{s.at.Addr, s.client.Addr}
+	onListener, onHost := s.srv.seat(key)
+	defer s.srv.unseat(key)
+	if s.at.MaxConnections > 0 && onListener > s.at.MaxConnections {
+		s.register()
+		s.crowded(w, "to this listener")
+		return
+	}
+	s.lookUp(ctx)
+	s.decision = s.at.HAT.Decide(s.client)
+	if s.decision.Behavior == policy.TCPRefuse {
+		s.srv.Log.TCPRefused(s.decision.Group, s.decision.Match)
+		return
+	}
+	s.register()
+	s.srv.Log.Admitted(s.icid, s.decision.Behavior.String(), s.decision.Group, s.decision.Match)
+	c := &conversation{session: s, wire: w, announced: s.decision.Params.MaxSize}
+	switch most := s.decision.Params.MaxConnections; {
+	case s.decision.Behavior == policy.Reject:
+		c.turnAway()
+	case most >= 0 && onHost > most:
+		s.crowded(w, "from your host")
+	default:
+		c.run()
+	}
+}
+
+// lookUp asks for the client's name.
+func (s *session) lookUp(ctx context.Context) {
+	if s.srv.Names != nil {
+		s.client.Host, s.client.Verified = s.srv.Names.Reverse(ctx, s.client.Addr)
+	}
+	s.asked = time.Since(s.begun)
+}
+
+// register gives the connection its id.
+func (s *session) register() {
+	s.icid = s.srv.Counters.NextICID()
+	s.srv.Log.NewInjection(s.injection())
+}
+
+func (s *session) injection() maillog.Injection {
+	return maillog.Injection{ICID: s.icid, Interface: s.at.Interface, Local: s.at.Addr.Addr(),
+		Remote: s.client.Addr, Host: s.client.Host, Verified: s.client.Verified}
+}
+
+// crowded turns away a connection beyond a limit.
+func (s *session) crowded(w *wire, which string) {
+	s.srv.Log.ReceivingFailed(s.icid, "Connection limit exceeded")
+	w.reply(421, "#4.4.5 Too many connections "+which)
+	w.farewell()
+}
+
+// rescue answers for a session that panicked. The others live on.
+func (srv *Server) rescue(w *wire, s *session) {
+	if srv.Crash {
+		return
+	}
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	srv.Diag.Error("session panicked", "icid", uint64(s.icid), "cause", cause, "stack", string(debug.Stack()))
+	w.reply(421, s.at.Hostname+" "+textUnavailable)
+	_ = w.flush() // the connection ends either way
+	_ = s.Logout()
+}

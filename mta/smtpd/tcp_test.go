@@ -1,0 +1,97 @@
+package smtpd
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Attack B8 and A8 on a real socket: input that waits unread is seen too.
+
+func TestInputBeforeTheGreeting(t *testing.T) {
+	b := newBench(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	if _, err := io.WriteString(near, "EHLO early.test\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Loopback delivers before Write returns; waiting for the byte makes sure.
+	peeked := bufio.NewReader(far)
+	if _, err := peeked.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(near, "MAIL FROM:<a@sender.test>\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	b.srv.ServeConn(t.Context(), far, b.settings)
+	if got, _ := io.ReadAll(near); len(got) != 0 { // the reset is an error, too
+		t.Errorf("answered %q", got)
+	}
+	contains(t, b.log(), "ICID 1 Unknown command: input before the greeting", "ICID 1 close")
+}
+
+// The last reply arrives although the client goes on sending (attack A3, A9).
+func TestLastReplyArrives(t *testing.T) {
+	b := newBench(t)
+	b.change(func(s *Settings) { s.HAT.Default.MaxSize = 1000 })
+	c := b.tcp()
+	r := bufio.NewReader(c)
+	for _, command := range []string{"", "EHLO probe.test\r\n", "MAIL FROM:<a@sender.test>\r\n", "RCPT TO:<ok@ours.test>\r\n", "DATA\r\n"} {
+		if _, err := io.WriteString(c, command); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line[3] == ' ' {
+				break
+			}
+		}
+	}
+	text := bytes.Repeat([]byte("x"), mostExcess+4000)
+	if _, err := c.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "552 ") {
+		t.Errorf("got %q, %v", line, err)
+	}
+}
+
+func TestReconnectAfterQuit(t *testing.T) {
+	b := newBench(t)
+	b.change(func(s *Settings) { s.MaxConnections = 1 })
+	c := b.tcp()
+	r := bufio.NewReader(c)
+	for _, command := range []string{"", "QUIT\r\n"} {
+		if _, err := io.WriteString(c, command); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.ReadByte(); err != io.EOF {
+		t.Errorf("after QUIT: %v", err)
+	}
+}

@@ -1,0 +1,37 @@
+package mta
+
+import (
+	"time"
+
+	"esa/mta/counters"
+	"esa/mta/queue"
+)
+
+// Status is the gateway at one moment.
+type Status struct {
+	At       time.Time
+	Running  bool // false offline: the rest is empty
+	Counters counters.Snapshot
+	Queue    queue.Stats
+	Inbound  int // connections
+	Outbound int
+	Unbound  []string // listeners that could not be bound at start, with the reason
+}
+
+// Status tells how the gateway does.
+func (g *Gateway) Status() Status {
+	s := Status{At: g.Clock(), Running: g.live != nil}
+	if g.live == nil {
+		return s
+	}
+	s.Counters = g.live.counters.Snapshot()
+	s.Queue = g.live.queue.Stats()
+	s.Inbound = g.live.server.Connections()
+	s.Outbound = g.live.client.Stats().Open
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range bindProblems(g.current.Load(), g.unbound) {
+		s.Unbound = append(s.Unbound, p.Place+": "+p.Text)
+	}
+	return s
+}

@@ -1,0 +1,119 @@
+package sshd
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxKeyFile is far above the size of any key: what is larger is no key file.
+const maxKeyFile = 64 << 10
+
+// LoadOrCreateKey gives the host key in the file path. If there is no such
+// file it makes an Ed25519 key and stores it, readable by the owner only, in a
+// directory that it makes if need be. A file that others may read, or that
+// holds no such key, is refused and left alone: clients know the key they saw.
+//
+// Only one process may call it for a path at a time.
+func LoadOrCreateKey(path string) (ssh.Signer, error) {
+	signer, err := loadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		signer, err = createKey(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("host key %s: %w", path, err)
+	}
+	return signer, nil
+}
+
+func loadKey(path string) (ssh.Signer, error) {
+	// Without O_NONBLOCK a named pipe would be waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is not a regular file")
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("can be read or written by others (mode %04o); set it to 0600, or replace the key if somebody may have seen it", info.Mode().Perm())
+	case info.Size() > maxKeyFile:
+		return nil, errors.New("is too large for a key")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading: %w", err)
+	}
+	signer, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading: %w", err)
+	}
+	if kind := signer.PublicKey().Type(); kind != ssh.KeyAlgoED25519 {
+		return nil, fmt.Errorf("is of type %s, must be %s", kind, ssh.KeyAlgoED25519)
+	}
+	return signer, nil
+}
+
+// createKey stores a new key. The file gets its name when the key in it is
+// whole and on disk: after a crash there is the key that clients may have
+// seen, or none, and then none has been seen.
+func createKey(path string) (ssh.Signer, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the key: %w", err)
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	unfinished := path + ".new"
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := writeSynced(unfinished, pem.EncodeToMemory(block)); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(unfinished, path); err != nil {
+		return nil, err
+	}
+	if err := syncDir(dir); err != nil {
+		return nil, err
+	}
+	return ssh.NewSignerFromKey(key)
+}
+
+// writeSynced makes a file for the owner only and returns when its content
+// is on stable storage.
+func writeSynced(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,125 @@
+package sshd
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+func TestKeyIsMadeOnceAndForItsOwnerOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ssh", "console_key")
+	first, err := LoadOrCreateKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := LoadOrCreateKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first.PublicKey().Marshal(), second.PublicKey().Marshal()) {
+		t.Error("the second start has another key")
+	}
+	if kind := first.PublicKey().Type(); kind != ssh.KeyAlgoED25519 {
+		t.Errorf("key of type %s", kind)
+	}
+	for path, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %04o, want %04o", path, got, want)
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestCrashBeforeTheKeyHasItsName_NextStartMakesOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "console_key")
+	if err := os.WriteFile(path+".new", []byte("-----BEGIN OPENSSH"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadOrCreateKey(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadOrCreateKey(path); err != nil {
+		t.Errorf("the key made then cannot be read: %v", err)
+	}
+	if _, err := os.Lstat(path + ".new"); err == nil {
+		t.Error("the unfinished file is still there")
+	}
+}
+
+func TestKeyFileThatIsRefusedIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	good := filepath.Join(dir, "good")
+	if _, err := LoadOrCreateKey(good); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(curve, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		text []byte
+		mode os.FileMode
+		want string
+	}{
+		{"others can read it", text, 0o644, "can be read or written by others (mode 0644)"},
+		{"the group can write it", text, 0o620, "can be read or written by others (mode 0620)"},
+		{"empty", nil, 0o600, "no key found"},
+		{"cut off", text[:len(text)/2], 0o600, "no key found"},
+		{"another type", pem.EncodeToMemory(block), 0o600, "is of type ecdsa-sha2-nistp256, must be ssh-ed25519"},
+		{"too large", make([]byte, maxKeyFile+1), 0o600, "is too large for a key"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "key")
+			if err := os.WriteFile(path, tt.text, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := LoadOrCreateKey(path)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "host key "+path+": ") {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, tt.text) {
+				t.Errorf("the file was changed, %v", err)
+			}
+		})
+	}
+}
+
+func TestKeyPathThatIsNoFileIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, fifo} {
+		if _, err := LoadOrCreateKey(path); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.etcd.io/bbolt"
+)
+
+// MaxComment bounds the comment of a commit, in characters.
+const MaxComment = 255
+
+// What Save refuses.
+var (
+	ErrNothing = errors.New("there is nothing to commit")
+	ErrMoved   = errors.New("the running configuration was changed since the merge")
+	ErrEdited  = errors.New("the session's configuration was changed since")
+)
+
+// Commit is what Save makes a revision of.
+type Commit struct {
+	Session *Session
+	Merged  Merged // as Session.Merge gave it, and Validate found no fault with it
+	Comment string
+	Result  string // what the commit led to, for the history
+}
+
+// Save makes the merged configuration the running revision and ends the
+// session's pending one, in one transaction. It fails with ErrMoved or
+// ErrEdited if either side is not what was merged, and with ErrNothing, the
+// pending configuration being dropped, if nothing is different from what runs.
+//
+// After a crash inside Save, the revision is there and the edits are gone, or
+// the edits are there and the revision is not.
+func (s *Store) Save(c Commit) (Revision, error) {
+	comment, err := ParseComment(c.Comment)
+	if err != nil {
+		return Revision{}, err
+	}
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	c.Session.mu.Lock()
+	defer c.Session.mu.Unlock()
+	running := s.running.Load()
+	switch {
+	case c.Session.closed:
+		return Revision{}, ErrClosed
+	case running.revision != c.Merged.Revision:
+		return Revision{}, ErrMoved
+	case c.Session.edits != c.Merged.edits:
+		return Revision{}, ErrEdited
+	case c.Merged.Config.Equal(running.config):
+		return Revision{}, errors.Join(ErrNothing, c.Session.dropLocked())
+	}
+	config := c.Merged.Config.Clone()
+	objects := changedObjects(running.config, config)
+	r := Revision{
+		Number: running.revision + 1, Time: s.now(),
+		User: c.Session.who.User, Source: c.Session.who.Source, Method: c.Session.who.Method,
+		Comment: comment, Result: c.Result,
+		Objects: objects[:min(len(objects), maxObjects)], More: max(0, len(objects)-maxObjects),
+	}
+	if r, err = s.write(r, config, c.Session.record); err != nil {
+		return Revision{}, fmt.Errorf("saving configuration: %w", err)
+	}
+	s.running.Store(&current{config, r.Number})
+	c.Session.forgetLocked()
+	return r, nil
+}
+
+// write is the transaction of Save. The configuration is encoded before it
+// begins.
+func (s *Store) write(r Revision, config *Config, pending uint64) (Revision, error) {
+	pinned := map[uint64]bool{}
+	for _, session := range s.live() {
+		pinned[session.base.Load()] = true
+	}
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		head, err := readHead(tx)
+		if err != nil {
+			return err
+		}
+		if head.revision+1 != r.Number {
+			return ErrMoved
+		}
+		r.Previous = head.hash
+		if r, err = putRevision(tx, r, config); err != nil {
+			return err
+		}
+		if err := tx.Bucket(pendingBucket).Delete(number(pending)); err != nil {
+			return err
+		}
+		err = eachPending(tx, func(_ uint64, p pendingRecord) { pinned[p.Base] = true })
+		return errors.Join(err, prune(tx, s.keep, pinned))
+	})
+	return r, err
+}
+
+// ParseComment reads the comment of a commit.
+func ParseComment(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if utf8.RuneCountInString(text) > MaxComment {
+		return "", refuse("The value must not be longer than %d characters.", MaxComment)
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) {
+		return "", ValueError("The value must not contain control characters.")
+	}
+	return text, nil
+}
+
+// turnWait is how long a commit waits for the one before it.
+const turnWait = 30 * time.Second
+
+// BusyError says who is committing.
+type BusyError struct {
+	Who   Who
+	Since time.Time
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%s (%s) is committing since %s", e.Who.User, e.Who.Source, e.Since.Format(time.DateTime))
+}
+
+// turn lets one commit go through its steps at a time.
+type turn struct {
+	clock func() time.Time
+	taken chan struct{}
+
+	mu    sync.Mutex
+	owner BusyError
+}
+
+func newTurn(clock func() time.Time) *turn {
+	return &turn{clock: clock, taken: make(chan struct{}, 1)}
+}
+
+// Lock waits until no other commit is under way, for 30 seconds at most, and
+// then fails with a *BusyError that names its owner. The commit that follows
+// ends with unlock, which may be called more than once.
+func (s *Store) Lock(ctx context.Context, who Who) (unlock func(), err error) {
+	return s.turn.lock(ctx, who)
+}
+
+func (t *turn) lock(ctx context.Context, who Who) (unlock func(), err error) {
+	timer := time.NewTimer(turnWait)
+	defer timer.Stop()
+	select {
+	case t.taken <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for another commit: %w", ctx.Err())
+	case <-timer.C:
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		busy := t.owner
+		return nil, &busy
+	}
+	t.mu.Lock()
+	t.owner = BusyError{Who: who, Since: t.clock()}
+	t.mu.Unlock()
+	return sync.OnceFunc(func() { <-t.taken }), nil
+}

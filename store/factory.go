@@ -1,0 +1,108 @@
+package store
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// FactoryFacts is what the factory configuration takes from the machine.
+type FactoryFacts struct {
+	Hostname string
+	DNS      []netip.AddrPort // the servers of /etc/resolv.conf
+}
+
+// Factory gives the configuration of a gateway that nobody has configured: it
+// relays for this machine only.
+func Factory(facts FactoryFacts) *Config {
+	hostname, err := ParseHostname(facts.Hostname)
+	if err != nil {
+		hostname = "localhost"
+	}
+	return &Config{
+		Hostname:       hostname,
+		Interfaces:     []Interface{{Name: "Management", Hostname: hostname, IPv4: netip.MustParsePrefix("127.0.0.1/8")}},
+		Delivery:       Delivery{Concurrency: 10000, TLSConcurrency: 100},
+		DNS:            factoryDNS(facts.DNS),
+		Listeners:      []Listener{factoryListener()},
+		BounceProfiles: []BounceProfile{defaultProfile()},
+		Logs: []LogSubscription{
+			{Name: "error_logs", Type: TextMailLog, Level: 1, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
+			{Name: "mail_logs", Type: TextMailLog, Level: 3, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
+		},
+	}
+}
+
+func factoryDNS(servers []netip.AddrPort) DNS {
+	d := DNS{ReverseTimeout: 20, MinTTL: 1800}
+	for _, s := range servers {
+		known := slices.ContainsFunc(d.Servers, func(o DNSServer) bool { return o.Addr == s })
+		if !known && checkServer(s) == nil && len(d.Servers) < MaxDNSServers {
+			d.Servers = append(d.Servers, DNSServer{Addr: s, Priority: len(d.Servers)})
+		}
+	}
+	return d
+}
+
+func factoryListener() Listener {
+	l := NewListener("OutgoingMail", Private)
+	l.Interface, l.Port = "Management", 2525
+	l.HAT.Groups[0].Hosts = []string{"127.0.0.0/8", "::1"}
+	return l
+}
+
+// NewListener gives a listener with the defaults of its type. It relays for
+// nobody and takes mail for nobody yet: hosts of the RELAYLIST (first group of
+// a private one) and recipients are the operator's to name.
+func NewListener(name string, t ListenerType) Listener {
+	l := Listener{
+		Name: name, Type: t, Port: 25,
+		MaxConnections: DefaultMaxConnections, QueueSize: DefaultQueueSize,
+		Received: true, CleanSMTP: Clean,
+	}
+	if t == Private {
+		l.MaxConnections = DefaultPrivateConns
+		l.HAT = privateHAT()
+		return l
+	}
+	l.HAT = publicHAT()
+	l.RAT = []RATEntry{{Address: allHosts}}
+	return l
+}
+
+// factoryParams are the limits of $ACCEPTED, which are the defaults.
+func factoryParams() PolicyParams {
+	return PolicyParams{MaxSize: 104857600, MaxMessages: 1000, MaxRecipients: 1000, MaxConnections: 1000}
+}
+
+func privateHAT() HAT {
+	return HAT{
+		Groups: []SenderGroup{
+			{Name: "RELAYLIST", Policy: "RELAYED", Comment: "Hosts that may relay"},
+			{Name: allHosts, Hosts: []string{allHosts}, Policy: "BLOCKED"},
+		},
+		Policies: []Policy{
+			{Name: "RELAYED", Behavior: Relay},
+			{Name: "BLOCKED", Behavior: Refuse},
+		},
+		Default: factoryParams(),
+	}
+}
+
+func publicHAT() HAT {
+	return HAT{
+		Groups: []SenderGroup{
+			{Name: "WHITELIST", Policy: "TRUSTED", Comment: "My trusted senders have no anti-spam scanning or rate limiting"},
+			{Name: "BLACKLIST", Policy: "BLOCKED", Comment: "Spammers are rejected"},
+			{Name: "SUSPECTLIST", Policy: "THROTTLED", Comment: "Suspicious senders are throttled"},
+			{Name: "UNKNOWNLIST", Policy: "ACCEPTED", Comment: "Reviewed but undecided, continue normal acceptance"},
+			{Name: allHosts, Hosts: []string{allHosts}, Policy: "ACCEPTED"},
+		},
+		Policies: []Policy{
+			{Name: "ACCEPTED", Behavior: Accept},
+			{Name: "THROTTLED", Behavior: Accept, Params: PolicyParams{MaxSize: 1 << 20, MaxMessages: 10, MaxRecipients: 20, MaxConnections: 10}},
+			{Name: "TRUSTED", Behavior: Accept},
+			{Name: "BLOCKED", Behavior: Refuse},
+		},
+		Default: factoryParams(),
+	}
+}

@@ -1,0 +1,43 @@
+package store
+
+import (
+	"strings"
+	"time"
+)
+
+// CommitRequest is what a session asks for with commit.
+type CommitRequest struct {
+	Session *Session
+	Comment string
+	Force   bool // what AskError asks is answered with yes
+}
+
+// CommitReport tells what a commit did, or what a check found.
+type CommitReport struct {
+	Revision  Revision // of a check: zero
+	Changes   []Change // against what ran before
+	Warnings  []Problem
+	Questions []string // of a check: what the commit will ask
+	Notes     []string // what was tried beside it: DNS servers that were probed
+	Took      time.Duration
+}
+
+// CheckError refuses a commit for all that is wrong with the configuration or
+// with the machine it is to run on. Nothing was changed.
+type CheckError struct{ Problems []Problem }
+
+func (e *CheckError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return "the configuration cannot run: " + strings.Join(lines, "; ")
+}
+
+// AskError refuses a commit that needs an answer first: it would do what an
+// operator rarely means. Nothing was changed.
+type AskError struct{ Questions []string }
+
+func (e *AskError) Error() string {
+	return "the commit has to be confirmed: " + strings.Join(e.Questions, "; ")
+}

@@ -1,0 +1,47 @@
+package store
+
+import "fmt"
+
+// Warnings gives what Validate lets pass and an operator should know. A new
+// open relay is not among them: it is asked about (OpensRelay).
+func (c *Config) Warnings() []Problem {
+	var p problems
+	if len(c.DNS.Servers) == 0 {
+		p.at("DNS", "dnsconfig -> NEW")("No DNS server is configured: mail without an SMTP route to an address will wait.")
+	}
+	if len(c.Listeners) == 0 {
+		p.at("listeners", "listenerconfig -> NEW")("No listener is configured: no mail will be received.")
+	}
+	if c.Delivery.Possible {
+		p.at("mail delivery", "deliveryconfig -> SETUP")(`"Possible Delivery" is enabled: a message whose final reply is lost counts as delivered, and can be lost.`)
+	}
+	for _, r := range c.Routes {
+		if r.Discard {
+			p.at(fmt.Sprintf("route %q", r.Domain), "smtproutes -> EDIT")("Mail for this route is discarded.")
+		}
+	}
+	for _, l := range c.Listeners {
+		c.warnListener(&p, l)
+	}
+	return p
+}
+
+func (c *Config) warnListener(p *problems, l Listener) {
+	accepts := false
+	for _, e := range l.RAT {
+		accepts = accepts || e.Accept
+	}
+	if l.Type == Public && !accepts {
+		p.at(l.place(), "listenerconfig -> EDIT -> RCPTACCESS")("The listener accepts mail for no recipient.")
+	}
+	reachable := true
+	for _, g := range l.HAT.Groups {
+		if !reachable {
+			p.at(fmt.Sprintf("%s sender group %q", l.place(), g.Name), "listenerconfig -> EDIT -> HOSTACCESS -> MOVE")("A group before it holds ALL: it is never reached.")
+		}
+		behavior, _, _ := l.HAT.Resolve(g)
+		for _, host := range g.Hosts {
+			reachable = reachable && (host != allHosts || behavior == ContinueOn)
+		}
+	}
+}
