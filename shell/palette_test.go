@@ -30,7 +30,7 @@ func commands() []command {
 	return []command{
 		colours(), everything(),
 		{Name: "show", Short: "Show a long listing.", Forms: []form{{Usage: "show [N]", Run: show}}},
-		{Name: "wait", Short: "Wait until interrupted.", Dialog: wait},
+		{Name: "wait", Short: "Wait until interrupted.", Dialog: wait, Forms: []form{{Usage: "wait asking", Run: waitAsking}}},
 		{Name: "crash", Short: "Crash.", Dialog: func(*shell.Dialog, *palette) error { panic("out of paint") }},
 		{Name: "fail", Short: "Fail.", Forms: []form{{Usage: "fail told|untold", Run: fail}}},
 		{Name: "commit", Short: "Commit changes.", Final: true, Forms: []form{{Usage: "commit [COMMENT]", Run: commit}}},
@@ -189,6 +189,13 @@ func wait(d *shell.Dialog, _ *palette) error {
 	d.Text("Waiting, press Ctrl-C to end.")
 	<-d.Context().Done()
 	return d.Context().Err()
+}
+
+func waitAsking(d *shell.Dialog, p *palette, _ []string) error {
+	if !d.YesNo("Really?", true) || d.Err() != nil {
+		return d.Err()
+	}
+	return wait(d, p)
 }
 
 func fail(d *shell.Dialog, _ *palette, args []string) error {

@@ -3,6 +3,7 @@ package shell_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -82,6 +83,30 @@ func TestAnAbandonedDialogAppliesNothing(t *testing.T) {
 				t.Errorf("%q: applied %v", typed, p.colours)
 			}
 		}
+	}
+}
+
+func TestAfterAnInterruptQuestionsReturnTheirDefaults(t *testing.T) {
+	var got string
+	screen := shelltest.NewScreen("ask", "^C", "more")
+	s := session(screen, &palette{})
+	s.Commands = []command{{Name: "ask", Dialog: func(d *shell.Dialog, _ *palette) error {
+		d.String("First.", "")
+		got = fmt.Sprint(d.String("", "text"), d.Required("", "word"), d.Int("", 7, 1, 9), d.Int("", 0, 1, 9), d.YesNo("", true),
+			d.Tri("", shell.No), d.Choose("", []string{"a", "b"}, 1), d.Pick("", nil, -1), d.ChooseName("", []shell.Choice{{Name: "c"}}, "gone"),
+			d.Free(""), d.Secret(""), d.Lines("", shell.EndDot), d.Menu("", shell.Op{Word: "MORE"}), d.Op(), d.Refuse(io.EOF))
+		d.Text("Nothing of this is shown.")
+		return d.Err()
+	}}}
+	if err := s.Interactive(t.Context()); !errors.Is(err, io.EOF) {
+		t.Errorf("ended with %v", err)
+	}
+	if want := fmt.Sprint("text", "word", 7, 0, true, shell.No, 1, -1, "gone", "", "", []string(nil), false, "", false); got != want {
+		t.Errorf("answers %q, want %q", got, want)
+	}
+	want := "mail.example.com> ask\n\nFirst.\n[]> ^C\nmail.example.com> more\nUnknown command or missing feature key: more\nmail.example.com> \n"
+	if screen.String() != want {
+		t.Errorf("screen\n%s\nwant\n%s", screen, want)
 	}
 }
 

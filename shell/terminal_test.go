@@ -122,7 +122,7 @@ func TestEditing(t *testing.T) {
 func TestPaintingKeyByKey(t *testing.T) {
 	long := strings.Repeat("0123456789", 5)
 	for _, prompt := range []string{"[]> ", "0123456789012345678> ", strings.Repeat("q", 40), strings.Repeat("q", 57) + "> ", ""} {
-		for _, keys := range []string{long, "日本語日本語日本語日本語", long + home + "abc" + end + "\x7f\x7f", long + strings.Repeat(left, 35) + "\x0bxy"} {
+		for _, keys := range []string{long, "日本語日本語日本語日本語", long + home + "abc" + end + "\x7f\x7f", long + strings.Repeat(left, 35) + "\x0bxy", long[:16] + left + left + "X", long[:36] + left + "\x7f"} {
 			synctest.Test(t, func(t *testing.T) {
 				slow, fast := newDesk(t, 20, 24), newDesk(t, 20, 24)
 				slowly := slow.asks(shell.Prompt{Text: prompt})
@@ -298,14 +298,16 @@ func TestClearScreenKeepsTheLine(t *testing.T) {
 }
 
 func TestInterruptOfARunningCommand(t *testing.T) {
-	for _, typed := range []string{"\x03", "typed ahead\r\x03"} {
+	for _, typed := range [][]string{{"\x03"}, {"typed ahead\r\x03"}, {"typed ahead\r", "\x03"}} {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDesk(t, 80, 24)
 			over := make(chan error, 1)
 			go func() { over <- session(d, &palette{}).Interactive(t.Context()) }()
 			d.types("wait\r")
 			d.shows("mail.example.com> wait\nWaiting, press Ctrl-C to end.\n_")
-			d.types(typed)
+			for _, text := range typed {
+				d.types(text)
+			}
 			d.shows("mail.example.com> wait\nWaiting, press Ctrl-C to end.\n^C\nmail.example.com> _")
 			d.types("wait\r\x03")
 			d.types("exit\r")
@@ -314,6 +316,38 @@ func TestInterruptOfARunningCommand(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same key is an answer while a question is asked, and an interrupt right
+// behind the answer.
+func TestInterruptAtAQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, 80, 24)
+		go func() { _ = session(d, &palette{}).Interactive(t.Context()) }()
+		d.types("wait asking\r")
+		d.types("ye\x03")
+		d.shows("mail.example.com> wait asking\n\nReally? [Y]> ye^C\nmail.example.com> _")
+		d.types("wait asking\r")
+		d.types("y\r\x03")
+		if !strings.HasSuffix(d.screen.String(), "Really? [Y]> y\n^C\nmail.example.com> _") {
+			t.Errorf("the screen shows\n%s", d.screen)
+		}
+		d.types("exit\r")
+	})
+}
+
+func TestLineEndsOfATerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, 80, 24)
+		for _, text := range []string{"a\nb\r\nc\r", "\nd\n\n"} {
+			if n, err := io.WriteString(d, text); n != len(text) || err != nil {
+				t.Errorf("wrote %d, %v", n, err)
+			}
+		}
+		if got := d.screen.raw.String(); got != "a\r\nb\r\nc\r\nd\r\n\r\n" {
+			t.Errorf("written %q", got)
+		}
+	})
 }
 
 func TestPagerKeys(t *testing.T) {

@@ -22,7 +22,7 @@ func busyDatabase(t *testing.T) ([]byte, *Config) {
 		t.Fatal(err)
 	}
 	console := s.NewSession(admin)
-	for i := range 55 {
+	for i := range 25 {
 		edit(t, console, func(c *Config) {
 			c.Hostname = fmt.Sprintf("mail%d.example.com", i)
 			c.Routes = append(c.Routes, Route{Domain: fmt.Sprintf("d%d.example.com", i), UseDNS: true})
@@ -41,26 +41,33 @@ func busyDatabase(t *testing.T) ([]byte, *Config) {
 	return data, config
 }
 
+// trial is a file to damage, and what must run in it.
+type trial struct {
+	*testing.T
+	path string
+	want *Config
+}
+
 // survives opens damaged bytes. Whatever they hold, the process lives, and the
 // database is refused as it is or runs what ran.
-func survives(t *testing.T, path, what string, data []byte, want *Config) (opened bool) {
+func (t trial) survives(what string, data []byte) (opened bool) {
 	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
+	if err := os.WriteFile(t.path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(path, Options{})
+	s, err := Open(t.path, Options{})
 	if err != nil {
 		var refused *OpenError
 		if !errors.As(err, &refused) {
 			t.Errorf("%s: refused without a reason: %v", what, err)
 		}
-		after, err := os.ReadFile(path)
+		after, err := os.ReadFile(t.path)
 		if err != nil || !bytes.Equal(after, data) {
 			t.Errorf("%s: refused, but changed (%v)", what, err)
 		}
 		return false
 	}
-	if config, _ := s.Running(); !config.Equal(want) {
+	if config, _ := s.Running(); !config.Equal(t.want) {
 		t.Errorf("%s: runs something else", what)
 	}
 	// What is not checked at the start may be refused when it is read.
@@ -77,13 +84,13 @@ func survives(t *testing.T, path, what string, data []byte, want *Config) (opene
 
 func TestEveryPageZeroed(t *testing.T) {
 	data, config := busyDatabase(t)
-	path := filepath.Join(t.TempDir(), "config.db")
+	trial := trial{t, filepath.Join(t.TempDir(), "config.db"), config}
 	size := os.Getpagesize()
 	refused := 0
 	for at := 0; at+size <= len(data); at += size {
 		damaged := bytes.Clone(data)
 		clear(damaged[at : at+size])
-		if !survives(t, path, fmt.Sprintf("page %d zeroed", at/size), damaged, config) {
+		if !trial.survives(fmt.Sprintf("page %d zeroed", at/size), damaged) {
 			refused++
 		}
 	}
@@ -94,18 +101,18 @@ func TestEveryPageZeroed(t *testing.T) {
 
 func TestEveryLength(t *testing.T) {
 	data, config := busyDatabase(t)
-	path := filepath.Join(t.TempDir(), "config.db")
+	trial := trial{t, filepath.Join(t.TempDir(), "config.db"), config}
 	for n := len(data) - 1; n >= 0; n -= os.Getpagesize() - 1 {
-		survives(t, path, fmt.Sprintf("cut to %d bytes", n), data[:n], config)
+		trial.survives(fmt.Sprintf("cut to %d bytes", n), data[:n])
 	}
 }
 
 func TestRandomDamage(t *testing.T) {
 	data, config := busyDatabase(t)
-	path := filepath.Join(t.TempDir(), "config.db")
-	rounds := 400
+	trial := trial{t, filepath.Join(t.TempDir(), "config.db"), config}
+	rounds := 200
 	if testing.Short() {
-		rounds = 100
+		rounds = 50
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range rounds {
@@ -117,7 +124,7 @@ func TestRandomDamage(t *testing.T) {
 			}
 			damaged[min(at, len(damaged)-1)] = byte(random.Uint32())
 		}
-		survives(t, path, fmt.Sprintf("round %d", i), damaged, config)
+		trial.survives(fmt.Sprintf("round %d", i), damaged)
 	}
 }
 

@@ -76,17 +76,23 @@ func TestOldRevisionsArePruned(t *testing.T) {
 	checkBolt(t, path)
 }
 
-// rewrite replaces text in a stored value behind the program's back.
-func rewrite(t *testing.T, s *Store, bucket []byte, revision uint64, from, to string) {
+// rewriting replaces text in a stored value behind the program's back.
+type rewriting struct {
+	bucket   []byte
+	revision uint64
+	from, to string
+}
+
+func (r rewriting) in(t *testing.T, s *Store) {
 	t.Helper()
 	if err := s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucket)
-		old := b.Get(number(revision))
-		changed := bytes.Replace(old, []byte(from), []byte(to), 1)
+		b := tx.Bucket(r.bucket)
+		old := b.Get(number(r.revision))
+		changed := bytes.Replace(old, []byte(r.from), []byte(r.to), 1)
 		if bytes.Equal(old, changed) {
-			return fmt.Errorf("%s is not there", from)
+			return fmt.Errorf("%s is not there", r.from)
 		}
-		return b.Put(number(revision), changed)
+		return b.Put(number(r.revision), changed)
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +105,9 @@ func TestEditingThePastShows(t *testing.T) {
 		edit(t, console, setHostname(fmt.Sprintf("h%d.example.com", i)))
 		commit(t, console, fmt.Sprintf("comment %d", i))
 	}
-	rewrite(t, s, revisionBucket, 2, "comment 0", "nothing  ")
-	rewrite(t, s, configBucket, 3, "h1.example.com", "hx.example.com")
-	rewrite(t, s, revisionBucket, 4, `"User":"admin"`, `"User"`)
+	rewriting{revisionBucket, 2, "comment 0", "nothing  "}.in(t, s)
+	rewriting{configBucket, 3, "h1.example.com", "hx.example.com"}.in(t, s)
+	rewriting{revisionBucket, 4, `"User":"admin"`, `"User"`}.in(t, s)
 	history, err := s.Revisions(0)
 	if err != nil {
 		t.Fatal(err)

@@ -25,66 +25,18 @@ func groupNames(c *Config, listener int) string {
 	return strings.Join(names, " ")
 }
 
-func TestMerge(t *testing.T) {
-	addRoute := func(at int, domain, host string) func(*Config) {
-		return func(c *Config) {
-			c.Routes = slices.Insert(c.Routes, at, Route{Domain: domain, Hosts: []RouteHost{{Host: host}}})
-		}
-	}
-	removeRoute := func(c *Config) { c.Routes = slices.Delete(c.Routes, 0, 1) }
-	addGroup := func(at int, name string) func(*Config) {
-		return func(c *Config) {
-			h := &c.Listeners[1].HAT
-			h.Groups = slices.Insert(h.Groups, at, SenderGroup{Name: name, Policy: "ACCEPTED"})
-		}
-	}
-	port := func(p uint16) func(*Config) { return func(c *Config) { c.Listeners[1].Port = p } }
-	none := func(*Config) {}
-	for _, tt := range []struct {
-		name         string
-		theirs, mine func(*Config)
-		conflicts    string // objects, joined; empty: merges
-		check        func(*Config) string
-		want         string
-	}{
-		{"only mine", none, setHostname("b"), "", func(c *Config) string { return c.Hostname }, "b"},
-		{"only theirs", setHostname("b"), none, "", func(c *Config) string { return c.Hostname }, "b"},
-		{"both the same", setHostname("b"), setHostname("b"), "", func(c *Config) string { return c.Hostname }, "b"},
-		{"both different", setHostname("b"), setHostname("c"), "hostname", nil, ""},
-		{"two sections", setHostname("b"), func(c *Config) { c.BounceDown = true }, "",
-			func(c *Config) string { return fmt.Sprint(c.Hostname, c.BounceDown) }, "btrue"},
-		{"one section", func(c *Config) { c.Delivery.Concurrency = 1 }, func(c *Config) { c.Delivery.Possible = true }, "delivery settings", nil, ""},
-		{"DNS is one object", func(c *Config) { c.DNS.MinTTL = 1 }, func(c *Config) { c.DNS.Servers = nil }, "DNS settings", nil, ""},
-		{"two routes added", addRoute(0, "a.example", "x"), addRoute(4, "z.example", "y"), "", routeNames, "a.example example.com .example.net [IPv6:2001:db8::1] ALL z.example"},
-		{"two routes added in one place", addRoute(1, "a.example", "x"), addRoute(1, "z.example", "y"), "", routeNames, "example.com a.example z.example .example.net [IPv6:2001:db8::1] ALL"},
-		{"same route added differently", addRoute(0, "a.example", "x"), addRoute(0, "a.example", "y"), `route "a.example"`, nil, ""},
-		{"same route added alike", addRoute(0, "a.example", "x"), addRoute(3, "a.example", "x"), "", func(c *Config) string { return fmt.Sprint(len(c.Routes)) }, "5"},
-		{"one removed, one added", removeRoute, addRoute(4, "z.example", "y"), "", routeNames, ".example.net [IPv6:2001:db8::1] ALL z.example"},
-		{"one added, one removed", addRoute(4, "z.example", "y"), removeRoute, "", routeNames, ".example.net [IPv6:2001:db8::1] ALL z.example"},
-		{"both removed", removeRoute, removeRoute, "", routeNames, ".example.net [IPv6:2001:db8::1] ALL"},
-		{"theirs removed what I changed", removeRoute, func(c *Config) { c.Routes[0].Hosts = c.Routes[0].Hosts[:1] }, `route "example.com"`, nil, ""},
-		{"I removed what they changed", func(c *Config) { c.Routes[0].Hosts = c.Routes[0].Hosts[:1] }, removeRoute, `route "example.com"`, nil, ""},
-		{"they sorted, I added", func(c *Config) { slices.Reverse(c.Routes) }, addRoute(1, "a.example", "x"), "", routeNames, "ALL [IPv6:2001:db8::1] .example.net example.com a.example"},
-		{"I sorted, they added", addRoute(1, "a.example", "x"), func(c *Config) { slices.Reverse(c.Routes) }, "", routeNames, "ALL [IPv6:2001:db8::1] .example.net example.com a.example"},
-		{"listener and its group", port(26), addGroup(0, "NEW"), "", func(c *Config) string { return fmt.Sprint(c.Listeners[1].Port, " ", groupNames(c, 1)) }, "26 NEW WHITELIST BLACKLIST SUSPECTLIST UNKNOWNLIST ALL"},
-		{"one listener", port(26), port(27), `listener "IncomingMail"`, nil, ""},
-		{"one listener, two settings", port(26), func(c *Config) { c.Listeners[1].QueueSize = 9 }, `listener "IncomingMail"`, nil, ""},
-		{"two listeners", port(26), func(c *Config) { c.Listeners[0].Port = 2526 }, "", func(c *Config) string { return fmt.Sprint(c.Listeners[0].Port, c.Listeners[1].Port) }, "2526 26"},
-		{"two groups", func(c *Config) { c.Listeners[1].HAT.Groups[0].Policy = "BLOCKED" }, func(c *Config) { c.Listeners[1].HAT.Groups[1].Policy = "ACCEPTED" }, "",
-			func(c *Config) string {
-				return c.Listeners[1].HAT.Groups[0].Policy + c.Listeners[1].HAT.Groups[1].Policy
-			}, "BLOCKEDACCEPTED"},
-		{"one group", func(c *Config) { c.Listeners[1].HAT.Groups[0].Policy = "BLOCKED" }, func(c *Config) { c.Listeners[1].HAT.Groups[0].Policy = "ACCEPTED" }, `listener "IncomingMail" sender group "WHITELIST"`, nil, ""},
-		{"group and policy", func(c *Config) { c.Listeners[1].HAT.Policies[0].Params.MaxMessages = 5 }, addGroup(4, "NEW"), "", func(c *Config) string { return groupNames(c, 1) }, "WHITELIST BLACKLIST SUSPECTLIST UNKNOWNLIST NEW ALL"},
-		{"two orders of groups", addGroup(0, "THEIRS"), addGroup(4, "MINE"), `listener "IncomingMail" sender group order`, nil, ""},
-		{"the same order of groups", addGroup(0, "NEW"), addGroup(0, "NEW"), "", func(c *Config) string { return groupNames(c, 1) }, "NEW WHITELIST BLACKLIST SUSPECTLIST UNKNOWNLIST ALL"},
-		{"recipients", func(c *Config) { c.Listeners[1].RAT = slices.Insert(c.Listeners[1].RAT, 1, RATEntry{Address: "a.b"}) },
-			func(c *Config) { c.Listeners[1].RAT = slices.Insert(c.Listeners[1].RAT, 1, RATEntry{Address: "c.d"}) }, "",
-			func(c *Config) string { return fmt.Sprint(len(c.Listeners[1].RAT), c.Listeners[1].RAT[3].Address) }, "4ALL"},
-		{"listener removed, its group changed", func(c *Config) { c.Listeners = c.Listeners[:1] }, addGroup(0, "NEW"), `listener "IncomingMail"`, nil, ""},
-		{"several", func(c *Config) { c.Hostname = "b"; c.Routes = nil }, func(c *Config) { c.Hostname = "c"; c.Routes[0].Hosts = c.Routes[0].Hosts[:1] }, `hostname, route "example.com"`, nil, ""},
-		{"default parameters", func(c *Config) { c.Listeners[1].HAT.Default.MaxMessages = 5 }, func(c *Config) { c.Listeners[1].HAT.Default.MaxMessages = 6 }, `listener "IncomingMail" default policy parameters`, nil, ""},
-	} {
+// mergeCase is what two sides made of testConfig.
+type mergeCase struct {
+	name         string
+	theirs, mine func(*Config)
+	conflicts    string // objects, joined; empty: merges
+	check        func(*Config) string
+	want         string
+}
+
+func checkMerges(t *testing.T, cases []mergeCase) {
+	t.Helper()
+	for _, tt := range cases {
 		base, theirs, mine := testConfig(), testConfig(), testConfig()
 		tt.theirs(theirs)
 		tt.mine(mine)
@@ -105,6 +57,68 @@ func TestMerge(t *testing.T) {
 			}
 		}
 	}
+}
+
+func addRoute(at int, domain, host string) func(*Config) {
+	return func(c *Config) {
+		c.Routes = slices.Insert(c.Routes, at, Route{Domain: domain, Hosts: []RouteHost{{Host: host}}})
+	}
+}
+func removeRoute(c *Config) { c.Routes = slices.Delete(c.Routes, 0, 1) }
+func addGroup(at int, name string) func(*Config) {
+	return func(c *Config) {
+		h := &c.Listeners[1].HAT
+		h.Groups = slices.Insert(h.Groups, at, SenderGroup{Name: name, Policy: "ACCEPTED"})
+	}
+}
+func port(p uint16) func(*Config) { return func(c *Config) { c.Listeners[1].Port = p } }
+func none(*Config)                {}
+
+func TestMerge(t *testing.T) {
+	checkMerges(t, []mergeCase{
+		{"only mine", none, setHostname("b"), "", func(c *Config) string { return c.Hostname }, "b"},
+		{"only theirs", setHostname("b"), none, "", func(c *Config) string { return c.Hostname }, "b"},
+		{"both the same", setHostname("b"), setHostname("b"), "", func(c *Config) string { return c.Hostname }, "b"},
+		{"both different", setHostname("b"), setHostname("c"), "hostname", nil, ""},
+		{"two sections", setHostname("b"), func(c *Config) { c.BounceDown = true }, "",
+			func(c *Config) string { return fmt.Sprint(c.Hostname, c.BounceDown) }, "btrue"},
+		{"one section", func(c *Config) { c.Delivery.Concurrency = 1 }, func(c *Config) { c.Delivery.Possible = true }, "delivery settings", nil, ""},
+		{"DNS is one object", func(c *Config) { c.DNS.MinTTL = 1 }, func(c *Config) { c.DNS.Servers = nil }, "DNS settings", nil, ""},
+		{"two routes added", addRoute(0, "a.example", "x"), addRoute(4, "z.example", "y"), "", routeNames, "a.example example.com .example.net [IPv6:2001:db8::1] ALL z.example"},
+		{"two routes added in one place", addRoute(1, "a.example", "x"), addRoute(1, "z.example", "y"), "", routeNames, "example.com a.example z.example .example.net [IPv6:2001:db8::1] ALL"},
+		{"same route added differently", addRoute(0, "a.example", "x"), addRoute(0, "a.example", "y"), `route "a.example"`, nil, ""},
+		{"same route added alike", addRoute(0, "a.example", "x"), addRoute(3, "a.example", "x"), "", func(c *Config) string { return fmt.Sprint(len(c.Routes)) }, "5"},
+		{"one removed, one added", removeRoute, addRoute(4, "z.example", "y"), "", routeNames, ".example.net [IPv6:2001:db8::1] ALL z.example"},
+		{"one added, one removed", addRoute(4, "z.example", "y"), removeRoute, "", routeNames, ".example.net [IPv6:2001:db8::1] ALL z.example"},
+		{"both removed", removeRoute, removeRoute, "", routeNames, ".example.net [IPv6:2001:db8::1] ALL"},
+		{"theirs removed what I changed", removeRoute, func(c *Config) { c.Routes[0].Hosts = c.Routes[0].Hosts[:1] }, `route "example.com"`, nil, ""},
+		{"I removed what they changed", func(c *Config) { c.Routes[0].Hosts = c.Routes[0].Hosts[:1] }, removeRoute, `route "example.com"`, nil, ""},
+		{"they sorted, I added", func(c *Config) { slices.Reverse(c.Routes) }, addRoute(1, "a.example", "x"), "", routeNames, "ALL [IPv6:2001:db8::1] .example.net example.com a.example"},
+		{"I sorted, they added", addRoute(1, "a.example", "x"), func(c *Config) { slices.Reverse(c.Routes) }, "", routeNames, "ALL [IPv6:2001:db8::1] .example.net example.com a.example"},
+	})
+}
+
+func TestMergeOfListeners(t *testing.T) {
+	checkMerges(t, []mergeCase{
+		{"listener and its group", port(26), addGroup(0, "NEW"), "", func(c *Config) string { return fmt.Sprint(c.Listeners[1].Port, " ", groupNames(c, 1)) }, "26 NEW WHITELIST BLACKLIST SUSPECTLIST UNKNOWNLIST ALL"},
+		{"one listener", port(26), port(27), `listener "IncomingMail"`, nil, ""},
+		{"one listener, two settings", port(26), func(c *Config) { c.Listeners[1].QueueSize = 9 }, `listener "IncomingMail"`, nil, ""},
+		{"two listeners", port(26), func(c *Config) { c.Listeners[0].Port = 2526 }, "", func(c *Config) string { return fmt.Sprint(c.Listeners[0].Port, c.Listeners[1].Port) }, "2526 26"},
+		{"two groups", func(c *Config) { c.Listeners[1].HAT.Groups[0].Policy = "BLOCKED" }, func(c *Config) { c.Listeners[1].HAT.Groups[1].Policy = "ACCEPTED" }, "",
+			func(c *Config) string {
+				return c.Listeners[1].HAT.Groups[0].Policy + c.Listeners[1].HAT.Groups[1].Policy
+			}, "BLOCKEDACCEPTED"},
+		{"one group", func(c *Config) { c.Listeners[1].HAT.Groups[0].Policy = "BLOCKED" }, func(c *Config) { c.Listeners[1].HAT.Groups[0].Policy = "ACCEPTED" }, `listener "IncomingMail" sender group "WHITELIST"`, nil, ""},
+		{"group and policy", func(c *Config) { c.Listeners[1].HAT.Policies[0].Params.MaxMessages = 5 }, addGroup(4, "NEW"), "", func(c *Config) string { return groupNames(c, 1) }, "WHITELIST BLACKLIST SUSPECTLIST UNKNOWNLIST NEW ALL"},
+		{"two orders of groups", addGroup(0, "THEIRS"), addGroup(4, "MINE"), `listener "IncomingMail" sender group order`, nil, ""},
+		{"the same order of groups", addGroup(0, "NEW"), addGroup(0, "NEW"), "", func(c *Config) string { return groupNames(c, 1) }, "NEW WHITELIST BLACKLIST SUSPECTLIST UNKNOWNLIST ALL"},
+		{"recipients", func(c *Config) { c.Listeners[1].RAT = slices.Insert(c.Listeners[1].RAT, 1, RATEntry{Address: "a.b"}) },
+			func(c *Config) { c.Listeners[1].RAT = slices.Insert(c.Listeners[1].RAT, 1, RATEntry{Address: "c.d"}) }, "",
+			func(c *Config) string { return fmt.Sprint(len(c.Listeners[1].RAT), c.Listeners[1].RAT[3].Address) }, "4ALL"},
+		{"listener removed, its group changed", func(c *Config) { c.Listeners = c.Listeners[:1] }, addGroup(0, "NEW"), `listener "IncomingMail"`, nil, ""},
+		{"several", func(c *Config) { c.Hostname = "b"; c.Routes = nil }, func(c *Config) { c.Hostname = "c"; c.Routes[0].Hosts = c.Routes[0].Hosts[:1] }, `hostname, route "example.com"`, nil, ""},
+		{"default parameters", func(c *Config) { c.Listeners[1].HAT.Default.MaxMessages = 5 }, func(c *Config) { c.Listeners[1].HAT.Default.MaxMessages = 6 }, `listener "IncomingMail" default policy parameters`, nil, ""},
+	})
 }
 
 func TestConflictSaysBothValues(t *testing.T) {

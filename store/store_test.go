@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,10 +38,9 @@ func testConfig() *Config {
 
 // tick is a clock that moves a second at each look.
 func tick() func() time.Time {
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var looks atomic.Int64
 	return func() time.Time {
-		now = now.Add(time.Second)
-		return now
+		return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(time.Duration(looks.Add(1)) * time.Second)
 	}
 }
 

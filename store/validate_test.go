@@ -31,14 +31,38 @@ func TestFactoryIsValid(t *testing.T) {
 	}
 }
 
-// badConfigs are one fault each, with the problem it must give.
-func TestBadConfigurations(t *testing.T) {
-	listener := func(c *Config) *Listener { return &c.Listeners[1] }
-	for _, tt := range []struct {
-		name   string
-		change func(*Config)
-		want   string // place: text
-	}{
+// badConfig is one fault and the problem it must give.
+type badConfig struct {
+	name   string
+	change func(*Config)
+	want   string // place: text
+}
+
+func checkBad(t *testing.T, faults []badConfig) {
+	t.Helper()
+	for _, tt := range faults {
+		c := testConfig()
+		tt.change(c)
+		found := c.Validate()
+		if !slices.ContainsFunc(found, func(p Problem) bool { return strings.Contains(p.Place+": "+p.Text, tt.want) }) {
+			t.Errorf("%s: got %.600s\nwant %s", tt.name, fmt.Sprint(found), tt.want)
+		}
+		for _, p := range found {
+			if p.Place == "" || p.Text == "" || p.Fix == "" {
+				t.Errorf("%s: half a problem: %+v", tt.name, p)
+			}
+		}
+		if !strings.HasPrefix(tt.name, "too many") && len(found) > 3 {
+			t.Errorf("%s: %d problems from one fault: %v", tt.name, len(found), found)
+		}
+	}
+}
+
+// listener gives the public one of testConfig.
+func listener(c *Config) *Listener { return &c.Listeners[1] }
+
+func TestBadSystemAndInterfaces(t *testing.T) {
+	checkBad(t, []badConfig{
 		{"hostname", setHostname("-"), "hostname: A hostname is a string"},
 		{"interface name", func(c *Config) { c.Interfaces[0].Name = "1"; c.Listeners = c.Listeners[1:] }, `interface "1": The interface name must`},
 		{"interface twice", func(c *Config) { c.Interfaces[0].Name = "Data1"; c.Listeners = c.Listeners[1:] }, `interface "Data1": The name "Data1" is used`},
@@ -54,6 +78,11 @@ func TestBadConfigurations(t *testing.T) {
 		{"delivery interface", func(c *Config) { c.Delivery.Interface = "Gone" }, `mail delivery: The interface "Gone" does not exist.`},
 		{"concurrency", func(c *Config) { c.Delivery.Concurrency = 0 }, `mail delivery: Concurrency 0: The value must be an integer from 1 to 50000.`},
 		{"TLS concurrency", func(c *Config) { c.Delivery.TLSConcurrency = 50001 }, `mail delivery: Concurrency 50001: The value must`},
+	})
+}
+
+func TestBadRoutesAndDNS(t *testing.T) {
+	checkBad(t, []badConfig{
 		{"route domain", func(c *Config) { c.Routes[0].Domain = "Example.com" }, `route "Example.com": The domain must be written "example.com".`},
 		{"route twice", func(c *Config) { c.Routes[1].Domain = "example.com" }, `route "example.com": The value example.com is already in the routing table.`},
 		{"route to nowhere", func(c *Config) { c.Routes[0].Hosts = nil }, `route "example.com": A route must have destination hosts`},
@@ -77,6 +106,11 @@ func TestBadConfigurations(t *testing.T) {
 			a.Servers = append(a.Servers, a.Servers[0])
 		}, `10.0.0.53:5353 already appears to be configured for domain "corp.example".`},
 		{"alternate twice", func(c *Config) { c.DNS.Alternates = append(c.DNS.Alternates, c.DNS.Alternates[0]) }, `The domain "corp.example" is configured twice.`},
+	})
+}
+
+func TestBadListeners(t *testing.T) {
+	checkBad(t, []badConfig{
 		{"listener name", func(c *Config) { listener(c).Name = "a b" }, `listener "a b": The listener name must`},
 		{"listener twice", func(c *Config) { listener(c).Name = "OutgoingMail" }, `listener "OutgoingMail": The name "OutgoingMail" is used`},
 		{"listener type", func(c *Config) { listener(c).Type = "x"; listener(c).RAT = nil }, `listener "IncomingMail": The type "x" is not known.`},
@@ -89,6 +123,11 @@ func TestBadConfigurations(t *testing.T) {
 		{"clean SMTP", func(c *Config) { listener(c).CleanSMTP = "" }, `listener "IncomingMail": The treatment "" of bare CR and LF`},
 		{"listener bounce profile", func(c *Config) { listener(c).BounceProfile = "Gone" }, `listener "IncomingMail": The bounce profile "Gone" does not exist.`},
 		{"too many listeners", func(c *Config) { c.Listeners = make([]Listener, MaxListeners+1) }, `listeners: There is a maximum of 100 listeners.`},
+	})
+}
+
+func TestBadAccessTables(t *testing.T) {
+	checkBad(t, []badConfig{
 		{"group policy", func(c *Config) { listener(c).HAT.Groups[0].Policy = "GONE" }, `listener "IncomingMail" sender group "WHITELIST": The policy "$GONE" does not exist.`},
 		{"group name", func(c *Config) { listener(c).HAT.Groups[0].Name = "$" }, `sender group "$": The sender group name must`},
 		{"group twice", func(c *Config) { listener(c).HAT.Groups[0].Name = "BLACKLIST" }, `The name "BLACKLIST" is used by another sender group.`},
@@ -116,6 +155,11 @@ func TestBadConfigurations(t *testing.T) {
 		{"reply text", func(c *Config) { listener(c).RAT[1].Text = "a\r\n250 ok" }, `Custom SMTP response: The value must not contain control characters.`},
 		{"reply without code", func(c *Config) { listener(c).RAT[1].Code = 0 }, `A custom SMTP response must have a code.`},
 		{"too many recipients", func(c *Config) { listener(c).RAT = make([]RATEntry, MaxRATEntries+1) }, `There is a maximum of 40000 entries.`},
+	})
+}
+
+func TestBadProfilesAndLogs(t *testing.T) {
+	checkBad(t, []badConfig{
 		{"no default profile", func(c *Config) { c.BounceProfiles = c.BounceProfiles[1:] }, `bounce profiles: The first bounce profile must be "Default".`},
 		{"profile name", func(c *Config) { c.BounceProfiles[1].Name = "1" }, `bounce profile "1": The bounce profile name must start with a letter or underscore`},
 		{"profile twice", func(c *Config) { c.BounceProfiles[1] = c.BounceProfiles[0] }, `bounce profile "Default": Profile name already in use`},
@@ -137,22 +181,7 @@ func TestBadConfigurations(t *testing.T) {
 		{"log size", func(c *Config) { c.Logs[0].MaxSize = 1 }, `log "error_logs": Maximum file size: The value must`},
 		{"log files", func(c *Config) { c.Logs[0].MaxFiles = 0 }, `log "error_logs": Maximum number of files: The value must`},
 		{"too many logs", func(c *Config) { c.Logs = make([]LogSubscription, MaxLogs+1) }, `logs: There is a maximum of 100 log subscriptions.`},
-	} {
-		c := testConfig()
-		tt.change(c)
-		found := c.Validate()
-		if !slices.ContainsFunc(found, func(p Problem) bool { return strings.Contains(p.Place+": "+p.Text, tt.want) }) {
-			t.Errorf("%s: got %.600s\nwant %s", tt.name, fmt.Sprint(found), tt.want)
-		}
-		for _, p := range found {
-			if p.Place == "" || p.Text == "" || p.Fix == "" {
-				t.Errorf("%s: half a problem: %+v", tt.name, p)
-			}
-		}
-		if !strings.HasPrefix(tt.name, "too many") && len(found) > 3 {
-			t.Errorf("%s: %d problems from one fault: %v", tt.name, len(found), found)
-		}
-	}
+	})
 }
 
 func TestValidateGivesEveryProblem(t *testing.T) {

@@ -133,6 +133,28 @@ func (g *gateway) try(lines ...string) (string, error) {
 	return string(out), err
 }
 
+// idle reports whether no recipient is left in the queue.
+func (g *gateway) idle() bool {
+	out := g.script("status")
+	for line := range strings.Lines(out) {
+		if rest, found := strings.CutPrefix(strings.TrimSpace(line), "Active Recipients"); found {
+			return strings.TrimSpace(rest) == "0"
+		}
+	}
+	g.t.Fatalf("status does not tell the active recipients:\n%s", out)
+	return false
+}
+
+// privileged reports whether ports below 1024 can be had.
+func privileged() bool {
+	l, err := net.Listen("tcp", "127.0.0.2:25")
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
+
 // mailLog gives all lines of mail_logs, saved files first.
 func (g *gateway) mailLog() []string {
 	g.t.Helper()
@@ -184,11 +206,16 @@ func freePort(t *testing.T, address string) int {
 func startSink(t *testing.T, port int) string {
 	t.Helper()
 	need(t, "smtp-sink")
-	folder := t.TempDir()
+	// Started as root it runs as nobody: the folders above must let it in.
+	folder, err := os.MkdirTemp("/var/tmp", "esa-sink")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
 	if err := os.Chmod(folder, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("smtp-sink", "-m", "600", "-d", folder+"/m.", fmt.Sprintf("127.0.0.1:%d", port), "1024")
+	cmd := exec.Command("smtp-sink", "-u", "nobody", "-m", "600", "-d", folder+"/m.", fmt.Sprintf("127.0.0.1:%d", port), "1024")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	if err := cmd.Start(); err != nil {

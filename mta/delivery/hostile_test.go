@@ -79,6 +79,8 @@ func TestHostileNextHops(t *testing.T) {
 		{"E5 code changes", says(".", "250-fine\n550 not"), protocol},
 		{"E5 empty line", says("MAIL", "\n"), protocol},
 		{"E5 HTTP", says("", "HTTP/1.1 400 Bad Request"), protocol + " down"},
+		{"E5 a reply too many after EHLO", says("EHLO", "250 hello\n250 ok"), protocol},
+		{"E5 the answer before the dot", says("DATA", "354 go on\n250 taken"), protocol},
 		{"E6 a line of its own", says(".", "550 no\nStatus: 2.0.0"), "bounced 5.3.0 550 refused"},
 		{"E6 injected before the end", says(".", "550-no\nStatus: 2.0.0\n550 no"), protocol},
 		{"E8 many extensions", says("EHLO", "250-"+strings.Repeat("X\n250-", 20_000)+"Y"), protocol + " down"},

@@ -76,6 +76,9 @@ func (a *attempt) batch(c *conn) []int {
 }
 
 func (t *transaction) run() verdict {
+	if t.c.in.pending() {
+		return t.broke(errUnasked)
+	}
 	if t.c.open {
 		if v := t.reset(); v != ended {
 			return v
@@ -100,6 +103,10 @@ func (t *transaction) run() verdict {
 	}
 	return t.body()
 }
+
+// errUnasked is a reply to nothing: the next one would be taken for the answer
+// to something else, at worst for that to the final dot.
+var errUnasked = fmt.Errorf("%w: one more than was asked for", errProtocol)
 
 // write buffers the whole of a pipelined envelope; the first ask sends it.
 func (t *transaction) write(mail string) error {
@@ -251,6 +258,9 @@ func (t *transaction) data() (v verdict, goOn bool) {
 var errText = errors.New("reading message text")
 
 func (t *transaction) body() verdict {
+	if t.c.in.pending() {
+		return t.broke(errUnasked)
+	}
 	err := t.send()
 	switch {
 	case errors.Is(err, errText):

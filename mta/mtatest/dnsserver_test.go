@@ -11,14 +11,15 @@ import (
 
 // ask uses the client of the library, so that server and resolver of ours do
 // not only agree with each other.
-func ask(t *testing.T, s *mtatest.DNSServer, network, name, qtype string) *mdns.Msg {
+func ask(t *testing.T, s *mtatest.DNSServer, network, what string) *mdns.Msg {
 	t.Helper()
+	name, qtype, _ := strings.Cut(what, " ")
 	m := new(mdns.Msg)
 	m.SetQuestion(name, mdns.StringToType[qtype])
 	c := mdns.Client{Net: network}
 	answer, _, err := c.Exchange(m, s.Addr().String())
 	if err != nil {
-		t.Fatalf("asking %s %s over %s: %v", name, qtype, network, err)
+		t.Fatalf("asking %s over %s: %v", what, network, err)
 	}
 	return answer
 }
@@ -47,7 +48,7 @@ a.deep.example.test. IN A 192.0.2.3
 		{"none.example.test.", "A", mdns.RcodeNameError, 0},
 	} {
 		for _, network := range []string{"udp", "tcp"} {
-			m := ask(t, s, network, tt.name, tt.qtype)
+			m := ask(t, s, network, tt.name+" "+tt.qtype)
 			if m.Rcode != tt.rcode || len(m.Answer) != tt.answers {
 				t.Errorf("%s %s over %s: %v", tt.name, tt.qtype, network, m)
 			}
@@ -63,10 +64,10 @@ a.deep.example.test. IN A 192.0.2.3
 
 func TestDNSServer_TruncatesOverUDP(t *testing.T) {
 	s := mtatest.NewDNSServer(t, manyTexts())
-	if m := ask(t, s, "udp", "many.test.", "TXT"); !m.Truncated {
+	if m := ask(t, s, "udp", "many.test. TXT"); !m.Truncated {
 		t.Error("a large answer is not truncated over UDP")
 	}
-	if m := ask(t, s, "tcp", "many.test.", "TXT"); m.Truncated || len(m.Answer) != 10 {
+	if m := ask(t, s, "tcp", "many.test. TXT"); m.Truncated || len(m.Answer) != 10 {
 		t.Errorf("over TCP: %d records", len(m.Answer))
 	}
 }
@@ -83,12 +84,12 @@ func TestDNSServer_Script(t *testing.T) {
 	s := mtatest.NewDNSServer(t, "a.test. IN A 192.0.2.1")
 	s.Script("a.test", "A", mtatest.ServFail, mtatest.Refused)
 	for i, want := range []int{mdns.RcodeServerFailure, mdns.RcodeRefused, mdns.RcodeRefused} {
-		if m := ask(t, s, "udp", "a.test.", "A"); m.Rcode != want {
+		if m := ask(t, s, "udp", "a.test. A"); m.Rcode != want {
 			t.Errorf("question %d: response code %d, want %d", i, m.Rcode, want)
 		}
 	}
 	s.Script("a.test", "A")
-	if m := ask(t, s, "udp", "a.test.", "A"); m.Rcode != mdns.RcodeSuccess {
+	if m := ask(t, s, "udp", "a.test. A"); m.Rcode != mdns.RcodeSuccess {
 		t.Errorf("response code %d after the script was taken away", m.Rcode)
 	}
 }

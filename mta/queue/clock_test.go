@@ -112,6 +112,29 @@ func TestR10_AMessageThatPanicsThreeTimesIsSetAside(t *testing.T) {
 	})
 }
 
+func TestR10_WhatStillRunsWhenAMessageIsSetAsideLeavesNoTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		r := setup{dir: dir, courier: deliver(func(_ context.Context, job envelope.Job) []envelope.Outcome {
+			if job.Domain == "bad.test" {
+				panic("planted")
+			}
+			time.Sleep(time.Hour)
+			return []envelope.Outcome{accepted()}
+		})}.open(t).run()
+		r.add(r.message("", "x@bad.test", "x@slow.test", "y@bad.test"))
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if s := r.Stats(); s.Damaged != 1 || s.Messages != 0 || s.ActiveRecipients != 0 || s.Destinations != 0 {
+			t.Errorf("%+v", s)
+		}
+		r.close()
+		if want := []string{"damaged/1.journal", "damaged/1.msg"}; !slices.Equal(files(t, dir), want) {
+			t.Errorf("files %v", files(t, dir))
+		}
+	})
+}
+
 // begun writes that an attempt was begun, as a process that died left it.
 func begun(t *testing.T, r *rig, mid envelope.MID, alone bool) {
 	t.Helper()

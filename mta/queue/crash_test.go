@@ -23,10 +23,11 @@ import (
 // dieAt runs a scenario on a queue whose disk stops at the n-th step, as a
 // process that is killed there: what was written stays, nothing is added.
 // It reports whether the scenario came to its end before.
-func dieAt(t *testing.T, dir string, n int64, c Courier, scenario func(*rig)) bool {
+func dieAt(t *testing.T, s setup, n int64, scenario func(*rig)) bool {
 	t.Helper()
 	d := &faultDisk{dieAt: n}
-	r, err := setup{dir: dir, courier: c, disk: d}.tryOpen(t)
+	s.disk = d
+	r, err := s.tryOpen(t)
 	if err != nil {
 		return false
 	}
@@ -139,6 +140,14 @@ func TestCrashBetweenTwoRemovals_JournalAloneIsRemoved(t *testing.T) {
 		if left := files(t, dir); len(left) != 1 || !strings.HasSuffix(left[0], journalSuffix) {
 			t.Fatalf("left: %v", left)
 		}
+		// Not even the counters' own file is needed for that.
+		counted, err := filepath.Glob(filepath.Join(dir, "counters*"))
+		for _, f := range counted {
+			err = errors.Join(err, os.Remove(f))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		again := setup{dir: dir, courier: c}.open(t)
 		if next := again.counters.NextMID(); next <= mid {
 			t.Errorf("MID %d given out again", next)
@@ -176,7 +185,7 @@ func TestCrashBetweenNoticeAndJournal_NoticeCanDoubleButIsNeverLost(t *testing.T
 				return []envelope.Outcome{accepted()}
 			})
 			acked := false
-			over := dieAt(t, dir, n, c, func(r *rig) {
+			over := dieAt(t, setup{dir: dir, courier: c}, n, func(r *rig) {
 				acked = r.tryAdd(r.message("a@sender.test", "b@there.test"), bodyText) == nil
 				synctest.Wait()
 			})
@@ -247,25 +256,36 @@ func TestCrashDuringJournal_TailIsIgnoredAndTheRestHolds(t *testing.T) {
 }
 
 func TestCrashDuringSetAside_JournalFollows(t *testing.T) {
-	dir := t.TempDir()
-	r := setup{dir: dir}.open(t)
-	mid := r.add(r.message("", "a@there.test"))
-	if err := r.store.note(mid, []entry{{Event: eventAttempt, RIDs: []envelope.RID{0}}}); err != nil {
-		t.Fatal(err)
-	}
-	from := r.store.path(mid, messageSuffix)
-	if err := os.Rename(from, filepath.Join(dir, "queue", damagedDir, filepath.Base(from))); err != nil {
-		t.Fatal(err)
-	}
-	r.close()
 	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		r := setup{dir: dir}.open(t)
+		mid := r.add(r.message("", "a@there.test"))
+		begun(t, r, mid, false)
+		path := r.store.path(mid, messageSuffix)
+		r.close()
+		if err := os.Truncate(path, 200); err != nil {
+			t.Fatal(err)
+		}
+		d := &faultDisk{}
+		d.fail = func(op, path string) error {
+			if op == "rename" && strings.HasSuffix(path, journalSuffix) {
+				return errStaged
+			}
+			return nil
+		}
+		dying := setup{dir: dir, disk: d}.open(t).run()
+		synctest.Wait()
+		dying.close()
+		if want := []string{"00/1.journal", "damaged/1.msg"}; !slices.Equal(files(t, dir), want) {
+			t.Errorf("files %v", files(t, dir))
+		}
 		again := setup{dir: dir}.open(t).run()
 		synctest.Wait()
 		again.close()
+		if want := []string{"damaged/1.journal", "damaged/1.msg"}; !slices.Equal(files(t, dir), want) {
+			t.Errorf("files %v", files(t, dir))
+		}
 	})
-	if want := []string{"damaged/1.journal", "damaged/1.msg"}; !slices.Equal(files(t, dir), want) {
-		t.Errorf("files %v", files(t, dir))
-	}
 }
 
 // ledger is what became of recipients, over all lives of a queue.
@@ -322,7 +342,7 @@ func TestBooks_BalanceOverKillsAndNobodyIsServedTwiceWithoutOne(t *testing.T) {
 				}
 				r.Configure(profile(func(p *bounce.Profile) { p.MaxRetries = 1000 }))
 				r.run()
-				live(t, r, b, rng, d)
+				live(r, b, rng, d)
 				if life == 8 {
 					time.Sleep(48 * time.Hour)
 					synctest.Wait()
@@ -344,8 +364,7 @@ func TestBooks_BalanceOverKillsAndNobodyIsServedTwiceWithoutOne(t *testing.T) {
 }
 
 // live adds mail until the disk dies or enough is added.
-func live(t *testing.T, r *rig, b *ledger, rng *rand.Rand, d *faultDisk) {
-	t.Helper()
+func live(r *rig, b *ledger, rng *rand.Rand, d *faultDisk) {
 	for range 40 {
 		var to []string
 		for range 1 + rng.IntN(4) {

@@ -317,14 +317,18 @@ func TestHostDown_MailThatIsTooOldIsBouncedWhileItWaits(t *testing.T) {
 		r := setup{courier: c}.open(t)
 		r.Configure(profile(func(p *bounce.Profile) { p.MaxLifetime = 10 * time.Minute }))
 		r.run()
-		for range 5 {
+		for range 20 {
 			r.add(r.message("", "a@down.test"))
 			synctest.Wait()
 		}
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
-		if got := r.with("Bounced:"); len(got) != 5 {
+		if got := r.with("Bounced:"); len(got) != 20 {
 			t.Errorf("%d expired: %q", len(got), got)
+		}
+		at := offsets(c.seen(), time.Now())
+		if n := len(at); n < 3 || n != len(slices.Compact(at)) {
+			t.Errorf("tried at %v: more than one probe at a time", at)
 		}
 		r.close()
 	})

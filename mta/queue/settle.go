@@ -122,9 +122,6 @@ func (t *trial) write(verdicts []verdict, until time.Time) (finished bool) {
 	entries := t.entries(verdicts, until)
 	t.item.mu.Lock()
 	defer t.item.mu.Unlock()
-	if t.item.removed {
-		return false
-	}
 	final := map[envelope.RID]bool{}
 	for i := range verdicts {
 		final[verdicts[i].to.RID] = verdicts[i].out.Result != envelope.Deferred

@@ -1,0 +1,433 @@
+package commands
+
+// How commands are tested
+//
+// Transcripts (see package shelltest) are run by TestTranscripts:
+//
+//	testdata/COMMAND/*.txt        sessions with a terminal
+//	testdata/COMMAND/plain/*.txt  batches: no terminal, nobody is asked twice;
+//	                              end them with ^D, the exit status is shown then
+//
+// Every transcript has a world of its own (newWorld): a store with the factory
+// configuration for mail.example.com and the DNS server 192.0.2.53, a machine
+// with the addresses of machine.Addresses, a clock that stands still and moves
+// on a minute with every commit, files and logs in memory. So times are
+// compared as they are. A transcript that needs another beginning types the
+// commands that lead there first.
+//
+// What no operator can do, the command test does (testCommand):
+//
+//	test file NAME LINE...        puts a file into configuration/
+//	test show NAME                shows it
+//	test as USER LINE             runs a line of commands in another session, which stays open
+//	test lose USER                loses that session: its edits are kept for USER
+//	test gateway check|commit HOW the next Check or Commit fails: see staged
+//	test store closed             the database fails from here on
+//	test welcome                  what is shown and asked at login
+//
+// A new transcript is a file of prompts with what is typed behind them;
+//
+//	go test ./commands -run 'TestTranscripts/COMMAND' -update
+//
+// writes the rest. Read it before it is kept.
+//
+// Other tests take newWorld and run, which types lines and gives the screen.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"esa/shell"
+	"esa/shell/shelltest"
+	"esa/store"
+)
+
+// TestMain puts the tests where the zone is UTC: times are compared as shown.
+func TestMain(m *testing.M) {
+	time.Local = time.UTC
+	os.Exit(m.Run())
+}
+
+// masks hide what differs from machine to machine.
+func masks() []shelltest.Mask {
+	return []shelltest.Mask{{Pattern: regexp.MustCompile(`CPUs: \d+ expected, \d+ allocated`), Text: "CPUs: N expected, N allocated"}}
+}
+
+func TestTranscripts(t *testing.T) {
+	folders, err := filepath.Glob("testdata/*")
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, folder := range folders {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			if found, _ := filepath.Glob(folder + "/*.txt"); len(found) > 0 {
+				shelltest.Runner{Masks: masks()}.Dir(t, folder, interactive)
+			}
+			if found, _ := filepath.Glob(folder + "/plain/*.txt"); len(found) > 0 {
+				shelltest.Runner{Masks: masks(), Plain: true}.Dir(t, folder+"/plain", batch)
+			}
+		})
+	}
+}
+
+func interactive(t *testing.T, console shell.Console) {
+	w := newWorld(t)
+	_ = w.shell(w.env("admin", true), console).Interactive(t.Context())
+}
+
+func batch(t *testing.T, console shell.Console) {
+	w := newWorld(t)
+	status := w.shell(w.env("admin", false), console).Batch(t.Context(), false)
+	fmt.Fprintf(console, "Exit status %d.\n", status)
+}
+
+// world is all that commands see.
+type world struct {
+	t       testing.TB
+	store   *store.Store
+	gateway *fakeGateway
+	logs    *fakeLogs
+	files   fakeFiles
+	time    *clock
+	others  map[string]Env // open sessions of other operators
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	now := &clock{now: time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)}
+	s, err := store.Open(filepath.Join(t.TempDir(), "config.db"), store.Options{Clock: now.Now, Factory: func() *store.Config {
+		return store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return &world{
+		t: t, store: s, gateway: &fakeGateway{store: s, clock: now}, logs: newLogs(),
+		files: fakeFiles{}, time: now, others: map[string]Env{},
+	}
+}
+
+// env is the environment of a new session.
+func (w *world) env(user string, person bool) Env {
+	who := store.Who{User: user, Source: "192.0.2.9", Method: "batch"}
+	if person {
+		who.Method, who.Interactive = "cli", true
+	}
+	return Env{
+		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
+		Gateway: w.gateway, Logs: w.logs, Machine: machine{}, Files: w.files, Clock: w.time.Now,
+		Sessions: func() []SessionInfo {
+			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
+		},
+		Version: Version{
+			Product: "esa mail gateway", Model: "esa", Version: "0.1.0-001", Build: "test",
+			Installed: time.Date(2026, time.January, 1, 12, 0, 0, 0, time.UTC), Serial: "0123456789AB-CDEF012", MemoryMB: 2048,
+		},
+	}
+}
+
+// shell is a session of env on console.
+func (w *world) shell(env Env, console shell.Console) *shell.Shell[Env] {
+	return &shell.Shell[Env]{
+		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true,
+		Prompt: func() string {
+			running, _ := w.store.Running()
+			return running.Hostname
+		},
+		End: Farewell,
+	}
+}
+
+// run types lines into an interactive session and gives its screen.
+func (w *world) run(env Env, lines ...string) string {
+	screen := shelltest.NewScreen(lines...)
+	_ = w.shell(env, screen).Interactive(w.t.Context())
+	return screen.String()
+}
+
+// testCommand does what operators cannot.
+func (w *world) testCommand() Command {
+	return Command{Name: "test", Short: "Prepare what a test needs.", Forms: []Form{
+		{Usage: "test file NAME [LINE...]", Run: func(_ *Dialog, _ Env, args []string) error {
+			w.files[args[0]] = []byte(strings.Join(args[1:], "\n") + "\n")
+			return nil
+		}},
+		{Usage: "test show NAME", Run: func(d *Dialog, _ Env, args []string) error {
+			d.Printf("%s", w.files[args[0]])
+			return d.Err()
+		}},
+		{Usage: "test as USER LINE", Run: w.as},
+		{Usage: "test lose USER", Run: func(_ *Dialog, _ Env, args []string) error {
+			lost := w.others[args[0]]
+			delete(w.others, args[0])
+			return lost.Session.Close(true)
+		}},
+		{Usage: "test gateway check|commit HOW", Run: func(_ *Dialog, _ Env, args []string) error {
+			w.gateway.stage(args[0], args[1])
+			return nil
+		}},
+		{Usage: "test store closed", Run: func(*Dialog, Env, []string) error { return w.store.Close() }},
+		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
+	}}
+}
+
+// as runs a line in the session of another operator.
+func (w *world) as(d *Dialog, _ Env, args []string) error {
+	env, open := w.others[args[0]]
+	if !open {
+		env = w.env(args[0], true)
+		w.others[args[0]] = env
+	}
+	screen := shelltest.NewScreen()
+	screen.Plain = true
+	other := w.shell(env, screen)
+	other.End = nil
+	other.Exec(d.Context(), args[1])
+	d.Printf("%s", screen)
+	return d.Err()
+}
+
+// clock stands still until it is moved.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(by)
+}
+
+// fakeGateway commits without running anything.
+type fakeGateway struct {
+	store       *store.Store
+	clock       *clock
+	checkFails  error // what the next Check ends with
+	commitFails error
+}
+
+// stage makes the next check or commit fail.
+func (g *fakeGateway) stage(step, how string) {
+	err := staged(how, g.clock.Now())
+	if step == "check" {
+		g.checkFails = err
+	} else {
+		g.commitFails = err
+	}
+}
+
+// staged gives each error that a gateway may fail with.
+func staged(how string, now time.Time) error {
+	switch how {
+	case "problems":
+		return &store.CheckError{Problems: []store.Problem{
+			{Place: `listener "OutgoingMail"`, Text: "Binding 127.0.0.1:2525: address already in use.", Fix: "listenerconfig -> EDIT -> INTERFACE"},
+			{Place: `interface "Management"`, Text: "The address 192.0.2.10 is not on this machine.", Fix: "interfaceconfig -> EDIT"},
+		}}
+	case "busy":
+		return &store.BusyError{Who: store.Who{User: "bob", Source: "192.0.2.99"}, Since: now.Add(-time.Minute)}
+	case "ask":
+		return &store.AskError{Questions: []string{`listener "OutgoingMail" 127.0.0.1:2525 relays for ALL`}}
+	case "disk":
+		return fmt.Errorf("saving the configuration, nothing was changed: %w", errors.New("no space left on device"))
+	case "moved":
+		return fmt.Errorf("saving the configuration, nothing was changed: %w", store.ErrMoved)
+	}
+	panic("there is no such failure: " + how)
+}
+
+func (g *fakeGateway) Check(_ context.Context, r store.CommitRequest) (store.CommitReport, error) {
+	if err := g.checkFails; err != nil {
+		g.checkFails = nil
+		return store.CommitReport{}, err
+	}
+	_, report, err := g.prepare(r)
+	return report, err
+}
+
+func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.CommitReport, error) {
+	if err := g.commitFails; err != nil {
+		g.commitFails = nil
+		return store.CommitReport{}, err
+	}
+	merged, report, err := g.prepare(r)
+	if err != nil {
+		return report, err
+	}
+	if len(report.Questions) > 0 && !r.Force {
+		return report, &store.AskError{Questions: report.Questions}
+	}
+	g.clock.advance(time.Minute)
+	report.Revision, err = g.store.Save(store.Commit{Session: r.Session, Merged: merged, Comment: r.Comment, Result: "committed"})
+	return report, err
+}
+
+func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.CommitReport, error) {
+	var report store.CommitReport
+	merged, err := r.Session.Merge()
+	if err != nil {
+		return merged, report, err
+	}
+	running, _ := g.store.Running()
+	report.Changes = store.Diff(running, merged.Config)
+	report.Warnings = merged.Config.Warnings()
+	report.Questions = store.OpensRelay(running, merged.Config)
+	if problems := merged.Config.Validate(); len(problems) > 0 {
+		return merged, report, &store.CheckError{Problems: problems}
+	}
+	return merged, report, nil
+}
+
+func (g *fakeGateway) Status() Status {
+	now := g.clock.Now()
+	return Status{
+		At: now, Since: now.Add(-25*time.Hour - 2*time.Minute - 3*time.Second), State: "Online",
+		OldestMID: 17, Oldest: now.Add(-90 * time.Second), MID: 1234567, ICID: 89012, DCID: 3456,
+		Counters: map[string]Counter{"inj_msgs": {12, 1234, 1234567}, "inj_recips": {15, 2345, 2345678}},
+		Inbound:  2, Outbound: 3, Active: 4567, KBUsed: 890, KBFree: 12345678,
+	}
+}
+
+func (g *fakeGateway) ProbeDNS(_ context.Context, server netip.AddrPort) string {
+	return fmt.Sprintf("DNS server %s answers (3 ms).", store.FormatDNSServer(server))
+}
+
+// fakeLogs has two logs of a few lines.
+type fakeLogs struct {
+	lines      map[string][]string
+	rolledOver []string
+}
+
+func newLogs() *fakeLogs {
+	return &fakeLogs{lines: map[string][]string{
+		"error_logs": {},
+		"mail_logs": {
+			"Mon Mar  2 09:28:01 2026 Info: New SMTP ICID 5 interface Management (127.0.0.1) address 127.0.0.1 reverse dns host localhost verified yes",
+			"Mon Mar  2 09:28:02 2026 Info: Start MID 6 ICID 5",
+			"Mon Mar  2 09:28:02 2026 Info: MID 6 ICID 5 From: <a@example.com>",
+			"Mon Mar  2 09:28:03 2026 Info: ICID 5 close",
+		},
+	}}
+}
+
+func (l *fakeLogs) known(name string) error {
+	if _, ok := l.lines[name]; !ok {
+		return fmt.Errorf("there is no log %q", name)
+	}
+	return nil
+}
+
+func (l *fakeLogs) Follow(ctx context.Context, name string, w io.Writer) error {
+	if err := l.known(name); err != nil {
+		return err
+	}
+	for _, line := range l.lines[name] {
+		if _, err := io.WriteString(w, line+"\n"); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func (l *fakeLogs) Grep(ctx context.Context, q GrepQuery, w io.Writer) (int, error) {
+	if err := l.known(q.Log); err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, line := range l.lines[q.Log] {
+		if q.Expression.MatchString(line) == q.Invert {
+			continue
+		}
+		n++
+		if _, err := io.WriteString(w, line+"\n"); err != nil {
+			return n, err
+		}
+	}
+	if q.Tail {
+		<-ctx.Done()
+		return n, context.Cause(ctx)
+	}
+	return n, nil
+}
+
+func (l *fakeLogs) Rollover(name string) error {
+	l.rolledOver = append(l.rolledOver, name)
+	return l.known(name)
+}
+
+// machine has two devices.
+type machine struct{}
+
+func (machine) Addresses() ([]Address, error) {
+	return []Address{
+		{netip.MustParsePrefix("127.0.0.1/8"), "lo"},
+		{netip.MustParsePrefix("::1/128"), "lo"},
+		{netip.MustParsePrefix("192.0.2.10/24"), "eth0"},
+		{netip.MustParsePrefix("2001:db8::10/64"), "eth0"},
+	}, nil
+}
+
+func (m machine) Has(addr netip.Addr) error {
+	all, _ := m.Addresses()
+	if addr.Is4() && addr.IsLoopback() || slices.ContainsFunc(all, func(a Address) bool { return a.Prefix.Addr() == addr }) {
+		return nil
+	}
+	return fmt.Errorf("%s is not an address of this machine", addr)
+}
+
+// fakeFiles is configuration/ by name. Names that begin with "full" cannot be
+// written, those with "broken" not be read.
+type fakeFiles map[string][]byte
+
+func checkFileName(name string) error {
+	if strings.ContainsAny(name, "/\\") || name == "." || name == ".." {
+		return shell.Refusedf("The file name is not valid: symbols such as / are not allowed.")
+	}
+	return nil
+}
+
+func (f fakeFiles) Read(name string) ([]byte, error) {
+	if err := checkFileName(name); err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(name, "broken") {
+		return nil, errors.New("input/output error")
+	}
+	data, ok := f[name]
+	if !ok {
+		return nil, shell.Refusedf("Error: the file %q does not exist.", name)
+	}
+	return bytes.Clone(data), nil
+}
+
+func (f fakeFiles) Write(name string, data []byte) error {
+	if err := checkFileName(name); err != nil {
+		return err
+	}
+	if strings.HasPrefix(name, "full") {
+		return errors.New("no space left on device")
+	}
+	f[name] = bytes.Clone(data)
+	return nil
+}
