@@ -54,19 +54,12 @@ func smtproutesDialog(d *Dialog, env Env) error {
 				tell(d, exportRoutes(d, env, cfg, d.Required("Enter a name for the exported file:", "")))
 			case "CLEAR":
 				if d.YesNo("Are you sure you want to delete all of the configured routes?", false) && d.Err() == nil {
-					cfg.Routes = nil
+					clearRoutes(d, cfg)
 				}
 			}
 		}
 		return d.Err()
 	})
-}
-
-// tell shows why an operation of a menu failed; the menu goes on.
-func tell(d *Dialog, err error) {
-	if err != nil && d.Err() == nil {
-		d.Refuse(refused(err))
-	}
 }
 
 func routesSummary(cfg *store.Config) string {

@@ -62,11 +62,12 @@ const (
 // Gateway is a relay MTA. Its methods are safe for concurrent use.
 type Gateway struct {
 	Options
-	current atomic.Pointer[generation]
-	live    *live // nil offline
+	current   atomic.Pointer[generation]
+	live      *live         // nil offline
+	bindRetry time.Duration // bindRetry; tests shorten it
 
-	mu      sync.Mutex
-	unbound []error // why listeners could not be bound at start
+	mu      sync.Mutex // held by what changes the generation or the sockets
+	unbound []error    // why listeners could not be bound since the start
 }
 
 // live is what runs.
@@ -78,11 +79,14 @@ type live struct {
 	queue    *queue.Queue
 	server   *smtpd.Server
 	sockets  *socket.Set
+	// endSessions ends what Drain has left of the sessions: they outlast the
+	// context of Run.
+	endSessions context.CancelFunc
 }
 
 // Offline makes a gateway that moves no mail: commits are checked and saved.
 func Offline(o Options) *Gateway {
-	g := &Gateway{Options: o.withDefaults()}
+	g := &Gateway{Options: o.withDefaults(), bindRetry: bindRetry}
 	config, revision := o.Store.Running()
 	generation, _ := build(config, revision)
 	g.current.Store(generation)
@@ -143,8 +147,13 @@ func (g *Gateway) open() (_ *live, err error) {
 		return nil, err
 	}
 	l.server = smtpd.New(smtpd.Options{
-		Queue: spool{l.queue}, Names: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Queue: spool{l.queue}, Names: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
+	var sessions context.Context
+	sessions, l.endSessions = context.WithCancel(context.Background())
+	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
+		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
+	}, g.Diag)
 	return l, nil
 }
 
@@ -175,13 +184,9 @@ func (l *live) close() error {
 // are tried again and do not keep the others from running.
 func (g *Gateway) Run(ctx context.Context) error {
 	l := g.live
-	// Sessions outlast ctx: Drain ends them.
-	sessions, endSessions := context.WithCancel(context.WithoutCancel(ctx))
-	defer endSessions()
-	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
-		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
-	}, g.Diag)
+	g.mu.Lock() // a console may commit already
 	g.configure(g.current.Load())
+	g.mu.Unlock()
 
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
@@ -201,6 +206,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.sockets.Close()
 	g.mu.Unlock()
 	l.server.Drain(drain)
+	l.endSessions()
+	l.sockets.Wait()
 	l.log.ServerShutDown()
 	stopWork()
 	running.Wait()
@@ -225,7 +232,7 @@ func (g *Gateway) configure(next *generation) {
 // what can be bound now, the rest again and again until it works or a commit
 // decides otherwise.
 func (g *Gateway) bind(ctx context.Context) {
-	tick := time.NewTicker(bindRetry)
+	tick := time.NewTicker(g.bindRetry)
 	defer tick.Stop()
 	for !g.bindOnce(ctx) {
 		select {
@@ -248,7 +255,7 @@ func (g *Gateway) bindOnce(ctx context.Context) bool {
 		change.Apply()
 	}
 	if len(errs) > 0 && len(g.unbound) != len(errs) {
-		g.Diag.Warn("not all listeners are there yet", "error", errors.Join(errs...), "again in", bindRetry)
+		g.Diag.Warn("not all listeners are there yet", "error", errors.Join(errs...), "again in", g.bindRetry)
 	}
 	g.unbound = errs
 	return len(errs) == 0

@@ -64,13 +64,16 @@ func addRoute(at int, domain, host string) func(*Config) {
 		c.Routes = slices.Insert(c.Routes, at, Route{Domain: domain, Hosts: []RouteHost{{Host: host}}})
 	}
 }
+
 func removeRoute(c *Config) { c.Routes = slices.Delete(c.Routes, 0, 1) }
+
 func addGroup(at int, name string) func(*Config) {
 	return func(c *Config) {
 		h := &c.Listeners[1].HAT
 		h.Groups = slices.Insert(h.Groups, at, SenderGroup{Name: name, Policy: "ACCEPTED"})
 	}
 }
+
 func port(p uint16) func(*Config) { return func(c *Config) { c.Listeners[1].Port = p } }
 func none(*Config)                {}
 

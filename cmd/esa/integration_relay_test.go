@@ -84,12 +84,12 @@ func (b books) check(t *testing.T, messages int) {
 }
 
 // TestRelay: a script on standard input makes the gateway relay for a real
-// client to a real server: 5,000 messages with 20 sessions all arrive, and
+// client to a real server: messages with 20 sessions all arrive, and
 // the mail log accounts for each.
 //
 //	smtp-source ─► 127.0.0.2 listener ─► queue ─► smtproutes ALL ─► smtp-sink
 func TestRelay(t *testing.T) {
-	const messages = 5000
+	const messages = relayMessages
 	port, sinkPort := listenPort(t), freePort(t, "127.0.0.1")
 	folder := startSink(t, sinkPort)
 	g := startGateway(t, t.TempDir())
@@ -109,10 +109,10 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// TestRelayWhileCommitting: the same with 100 commits during the load. A
+// TestRelayWhileCommitting: the same with commits during the load. A
 // refused or reset connection ends smtp-source with an error.
 func TestRelayWhileCommitting(t *testing.T) {
-	const messages, commits = 5000, 100
+	const messages, commits = relayMessages, stormCommits
 	port, sinkPort := listenPort(t), freePort(t, "127.0.0.1")
 	folder := startSink(t, sinkPort)
 	g := startGateway(t, t.TempDir())

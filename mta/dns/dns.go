@@ -18,7 +18,7 @@
 // bytes, and the AD bit of an answer is not looked at: what a server says of
 // its own checking is no proof. There is no validation in this build, so the
 // Status of an answer is Insecure or Failed, never Secure and never Bogus.
-// The validator belongs into Resolver.judge, which sees every reply before it
+// The validator belongs into run.judge (lookup.go), which sees every reply before it
 // is believed and can send the lookup on to the next server.
 //
 // DNS answers are hostile input. Bounds: 11 aliases, 32 questions sent and

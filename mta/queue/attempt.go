@@ -105,9 +105,11 @@ func (q *Queue) unreadable(l *lot, err error) ending {
 		q.setAside(it.mid, err)
 	default:
 		q.o.Diag.Error("queue: reading message", "mid", it.mid, "err", err)
+		q.mu.Lock()
+		defer q.mu.Unlock()
 		return ending{left: int(l.left), delay: readAgain, suspect: l.suspect}
 	}
-	return ending{removed: true, left: int(l.left)}
+	return ending{removed: true}
 }
 
 // age is how long the message is in the queue.
@@ -193,7 +195,7 @@ func (t *trial) panicked(crashed error) ending {
 		if !known {
 			q.setAside(t.item.mid, errors.New("delivering it panicked three times"))
 		}
-		return ending{removed: true, left: len(t.waiting)}
+		return ending{removed: true}
 	}
 	return ending{
 		left: len(t.waiting), delay: delay, attempted: true, suspect: t.lot.suspect,

@@ -43,7 +43,7 @@ type ending struct {
 	expires   time.Duration // of the message, steady time; 0: as before
 	attempted bool
 	suspect   bool
-	removed   bool // the message is gone as a whole
+	removed   bool // the message is gone as a whole; left means nothing
 
 	reached   bool // a host answered
 	down      bool // no host could be reached
@@ -176,11 +176,12 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 	if l.alone {
 		l.alone, p.suspectRunning = false, false
 	}
-	if !it.gone {
+	switch {
+	case it.gone:
+	case e.removed:
+		p.remove(it)
+	default:
 		p.count(l, e)
-		if e.removed {
-			p.remove(it)
-		}
 	}
 	p.learn(l, e, t)
 	if !it.gone && e.left > 0 {

@@ -184,41 +184,6 @@ func TestHandshakeIsBounded(t *testing.T) {
 	}
 }
 
-func TestSessionThatDoesNotEndIsCutOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		writing := make(chan struct{})
-		srv := newServer(t, func(_ context.Context, s *Session) int {
-			close(writing)
-			s.Write(make([]byte, 16<<20)) // does not look at its context
-			return 0
-		})
-		near, far := net.Pipe()
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			srv.ServeConn(ctx, near)
-		}()
-		client := handshake(t, buffer(far))
-		ch, reqs, err := client.OpenChannel("session", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		go ssh.DiscardRequests(reqs)
-		if ok, err := ch.SendRequest("shell", true, nil); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		<-writing
-		synctest.Wait()
-		begun := time.Now()
-		cancel()
-		<-served
-		if d := time.Since(begun); d != 5*time.Second {
-			t.Errorf("ended after %v", d)
-		}
-	})
-}
-
 // pipe connects a client to srv in this process. The channel is closed when
 // the connection has been served.
 func pipe(t *testing.T, srv *Server) (<-chan struct{}, *ssh.Client) {

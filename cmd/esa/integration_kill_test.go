@@ -1,0 +1,161 @@
+//go:build integration
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/mail"
+	"net/smtp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gosmtp "github.com/emersion/go-smtp"
+)
+
+// ledger is what a sink took: for each message id how often, and whether its
+// text was whole.
+type ledger struct {
+	mu      sync.Mutex
+	arrived map[string]int
+	damaged []string
+}
+
+// ledgerSink is go-smtp's server, which writes down what it takes.
+func ledgerSink(t *testing.T) (*ledger, int) {
+	t.Helper()
+	l := &ledger{arrived: map[string]int{}}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) { return ledgerSession{l}, nil }))
+	server.Domain = "sink.example"
+	server.ErrorLog = log.New(io.Discard, "", 0) // a killed client is no news here
+	var serving sync.WaitGroup
+	serving.Go(func() { server.Serve(listener) })
+	t.Cleanup(func() {
+		server.Close()
+		serving.Wait()
+	})
+	return l, listener.Addr().(*net.TCPAddr).Port
+}
+
+type ledgerSession struct{ ledger *ledger }
+
+func (ledgerSession) Reset()                                 {}
+func (ledgerSession) Logout() error                          { return nil }
+func (ledgerSession) Mail(string, *gosmtp.MailOptions) error { return nil }
+func (ledgerSession) Rcpt(string, *gosmtp.RcptOptions) error { return nil }
+func (s ledgerSession) Data(r io.Reader) error {
+	m, err := mail.ReadMessage(bufio.NewReader(r))
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(m.Body)
+	if err != nil {
+		return err
+	}
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	id := m.Header.Get("X-Id")
+	s.ledger.arrived[id]++
+	if fmt.Sprintf("%x", sha256.Sum256(body)) != m.Header.Get("X-Sum") {
+		s.ledger.damaged = append(s.ledger.damaged, id)
+	}
+	return nil
+}
+
+// missing counts the ids that have not arrived.
+func (l *ledger) missing(ids []string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, id := range ids {
+		if l.arrived[id] == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// sender sends messages one after the other until the gateway is gone, and
+// gives the ids of those that got 250.
+func sender(ctx context.Context, server, name string) []string {
+	var taken []string
+	for n := 0; ctx.Err() == nil; n++ {
+		id := fmt.Sprintf("%s-%d", name, n)
+		body := strings.Repeat(id+" says something in a line of its own.\r\n", 1+n%50)
+		text := fmt.Sprintf("X-Id: %s\r\nX-Sum: %x\r\nSubject: %s\r\n\r\n%s", id, sha256.Sum256([]byte(body)), id, body)
+		if err := smtp.SendMail(server, nil, "sender@example.org", []string{"rcpt@example.net"}, []byte(text)); err != nil {
+			return taken
+		}
+		taken = append(taken, id)
+	}
+	return taken
+}
+
+// TestKill: kill -9 at random moments under load, again and again. Every
+// message that got 250 arrives, whole; twice only where a kill came between
+// the sink's answer and our record of it.
+func TestKill(t *testing.T) {
+	const senders = 8
+	port := listenPort(t)
+	server := fmt.Sprintf("127.0.0.2:%d", port)
+	sink, sinkPort := ledgerSink(t)
+	dir := t.TempDir()
+	g := startGateway(t, dir)
+	g.script(relayScript(port, sinkPort)...)
+
+	var taken []string
+	for round := range kills {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ids := make([][]string, senders)
+		var sending sync.WaitGroup
+		for i := range senders {
+			sending.Go(func() { ids[i] = sender(ctx, server, fmt.Sprintf("%d-%d", round, i)) })
+		}
+		// The moment is what is tested: any of them must do.
+		time.Sleep(100*time.Millisecond + rand.N(600*time.Millisecond))
+		g.kill()
+		sending.Wait()
+		cancel()
+		for _, part := range ids {
+			taken = append(taken, part...)
+		}
+		g = startGateway(t, dir)
+		waitFor(t, "the listener", func() bool {
+			conn, err := net.Dial("tcp", server)
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		})
+	}
+	waitFor(t, "all accepted messages at the sink", func() bool { return sink.missing(taken) == 0 })
+	waitFor(t, "an empty queue", g.idle)
+	g.stop()
+
+	twice := 0
+	for _, n := range sink.arrived {
+		twice += n - 1
+	}
+	t.Logf("%d kills, %d messages accepted, 0 lost, %d delivered twice", kills, len(taken), twice)
+	if len(sink.damaged) > 0 {
+		t.Errorf("%d messages arrived changed: %v", len(sink.damaged), sink.damaged)
+	}
+	if len(taken) < kills*senders {
+		t.Errorf("only %d messages were accepted: the load was none", len(taken))
+	}
+	if limit := kills * senders * 4; twice > limit {
+		t.Errorf("%d messages arrived twice, more than %d", twice, limit)
+	}
+}

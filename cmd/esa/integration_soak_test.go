@@ -1,0 +1,10 @@
+//go:build integration && soak
+
+package main
+
+// Counts of the soak run.
+const (
+	relayMessages = 100000
+	stormCommits  = 2000
+	kills         = 300
+)
