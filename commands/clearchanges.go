@@ -1,12 +1,14 @@
 package commands
 
+import "time"
+
 // clearchanges drops the pending changes of this session.
 func clearchanges() Command {
 	return Command{
 		Name:    "clearchanges",
 		Aliases: []string{"clear"},
 		Short:   "Clear changes.",
-		Forms:   []Form{{Usage: "clearchanges Y", Run: clearForm}},
+		Forms:   []Form{{Usage: "clearchanges y", Run: clearForm}},
 		Dialog:  clearDialog,
 	}
 }
@@ -29,7 +31,7 @@ func clearForm(d *Dialog, env Env, _ []string) error {
 	if err := env.Session.Discard(); err != nil {
 		return err
 	}
-	d.Printf("\nChanges cleared: %s\n", commitTime(env.Clock()))
+	d.Printf("Changes cleared: %s\n", env.Clock().Local().Format(time.ANSIC))
 	return d.Err()
 }
 

@@ -3,8 +3,6 @@ package commands
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"esa/shell"
@@ -28,12 +26,12 @@ A change that opens a relay must be confirmed. In a script the last word
 'force' confirms it.`,
 		Final: true,
 		Forms: []Form{
-			{Usage: "commit COMMENT", Run: commitForm},
-			{Usage: "commit COMMENT Y|N", Run: commitForm},
-			{Usage: "commit COMMENT Y|N force", Run: commitForm},
-			{Usage: "commit COMMENT force", Run: commitForce},
-			{Usage: "commit -y", Run: commitQuiet},
-			{Usage: "commit force", Run: commitQuietForce},
+			{Usage: "commit COMMENT", Run: commitComment(false)},
+			{Usage: "commit COMMENT y|n", Run: commitComment(false)},
+			{Usage: "commit COMMENT y|n force", Run: commitComment(true)},
+			{Usage: "commit COMMENT force", Run: commitComment(true)},
+			{Usage: "commit -y", Run: commitSilently(false)},
+			{Usage: "commit force", Run: commitSilently(true)},
 			{Usage: "commit check", Run: commitCheck},
 		},
 		Dialog: commitDialog,
@@ -45,11 +43,7 @@ func commitDialog(d *Dialog, env Env) error {
 		return nothingToCommit(d)
 	}
 	request := store.CommitRequest{Session: env.Session}
-	report, err := env.Gateway.Check(d.Context(), request)
-	if err != nil {
-		return commitFailed(d, err)
-	}
-	if request.Force, err = confirm(d, report.Questions); err != nil || !request.Force {
+	if sure, err := confirmed(d, env, &request); err != nil || !sure {
 		return err
 	}
 	request.Comment = shell.Ask(d, "Please enter some comments describing your changes:", "", store.ParseComment)
@@ -60,25 +54,68 @@ func commitDialog(d *Dialog, env Env) error {
 	return commitNow(d, env, request)
 }
 
-// confirm asks what must be answered before anything else; without anything
-// to ask it is confirmed. A script confirms by the word force.
-func confirm(d *Dialog, questions []string) (bool, error) {
+// commitComment commits in one line. The answer to the rollback question may
+// stand there and changes nothing: every revision is kept.
+func commitComment(force bool) func(*Dialog, Env, []string) error {
+	return func(d *Dialog, env Env, args []string) error { return commitLine(d, env, args[0], force) }
+}
+
+func commitSilently(force bool) func(*Dialog, Env, []string) error {
+	return func(d *Dialog, env Env, _ []string) error { return commitLine(d, env, "", force) }
+}
+
+// commitLine commits without questions, but for those that must be answered.
+func commitLine(d *Dialog, env Env, text string, force bool) error {
+	if !env.Session.Dirty() {
+		return nothingToCommit(d)
+	}
+	comment, err := store.ParseComment(text)
+	if err != nil {
+		return refused(err)
+	}
+	request := store.CommitRequest{Session: env.Session, Comment: comment, Force: force}
+	if sure, err := confirmed(d, env, &request); err != nil || !sure {
+		return err
+	}
+	return commitNow(d, env, request)
+}
+
+// confirmed checks a commit, and asks what must be answered before anything
+// else. A script answers with the word force.
+func confirmed(d *Dialog, env Env, r *store.CommitRequest) (bool, error) {
+	if r.Force {
+		return true, nil
+	}
+	report, err := env.Gateway.Check(d.Context(), *r)
+	switch {
+	case err != nil:
+		return false, commitFailed(d, err)
+	case len(report.Questions) == 0:
+		return true, nil
+	case !d.Interactive():
+		return false, commitFailed(d, &store.AskError{Questions: report.Questions})
+	}
+	showQuestions(d, report.Questions)
+	r.Force = d.YesNo("Are you sure you want to commit this?", false)
+	if !r.Force {
+		d.Text(stillPending)
+	}
+	return r.Force, d.Err()
+}
+
+func showQuestions(d *Dialog, questions []string) {
 	for _, question := range questions {
 		d.Printf("\nWARNING: %s.\n", question)
 	}
-	if len(questions) == 0 {
-		return true, nil
-	}
-	if !d.Interactive() {
-		return false, shell.Refusedf(`The commit must be confirmed: use "commit force", or take the change back. Nothing was changed.`)
-	}
-	return d.YesNo("Are you sure you want to commit this?", false), d.Err()
 }
+
+// stillPending ends every commit that was not made.
+const stillPending = "Nothing was changed; your changes are still pending."
 
 // askRollback is the appliance's question. Every revision is kept here, and
 // the answer N says so.
 func askRollback(d *Dialog) {
-	if !d.YesNo("Do you want to save the current configuration for rollback?", true) && d.Err() == nil {
+	if !d.YesNo("Do you want to save the current configuration for rollback?", true) {
 		d.Text("Every committed configuration is kept for rollback.")
 	}
 }
@@ -86,37 +123,6 @@ func askRollback(d *Dialog) {
 func nothingToCommit(d *Dialog) error {
 	d.Text("There is no data to commit.")
 	return d.Err()
-}
-
-// commitForm takes the comment and what may follow it: the answer to the
-// rollback question, which changes nothing here, and force.
-func commitForm(d *Dialog, env Env, args []string) error {
-	force := slices.ContainsFunc(args[1:], func(s string) bool { return strings.EqualFold(s, "force") })
-	return commitLine(d, env, args[0], force)
-}
-
-func commitForce(d *Dialog, env Env, args []string) error { return commitLine(d, env, args[0], true) }
-
-func commitQuiet(d *Dialog, env Env, _ []string) error { return commitLine(d, env, "", false) }
-
-func commitQuietForce(d *Dialog, env Env, _ []string) error { return commitLine(d, env, "", true) }
-
-// commitLine commits without questions, but for those that must be answered.
-func commitLine(d *Dialog, env Env, comment string, force bool) error {
-	if !env.Session.Dirty() {
-		return nothingToCommit(d)
-	}
-	request := store.CommitRequest{Session: env.Session, Comment: comment, Force: force}
-	if !force {
-		report, err := env.Gateway.Check(d.Context(), request)
-		if err != nil {
-			return commitFailed(d, err)
-		}
-		if request.Force, err = confirm(d, report.Questions); err != nil || !request.Force {
-			return err
-		}
-	}
-	return commitNow(d, env, request)
 }
 
 func commitNow(d *Dialog, env Env, request store.CommitRequest) error {
@@ -162,6 +168,7 @@ func commitFailed(d *Dialog, err error) error {
 	var check *store.CheckError
 	var conflict *store.ConflictError
 	var busy *store.BusyError
+	var ask *store.AskError
 	switch {
 	case errors.Is(err, store.ErrNothing):
 		return nothingToCommit(d)
@@ -178,10 +185,13 @@ func commitFailed(d *Dialog, err error) error {
 		d.Text("Use clear to discard your changes, then make them again.")
 	case errors.As(err, &busy):
 		d.Printf("%s from %s has been committing since %s. Try again later.\n", busy.Who.User, busy.Who.Source, commitTime(busy.Since))
+	case errors.As(err, &ask):
+		showQuestions(d, ask.Questions)
+		d.Text("The commit must be confirmed: use \"commit force\", or take the change back.")
 	default:
 		return err
 	}
-	d.Text("Nothing was changed; your changes are still pending.")
+	d.Text(stillPending)
 	return shell.ErrFailed
 }
 

@@ -1,12 +1,6 @@
 package commands
 
-import (
-	"errors"
-	"strconv"
-
-	"esa/shell"
-	"esa/store"
-)
+import "esa/store"
 
 // commitdetail shows the last commit of this user, or any revision.
 func commitdetail() Command {
@@ -37,18 +31,15 @@ func commitdetailLast(d *Dialog, env Env, _ []string) error {
 }
 
 func commitdetailNumber(d *Dialog, env Env, args []string) error {
-	n, err := strconv.ParseUint(args[0], 10, 64)
+	number, err := parseRevision(args[0])
 	if err != nil {
-		return shell.Refusedf("That value is not valid. Enter the number of a revision.")
+		return err
 	}
-	return showRevision(d, env, n)
+	return showRevision(d, env, number)
 }
 
 func showRevision(d *Dialog, env Env, number uint64) error {
-	r, err := env.Store.Revision(number)
-	if errors.Is(err, store.ErrNoRevision) {
-		return shell.Refusedf("Revision %d is not kept. Use rollbackconfig to list those that are.", number)
-	}
+	r, err := keptRevision(env, number)
 	if err != nil {
 		return err
 	}
@@ -57,7 +48,9 @@ func showRevision(d *Dialog, env Env, number uint64) error {
 	if r.Altered {
 		d.Text("WARNING: this revision is not as it was committed.")
 	}
-	d.Text(store.FormatChanges(r.Changes))
+	if len(r.Changes) > 0 {
+		d.Text(store.FormatChanges(r.Changes))
+	}
 	return d.Err()
 }
 

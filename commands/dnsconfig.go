@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"esa/shell"
@@ -24,7 +23,7 @@ servers; it cannot resolve from the root servers itself.`,
 		Forms: []Form{
 			{Usage: "dnsconfig new SERVER [PRIORITY]", Run: dnsNewForm},
 			{Usage: "dnsconfig alternate DOMAIN SERVER...", Run: dnsAlternateForm},
-			{Usage: "dnsconfig delete SERVER", Run: dnsDeleteForm},
+			{Usage: "dnsconfig delete SERVER|DOMAIN", Run: dnsDeleteForm},
 			{Usage: "dnsconfig setup [interface=NAME|auto] [reverse_timeout=SECONDS] [min_ttl=SECONDS]", Run: dnsSetupForm},
 			{Usage: "dnsconfig print", Run: dnsPrintForm},
 			{Usage: "dnsconfig probe SERVER", Run: dnsProbeForm},
@@ -54,23 +53,15 @@ func dnsDialog(d *Dialog, env Env) error {
 func dnsMenu(cfg *store.Config) []shell.Op {
 	ops := []shell.Op{{Word: "NEW", Text: "Add a new server."}}
 	if len(cfg.DNS.Servers)+len(cfg.DNS.Alternates) > 0 {
-		ops = append(ops, shell.Op{Word: "EDIT", Text: "Edit a server."}, shell.Op{Word: "DELETE", Text: "Remove a server."})
+		ops = append(ops,
+			shell.Op{Word: "EDIT", Text: "Edit a server."},
+			shell.Op{Word: "DELETE", Text: "Remove a server."})
 	}
 	return append(ops, shell.Op{Word: "SETUP", Text: "Configure general settings."})
 }
 
-// dnsEntries lists servers and alternates in the order of their numbers.
-func dnsEntries(cfg *store.Config) []string {
-	var entries []string
-	for _, s := range cfg.DNS.Servers {
-		entries = append(entries, fmt.Sprintf("Priority: %d  %s", s.Priority, store.FormatDNSServer(s.Addr)))
-	}
-	for _, a := range cfg.DNS.Alternates {
-		entries = append(entries, fmt.Sprintf("%s: %s", a.Domain, a))
-	}
-	return entries
-}
-
+// dnsSummary is the block above the menu (reference esa-cli-config 10). The
+// numbers of alternate servers go on behind the others, as in dnsNames.
 func dnsSummary(cfg *store.Config) string {
 	var b strings.Builder
 	if len(cfg.DNS.Servers) == 0 {
@@ -78,45 +69,69 @@ func dnsSummary(cfg *store.Config) string {
 	} else {
 		b.WriteString("Currently using the local DNS cache servers:\n")
 	}
-	for i, entry := range dnsEntries(cfg) {
-		if i == len(cfg.DNS.Servers) {
-			b.WriteString("Alternate servers:\n")
-		}
-		fmt.Fprintf(&b, "%d. %s\n", i+1, entry)
+	for i, s := range cfg.DNS.Servers {
+		fmt.Fprintf(&b, "%d. Priority: %d  %s\n", i+1, s.Priority, store.FormatDNSServer(s.Addr))
+	}
+	if len(cfg.DNS.Alternates) > 0 {
+		b.WriteString("\nCurrently using these alternate domain servers:\n")
+	}
+	for i, a := range cfg.DNS.Alternates {
+		fmt.Fprintf(&b, "%d. %s: %s\n", len(cfg.DNS.Servers)+i+1, a.Domain, a)
 	}
 	return b.String()
+}
+
+// dnsNames gives what servers and alternates are called by: the address, the
+// domain.
+func dnsNames(cfg *store.Config) []string {
+	var names []string
+	for _, s := range cfg.DNS.Servers {
+		names = append(names, store.FormatDNSServer(s.Addr))
+	}
+	for _, a := range cfg.DNS.Alternates {
+		names = append(names, a.Domain)
+	}
+	return names
 }
 
 func dnsNew(d *Dialog, cfg *store.Config) {
 	kind := d.Choose("Do you want to add a new local DNS cache server or an alternate domain server?",
 		[]string{"Add a new local DNS cache server.", "Add a new alternate domain server."}, 0)
-	if kind == 1 {
-		a := askAlternate(d, cfg)
-		if d.Err() == nil {
-			tell(d, addAlternate(cfg, a))
-		}
+	if kind == 0 {
+		newServer(d, &cfg.DNS)
+	} else {
+		newAlternate(d, &cfg.DNS)
+	}
+}
+
+func newServer(d *Dialog, dns *store.DNS) {
+	if err := roomForServer(dns); err != nil {
+		tell(d, err)
 		return
 	}
-	if s := askServer(d, cfg); d.Err() == nil {
-		tell(d, addServer(cfg, s))
+	addr := shell.Ask(d, "Please enter the IP address of your DNS server.", "", func(s string) (netip.AddrPort, error) {
+		return freeServer(dns, s)
+	})
+	priority := askPriority(d, addr, 0)
+	if d.Err() == nil {
+		addServer(dns, store.DNSServer{Addr: addr, Priority: priority})
 	}
 }
 
-// askServer asks for a server that is not there yet.
-func askServer(d *Dialog, cfg *store.Config) store.DNSServer {
-	addr := shell.Ask(d, "Please enter the IP address of your DNS server.", "", func(s string) (netip.AddrPort, error) {
-		return newServer(cfg, s)
-	})
-	return store.DNSServer{Addr: addr, Priority: askPriority(d, addr, 0)}
+func roomForServer(dns *store.DNS) error {
+	if len(dns.Servers) >= store.MaxDNSServers {
+		return shell.Refusedf("There is a maximum of %d DNS servers.", store.MaxDNSServers)
+	}
+	return nil
 }
 
-// newServer reads a server that is not there yet.
-func newServer(cfg *store.Config, text string) (netip.AddrPort, error) {
+// freeServer reads a server that is not there yet.
+func freeServer(dns *store.DNS, text string) (netip.AddrPort, error) {
 	server, err := store.ParseDNSServer(text)
 	if err != nil {
 		return server, err
 	}
-	for _, s := range cfg.DNS.Servers {
+	for _, s := range dns.Servers {
 		if s.Addr == server {
 			return server, shell.Refusedf("%s is already configured with priority %d.", store.FormatDNSServer(server), s.Priority)
 		}
@@ -130,97 +145,43 @@ func askPriority(d *Dialog, server netip.AddrPort, current int) int {
 	return d.Int(question, current, 0, store.MaxDNSPriority)
 }
 
-func addServer(cfg *store.Config, s store.DNSServer) error {
-	if len(cfg.DNS.Servers) >= store.MaxDNSServers {
-		return shell.Refusedf("There is a maximum of %d DNS servers.", store.MaxDNSServers)
-	}
-	cfg.DNS.Servers = append(cfg.DNS.Servers, s)
-	// The list shows, and the resolver asks, the best first.
-	slices.SortStableFunc(cfg.DNS.Servers, func(a, b store.DNSServer) int { return a.Priority - b.Priority })
-	return nil
+// addServer puts a server in its place: the list shows, and the resolver asks,
+// the best first.
+func addServer(dns *store.DNS, s store.DNSServer) {
+	dns.Servers = append(dns.Servers, s)
+	slices.SortStableFunc(dns.Servers, func(a, b store.DNSServer) int { return a.Priority - b.Priority })
 }
 
-func askAlternate(d *Dialog, cfg *store.Config) store.AlternateDNS {
-	a := store.AlternateDNS{
-		Domain: shell.Ask(d, "Please enter the domain this server is authoritative for. (Ex: \"com\").", "", parseAlternateDomain),
-	}
-	server := shell.Ask(d, fmt.Sprintf("Please enter the IP address of the DNS server for %s.", a.Domain), "",
-		func(s string) (netip.AddrPort, error) { return newAlternateServer(cfg, a.Domain, s) })
-	a.Servers = []netip.AddrPort{server}
-	return a
-}
-
-func parseAlternateDomain(text string) (string, error) {
-	domain, err := store.ParseHostname(text)
-	return strings.ToLower(domain), err
-}
-
-// newAlternateServer reads a server that the domain does not have yet.
-func newAlternateServer(cfg *store.Config, domain, text string) (netip.AddrPort, error) {
-	server, err := store.ParseDNSServer(text)
-	if err != nil {
-		return server, err
-	}
-	for _, a := range cfg.DNS.Alternates {
-		if a.Domain == domain && slices.Contains(a.Servers, server) {
-			return server, shell.Refusedf("%s already appears to be configured for domain %s.", store.FormatDNSServer(server), domain)
-		}
-	}
-	return server, nil
-}
-
-// addAlternate adds servers for a domain to those it has.
-func addAlternate(cfg *store.Config, a store.AlternateDNS) error {
-	i := slices.IndexFunc(cfg.DNS.Alternates, func(o store.AlternateDNS) bool { return o.Domain == a.Domain })
-	if i >= 0 {
-		cfg.DNS.Alternates[i].Servers = append(cfg.DNS.Alternates[i].Servers, a.Servers...)
-		return nil
-	}
-	if len(cfg.DNS.Alternates) >= store.MaxAlternates {
-		return shell.Refusedf("There is a maximum of %d alternate domains.", store.MaxAlternates)
-	}
-	cfg.DNS.Alternates = append(cfg.DNS.Alternates, a)
-	return nil
-}
-
-func dnsEdit(d *Dialog, cfg *store.Config) {
-	n := d.Pick("Enter the number of the server you wish to edit.", dnsEntries(cfg), -1)
-	if d.Err() != nil {
-		return
-	}
-	if n >= len(cfg.DNS.Servers) {
-		editAlternate(d, cfg, n-len(cfg.DNS.Servers))
-		return
-	}
-	s := cfg.DNS.Servers[n]
-	old := s.Addr
-	s.Addr = shell.Ask(d, "Please enter the IP address of your DNS server.", store.FormatDNSServer(old), func(text string) (netip.AddrPort, error) {
-		if same, err := store.ParseDNSServer(text); err == nil && same == old {
-			return same, nil
-		}
-		return newServer(cfg, text)
-	})
-	s.Priority = askPriority(d, s.Addr, s.Priority)
-	if d.Err() != nil {
-		return
-	}
-	cfg.DNS.Servers = slices.Delete(cfg.DNS.Servers, n, n+1)
-	tell(d, addServer(cfg, s))
-}
-
-// editAlternate replaces the servers of an alternate domain.
-func editAlternate(d *Dialog, cfg *store.Config, n int) {
-	a := cfg.DNS.Alternates[n]
-	question := fmt.Sprintf("Please enter the IP addresses of the DNS servers for %s, separated by commas.", a.Domain)
-	servers := shell.Ask(d, question, a.String(), func(s string) ([]netip.AddrPort, error) {
-		return parseServers(strings.Split(s, ","))
+func newAlternate(d *Dialog, dns *store.DNS) {
+	domain := shell.Ask(d, `Please enter the domain this server is authoritative for. (Ex: "com").`, "", store.ParseDomain)
+	servers := shell.Ask(d, fmt.Sprintf("Please enter the IP address of the DNS server for %s.", domain), "", func(s string) ([]netip.AddrPort, error) {
+		return moreServers(dns, domain, []string{s})
 	})
 	if d.Err() == nil {
-		cfg.DNS.Alternates[n].Servers = servers
+		tell(d, addAlternate(dns, domain, servers))
 	}
 }
 
-// parseServers reads several servers, each of which counts once.
+// moreServers reads servers that the domain does not have yet.
+func moreServers(dns *store.DNS, domain string, texts []string) ([]netip.AddrPort, error) {
+	servers, err := parseServers(texts)
+	if err != nil {
+		return nil, err
+	}
+	i := alternateIndex(dns, domain)
+	if i < 0 {
+		return servers, nil
+	}
+	known := dns.Alternates[i].Servers
+	for _, server := range servers {
+		if slices.Contains(known, server) {
+			return nil, shell.Refusedf("%s already appears to be configured for domain %s.", store.FormatDNSServer(server), domain)
+		}
+	}
+	return servers, roomForServers(len(known) + len(servers))
+}
+
+// parseServers reads the servers of a domain, each of which counts once.
 func parseServers(texts []string) ([]netip.AddrPort, error) {
 	var servers []netip.AddrPort
 	for _, text := range texts {
@@ -232,47 +193,95 @@ func parseServers(texts []string) ([]netip.AddrPort, error) {
 			servers = append(servers, server)
 		}
 	}
-	return servers, nil
+	return servers, roomForServers(len(servers))
+}
+
+func roomForServers(n int) error {
+	if n > store.MaxDNSServers {
+		return shell.Refusedf("There is a maximum of %d DNS servers for a domain.", store.MaxDNSServers)
+	}
+	return nil
+}
+
+func alternateIndex(dns *store.DNS, domain string) int {
+	return slices.IndexFunc(dns.Alternates, func(a store.AlternateDNS) bool { return a.Domain == domain })
+}
+
+// addAlternate adds servers for a domain to those it has.
+func addAlternate(dns *store.DNS, domain string, servers []netip.AddrPort) error {
+	if i := alternateIndex(dns, domain); i >= 0 {
+		dns.Alternates[i].Servers = append(dns.Alternates[i].Servers, servers...)
+		return nil
+	}
+	if len(dns.Alternates) >= store.MaxAlternates {
+		return shell.Refusedf("There is a maximum of %d alternate domains.", store.MaxAlternates)
+	}
+	dns.Alternates = append(dns.Alternates, store.AlternateDNS{Domain: domain, Servers: servers})
+	return nil
+}
+
+func dnsEdit(d *Dialog, cfg *store.Config) {
+	n := d.Pick("Enter the name or number of the server you wish to edit.", dnsNames(cfg), -1)
+	if d.Err() != nil {
+		return
+	}
+	if n < len(cfg.DNS.Servers) {
+		editServer(d, &cfg.DNS, n)
+	} else {
+		editAlternate(d, &cfg.DNS.Alternates[n-len(cfg.DNS.Servers)])
+	}
+}
+
+func editServer(d *Dialog, dns *store.DNS, n int) {
+	s := dns.Servers[n]
+	others := &store.DNS{Servers: slices.Delete(slices.Clone(dns.Servers), n, n+1)}
+	s.Addr = shell.Ask(d, "Please enter the IP address of your DNS server.", store.FormatDNSServer(s.Addr), func(text string) (netip.AddrPort, error) {
+		return freeServer(others, text)
+	})
+	s.Priority = askPriority(d, s.Addr, s.Priority)
+	if d.Err() == nil {
+		addServer(others, s)
+		dns.Servers = others.Servers
+	}
+}
+
+// editAlternate replaces the servers of an alternate domain.
+func editAlternate(d *Dialog, a *store.AlternateDNS) {
+	question := fmt.Sprintf("Please enter the IP addresses of the DNS servers for %s, separated by commas.", a.Domain)
+	servers := shell.Ask(d, question, a.String(), func(s string) ([]netip.AddrPort, error) {
+		return parseServers(strings.Split(s, ","))
+	})
+	if d.Err() == nil {
+		a.Servers = servers
+	}
 }
 
 func dnsDelete(d *Dialog, cfg *store.Config) {
-	n := d.Pick("Enter the number of the server you wish to delete.", dnsEntries(cfg), -1)
+	n := d.Pick("Enter the name or number of the server you wish to delete.", dnsNames(cfg), -1)
 	if d.Err() == nil {
-		deleteDNS(cfg, n)
+		deleteDNS(&cfg.DNS, n)
 	}
 }
 
-// deleteDNS removes an entry by its place in dnsEntries.
-func deleteDNS(cfg *store.Config, n int) {
-	if n < len(cfg.DNS.Servers) {
-		cfg.DNS.Servers = slices.Delete(cfg.DNS.Servers, n, n+1)
+// deleteDNS removes what has this place in dnsNames.
+func deleteDNS(dns *store.DNS, n int) {
+	if n < len(dns.Servers) {
+		dns.Servers = slices.Delete(dns.Servers, n, n+1)
 		return
 	}
-	n -= len(cfg.DNS.Servers)
-	cfg.DNS.Alternates = slices.Delete(cfg.DNS.Alternates, n, n+1)
+	n -= len(dns.Servers)
+	dns.Alternates = slices.Delete(dns.Alternates, n, n+1)
 }
 
 func dnsSetup(d *Dialog, cfg *store.Config) {
 	set := cfg.DNS
 	set.Servers = slices.Clone(set.Servers)
-	for {
-		source := d.Choose("Do you want the Gateway to use the Internet's root DNS servers or would you like it to use your own DNS servers?",
-			[]string{"Use Internet root DNS servers", "Use own DNS cache servers"}, 1)
-		if source == 1 || !d.Refuse(shell.Refusedf("This build does not resolve from the root DNS servers. Use your own DNS cache servers.")) {
-			break
-		}
+	askRoot(d)
+	for again := len(set.Servers) == 0; again; {
+		newServer(d, &set)
+		again = d.YesNo("Do you want to enter another DNS IP address?", false)
 	}
-	if len(set.Servers) == 0 {
-		more := *cfg
-		more.DNS = set
-		for again := true; again; again = d.YesNo("Do you want to enter another DNS IP address?", false) {
-			if s := askServer(d, &more); d.Err() == nil {
-				tell(d, addServer(&more, s))
-			}
-		}
-		set.Servers = more.DNS.Servers
-	}
-	set.Interface = chooseInterface(d, "Choose the IP interface for DNS traffic.", cfg, set.Interface)
+	set.Interface = chooseSource(d, cfg, "Choose the IP interface for DNS traffic.", set.Interface)
 	set.ReverseTimeout = d.Int("Enter the number of seconds to wait before timing out reverse DNS lookups.", set.ReverseTimeout, 0, store.MaxReverseTimeout)
 	set.MinTTL = d.Int("Enter the minimum TTL in seconds for DNS cache.", set.MinTTL, 0, store.MaxDNSCacheMinimum)
 	if d.Err() == nil {
@@ -280,104 +289,12 @@ func dnsSetup(d *Dialog, cfg *store.Config) {
 	}
 }
 
-func dnsNewForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		server, err := newServer(cfg, args[0])
-		if err != nil {
-			return err
+// askRoot asks until the answer is own servers.
+func askRoot(d *Dialog) {
+	for d.Choose("Do you want the Gateway to use the Internet's root DNS servers or would you like it to use your own DNS servers?",
+		[]string{"Use Internet root DNS servers", "Use own DNS cache servers"}, 1) == 0 {
+		if !d.Refuse(shell.Refusedf("This build does not resolve from the root DNS servers. Use your own DNS cache servers.")) {
+			return
 		}
-		s := store.DNSServer{Addr: server}
-		if len(args) > 1 {
-			if s.Priority, err = strconv.Atoi(args[1]); err != nil || s.Priority < 0 || s.Priority > store.MaxDNSPriority {
-				return shell.Refusedf("The priority must be a number from 0 to %d.", store.MaxDNSPriority)
-			}
-		}
-		if err := addServer(cfg, s); err != nil {
-			return err
-		}
-		d.Printf("DNS server %s added.\n", store.FormatDNSServer(server))
-		return nil
-	})
-}
-
-func dnsAlternateForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		domain, err := parseAlternateDomain(args[0])
-		if err != nil {
-			return err
-		}
-		for _, text := range args[1:] {
-			if _, err := newAlternateServer(cfg, domain, text); err != nil {
-				return err
-			}
-		}
-		servers, err := parseServers(args[1:])
-		if err != nil {
-			return err
-		}
-		if err := addAlternate(cfg, store.AlternateDNS{Domain: domain, Servers: servers}); err != nil {
-			return err
-		}
-		d.Printf("Alternate DNS servers for %s added.\n", domain)
-		return nil
-	})
-}
-
-func dnsDeleteForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		server, err := store.ParseDNSServer(args[0])
-		for i, s := range cfg.DNS.Servers {
-			if err == nil && s.Addr == server {
-				deleteDNS(cfg, i)
-				d.Printf("DNS server %s removed.\n", store.FormatDNSServer(server))
-				return nil
-			}
-		}
-		for i, a := range cfg.DNS.Alternates {
-			if strings.EqualFold(a.Domain, args[0]) {
-				deleteDNS(cfg, len(cfg.DNS.Servers)+i)
-				d.Printf("Alternate DNS servers for %s removed.\n", a.Domain)
-				return nil
-			}
-		}
-		return shell.Refusedf("%s is neither a DNS server nor an alternate domain that is configured.", args[0])
-	})
-}
-
-func dnsSetupForm(_ *Dialog, env Env, args []string) error {
-	words, err := shell.Settings(args)
-	if err != nil {
-		return err
 	}
-	return env.Edit(func(cfg *store.Config) error {
-		for key, value := range words {
-			var err error
-			switch key {
-			case "interface":
-				err = setSource(cfg, &cfg.DNS.Interface, value)
-			case "reverse_timeout":
-				err = setNumber(&cfg.DNS.ReverseTimeout, value, 0, store.MaxReverseTimeout)
-			default:
-				err = setNumber(&cfg.DNS.MinTTL, value, 0, store.MaxDNSCacheMinimum)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func dnsPrintForm(d *Dialog, env Env, _ []string) error {
-	d.Text(dnsSummary(env.Config()))
-	return d.Err()
-}
-
-func dnsProbeForm(d *Dialog, env Env, args []string) error {
-	server, err := store.ParseDNSServer(args[0])
-	if err != nil {
-		return refused(err)
-	}
-	d.Text(env.Gateway.ProbeDNS(d.Context(), server))
-	return d.Err()
 }

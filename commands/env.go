@@ -12,7 +12,6 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/netip"
 	"regexp"
@@ -54,10 +53,9 @@ func (e Env) Config() *store.Config { return e.Session.Config() }
 func (e Env) Edit(edit func(*store.Config) error) error { return refused(e.Session.Edit(edit)) }
 
 // refused makes the store's word on a value one that the operator sees as it
-// is.
+// is. What only wraps such a word is left alone: it says more.
 func refused(err error) error {
-	var value store.ValueError
-	if errors.As(err, &value) {
+	if value, ok := err.(store.ValueError); ok {
 		return shell.Refusedf("%w", value)
 	}
 	return err

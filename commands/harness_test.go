@@ -39,6 +39,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -46,6 +47,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -316,6 +318,7 @@ func (g *fakeGateway) ProbeDNS(_ context.Context, server netip.AddrPort) string 
 type fakeLogs struct {
 	lines      map[string][]string
 	rolledOver []string
+	ended      bool // nothing is waited for
 }
 
 func newLogs() *fakeLogs {
@@ -346,6 +349,14 @@ func (l *fakeLogs) Follow(ctx context.Context, name string, w io.Writer) error {
 			return err
 		}
 	}
+	return l.wait(ctx)
+}
+
+// wait is for lines that never come.
+func (l *fakeLogs) wait(ctx context.Context) error {
+	if l.ended {
+		return nil
+	}
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
@@ -365,8 +376,7 @@ func (l *fakeLogs) Grep(ctx context.Context, q GrepQuery, w io.Writer) (int, err
 		}
 	}
 	if q.Tail {
-		<-ctx.Done()
-		return n, context.Cause(ctx)
+		return n, l.wait(ctx)
 	}
 	return n, nil
 }
@@ -412,7 +422,7 @@ func (f fakeFiles) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	if strings.HasPrefix(name, "broken") {
-		return nil, errors.New("input/output error")
+		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EIO}
 	}
 	data, ok := f[name]
 	if !ok {
@@ -426,7 +436,7 @@ func (f fakeFiles) Write(name string, data []byte) error {
 		return err
 	}
 	if strings.HasPrefix(name, "full") {
-		return errors.New("no space left on device")
+		return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
 	}
 	f[name] = bytes.Clone(data)
 	return nil

@@ -6,23 +6,30 @@ import (
 	"esa/shell"
 )
 
-// Welcome opens an interactive session: what this is, what others have
-// pending, and what this user left behind when a session was lost.
+// Welcome opens an interactive session: what this is, what this user left
+// behind when a session was lost, and what others have pending.
 func Welcome(d *Dialog, env Env) error {
 	d.Printf("%s %s\n\nWelcome to the %s\n\n", env.Version.Product, env.Version.Version, env.Version.Product)
 	d.Text("NOTE: Configuration changes take effect when they are committed. Changes that\nare not committed are kept if this session is lost, and offered to you again.")
-	if err := showOthers(d, env); err != nil {
+	if err := offerLost(d, env); err != nil {
 		return err
 	}
+	return showOthers(d, env)
+}
+
+// offerLost asks whether to go on with what was left behind, the newest first.
+func offerLost(d *Dialog, env Env) error {
 	lost, err := env.Store.Lost(env.Who.User)
 	if err != nil {
 		return err
 	}
 	for _, p := range lost {
+		since := p.Since.Local().Format(time.ANSIC)
 		if p.Err != nil {
+			d.Printf("Your uncommitted changes of %s cannot be read: %v.\n", since, p.Err)
 			continue
 		}
-		if d.YesNo("You have uncommitted changes of "+p.Since.Local().Format(time.ANSIC)+": resume them?", true) && d.Err() == nil {
+		if d.YesNo("You have uncommitted changes of "+since+": resume them?", true) && d.Err() == nil {
 			return env.Session.Resume(p.ID)
 		}
 	}

@@ -32,12 +32,15 @@ func showOthers(d *Dialog, env Env) error {
 		return err
 	}
 	for _, p := range pendings {
-		state := "has"
-		if p.Lost {
-			state = "left"
-		}
-		if p.ID != env.Session.ID() {
-			d.Printf("%s (%s) %s uncommitted changes since %s.\n", p.User, p.Source, state, p.Since.Local().Format(time.ANSIC))
+		since := p.Since.Local().Format(time.ANSIC)
+		switch {
+		case p.ID == env.Session.ID():
+		case !p.Lost:
+			d.Printf("%s (%s) has uncommitted changes since %s.\n", p.User, p.Source, since)
+		case p.User == env.Who.User:
+			d.Printf("You left uncommitted changes of %s: the next login offers them.\n", since)
+		default:
+			d.Printf("%s (%s) left uncommitted changes of %s.\n", p.User, p.Source, since)
 		}
 	}
 	return d.Err()

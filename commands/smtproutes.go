@@ -2,9 +2,11 @@ package commands
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
-	"strings"
+	"syscall"
 
 	"esa/shell"
 	"esa/store"
@@ -92,12 +94,22 @@ Partial hostnames such as ".example.com" are allowed.
 Use "ALL" to create a default route.`
 
 func routesNew(d *Dialog, cfg *store.Config) {
-	domain := shell.Ask(d, routeDomainQuestion, "", func(s string) (string, error) { return freeRouteDomain(cfg, s) })
-	route := shell.Ask(d, destinationsQuestion(domain), "", store.ParseRouteHosts)
-	if d.Err() != nil {
+	if err := roomForRoute(cfg); err != nil {
+		tell(d, err)
 		return
 	}
-	tell(d, addRoute(d, cfg, domain, route))
+	domain := shell.Ask(d, routeDomainQuestion, "", func(s string) (string, error) { return freeRouteDomain(cfg, s) })
+	route := shell.Ask(d, destinationsQuestion(domain), "", store.ParseRouteHosts)
+	if d.Err() == nil {
+		addRoute(d, cfg, domain, route)
+	}
+}
+
+func roomForRoute(cfg *store.Config) error {
+	if len(cfg.Routes) >= store.MaxRoutes {
+		return shell.Refusedf("There is a maximum of %d routes.", store.MaxRoutes)
+	}
+	return nil
 }
 
 func destinationsQuestion(domain string) string {
@@ -117,11 +129,14 @@ func freeRouteDomain(cfg *store.Config, text string) (string, error) {
 		return "", err
 	case routeIndex(cfg, domain) < 0:
 		return domain, nil
-	case domain == "ALL":
+	case domain == defaultRoute:
 		return "", shell.Refusedf("There is already a default route set.")
 	}
 	return "", shell.Refusedf("The value %s is already in the routing table.", domain)
 }
+
+// defaultRoute is the domain of the route for everything else.
+const defaultRoute = "ALL"
 
 // knownRoute reads the domain of a route that is there, and gives its index.
 func knownRoute(cfg *store.Config, text string) (int, error) {
@@ -141,14 +156,10 @@ func routeIndex(cfg *store.Config, domain string) int {
 }
 
 // addRoute is where dialog and one-line form of NEW meet.
-func addRoute(d *Dialog, cfg *store.Config, domain string, route store.Route) error {
-	if len(cfg.Routes) >= store.MaxRoutes {
-		return shell.Refusedf("There is a maximum of %d routes.", store.MaxRoutes)
-	}
+func addRoute(d *Dialog, cfg *store.Config, domain string, route store.Route) {
 	route.Domain = domain
 	cfg.Routes = append(cfg.Routes, route)
 	d.Printf("Mapping for %s to %s created.\n", domain, route)
-	return nil
 }
 
 func routesEdit(d *Dialog, cfg *store.Config) {
@@ -157,13 +168,12 @@ func routesEdit(d *Dialog, cfg *store.Config) {
 		return
 	}
 	route := cfg.Routes[i]
-	route.Domain = shell.Ask(d, "Enter the new domain for this route, or press Enter to keep it.", route.Domain,
-		func(s string) (string, error) {
-			if domain, err := store.ParseRouteDomain(s); err == nil && domain == route.Domain {
-				return domain, nil
-			}
-			return freeRouteDomain(cfg, s)
-		})
+	route.Domain = shell.Ask(d, "Enter the new domain for this route, or press Enter to keep it.", route.Domain, func(s string) (string, error) {
+		if n, err := knownRoute(cfg, s); err == nil && n == i {
+			return route.Domain, nil
+		}
+		return freeRouteDomain(cfg, s)
+	})
 	ops := []shell.Op{
 		{Word: "ADD", Text: "Add additional destination hosts."},
 		{Word: "REPLACE", Text: "Replace the destination hosts."},
@@ -174,9 +184,7 @@ func routesEdit(d *Dialog, cfg *store.Config) {
 		case "ADD":
 			route = addDestinations(d, route)
 		case "REPLACE":
-			replaced := shell.Ask(d, destinationsQuestion(route.Domain), "", store.ParseRouteHosts)
-			replaced.Domain = route.Domain
-			route = replaced
+			route = replaceDestinations(d, route)
 		case "REMOVE":
 			route = removeDestination(d, route)
 		}
@@ -189,17 +197,27 @@ func routesEdit(d *Dialog, cfg *store.Config) {
 // addDestinations adds hosts to those there are; USEDNS and /dev/null stand
 // alone.
 func addDestinations(d *Dialog, route store.Route) store.Route {
+	if route.UseDNS || route.Discard {
+		tell(d, shell.Refusedf("The value %s must be entered by itself. Use REPLACE.", route))
+		return route
+	}
 	return shell.Ask(d, "Enter the additional destination hosts, separated by commas.", "", func(s string) (store.Route, error) {
-		if route.UseDNS || route.Discard {
-			return route, shell.Refusedf("The value %s must be entered by itself. Use REPLACE.", route)
+		more, err := store.ParseRouteHosts(s)
+		if err == nil {
+			more, err = store.ParseRouteHosts(route.String() + ", " + s)
 		}
-		more, err := store.ParseRouteHosts(route.String() + ", " + s)
 		if err != nil {
 			return route, err
 		}
 		more.Domain = route.Domain
 		return more, nil
 	})
+}
+
+func replaceDestinations(d *Dialog, route store.Route) store.Route {
+	replaced := shell.Ask(d, destinationsQuestion(route.Domain), "", store.ParseRouteHosts)
+	replaced.Domain = route.Domain
+	return replaced
 }
 
 func removeDestination(d *Dialog, route store.Route) store.Route {
@@ -218,7 +236,7 @@ func removeDestination(d *Dialog, route store.Route) store.Route {
 	return route
 }
 
-// askRoute asks for a route that is there.
+// askRoute asks for a route that is there, by its domain.
 func askRoute(d *Dialog, cfg *store.Config, question string) int {
 	return shell.Ask(d, question, "", func(s string) (int, error) { return knownRoute(cfg, s) })
 }
@@ -228,34 +246,45 @@ func routesDelete(d *Dialog, cfg *store.Config) {
 	if d.Err() != nil {
 		return
 	}
-	if cfg.Routes[i].Domain == "ALL" && !d.YesNo("Are you sure you want to reset the default route?", false) {
+	if cfg.Routes[i].Domain == defaultRoute && !d.YesNo("Are you sure you want to reset the default route?", false) {
 		return
 	}
 	if d.Err() == nil {
-		cfg.Routes = slices.Delete(cfg.Routes, i, i+1)
+		deleteRoute(d, cfg, i)
 	}
+}
+
+// deleteRoute is where dialog and one-line form of DELETE meet.
+func deleteRoute(d *Dialog, cfg *store.Config, i int) {
+	d.Printf("Mapping for %s removed.\n", cfg.Routes[i].Domain)
+	cfg.Routes = slices.Delete(cfg.Routes, i, i+1)
 }
 
 func printRoutes(d *Dialog, cfg *store.Config) {
 	if len(cfg.Routes) == 0 {
-		d.Text("There are no routes configured.")
+		d.Text(routesSummary(cfg))
 	}
 	for _, r := range cfg.Routes {
 		d.Printf("%s -> %s\n", r.Domain, r)
 	}
 }
 
+// importRoutes puts the routes of a file in place of those there are.
 func importRoutes(d *Dialog, env Env, cfg *store.Config, name string) error {
 	if d.Err() != nil {
 		return d.Err()
 	}
 	text, err := env.Files.Read(name)
 	if err != nil {
-		return err
+		return fileFailed("Error reading file.", err)
 	}
 	routes, err := store.ParseRoutes(bytes.NewReader(text))
 	if err != nil {
 		return shell.Refusedf("%w\nImport failed.", err)
+	}
+	// An empty file is a mistake more often than a wish: that has its own word.
+	if len(routes) == 0 {
+		return shell.Refusedf("The file %q holds no route.\nImport failed.", name)
 	}
 	cfg.Routes = routes
 	d.Printf("%d routes successfully imported from %s.\n", len(routes), name)
@@ -271,83 +300,27 @@ func exportRoutes(d *Dialog, env Env, cfg *store.Config, name string) error {
 		return err
 	}
 	if err := env.Files.Write(name, text.Bytes()); err != nil {
-		return err
+		return fileFailed("Error writing file.", err)
 	}
 	d.Printf("%d routes exported to %s.\n", len(cfg.Routes), name)
 	return nil
 }
 
-func routesNewForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		domain, err := freeRouteDomain(cfg, args[0])
-		if err != nil {
-			return err
-		}
-		route, err := store.ParseRouteHosts(joinHosts(args[1:]))
-		if err != nil {
-			return err
-		}
-		return addRoute(d, cfg, domain, route)
-	})
-}
-
-func routesEditForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		i, err := knownRoute(cfg, args[0])
-		if err != nil {
-			return err
-		}
-		route, err := store.ParseRouteHosts(joinHosts(args[1:]))
-		if err != nil {
-			return err
-		}
-		route.Domain = cfg.Routes[i].Domain
-		cfg.Routes[i] = route
-		d.Printf("Mapping for %s to %s changed.\n", route.Domain, route)
-		return nil
-	})
-}
-
-// joinHosts makes one list of destinations given as words or with commas.
-func joinHosts(words []string) string {
-	var hosts []string
-	for _, word := range words {
-		if word = strings.Trim(word, ","); word != "" {
-			hosts = append(hosts, word)
-		}
+// fileFailed makes a fault of the file system one that operators see in the
+// words of the appliance. Other errors are refusals already.
+func fileFailed(what string, err error) error {
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return shell.Refusedf("%s\nConfiguration filesystem is full.", what)
+	case errors.As(err, &path):
+		return shell.Refusedf("%s\nUnable to perform operation due to an I/O error: %w.", what, path.Err)
 	}
-	return strings.Join(hosts, ",")
+	return err
 }
 
-func routesDeleteForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		i, err := knownRoute(cfg, args[0])
-		if err != nil {
-			return err
-		}
-		d.Printf("Mapping for %s removed.\n", cfg.Routes[i].Domain)
-		cfg.Routes = slices.Delete(cfg.Routes, i, i+1)
-		return nil
-	})
-}
-
-func routesPrintForm(d *Dialog, env Env, _ []string) error {
-	printRoutes(d, env.Config())
-	return d.Err()
-}
-
-func routesImportForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error { return importRoutes(d, env, cfg, args[0]) })
-}
-
-func routesExportForm(d *Dialog, env Env, args []string) error {
-	return exportRoutes(d, env, env.Config(), args[0])
-}
-
-func routesClearForm(d *Dialog, env Env, _ []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		d.Printf("%d routes removed.\n", len(cfg.Routes))
-		cfg.Routes = nil
-		return nil
-	})
+// clearRoutes is where dialog and one-line form of CLEAR meet.
+func clearRoutes(d *Dialog, cfg *store.Config) {
+	d.Printf("%d routes removed.\n", len(cfg.Routes))
+	cfg.Routes = nil
 }

@@ -21,6 +21,7 @@ type change struct {
 	merged     store.Merged
 	generation *generation
 	sockets    *socket.Change // nil offline
+	unbound    []error        // of listeners that could not be bound before either
 	report     store.CommitReport
 }
 
@@ -67,6 +68,7 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 		c.abort()
 		return c.report, fmt.Errorf("saving the configuration, nothing was changed: %w", err)
 	}
+	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
 	return c.report, nil
 }
@@ -104,28 +106,82 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	problems := next.Validate()
 	var more []store.Problem
 	c.generation, more = build(next, c.merged.Revision+1)
-	problems = append(problems, more...)
-	if len(problems) > 0 {
-		return c, &store.CheckError{Problems: problems}
-	}
-	problems = missingAddresses(next)
+	problems = addNew(problems, more)
 	if g.live == nil {
 		// What cannot be bound here and now may be there when the gateway starts.
-		c.report.Warnings = append(c.report.Warnings, problems...)
+		c.report.Warnings = append(c.report.Warnings, missingAddresses(next)...)
 		c.report.Warnings = append(c.report.Warnings, tryBinding(c.generation)...)
-		return c, nil
+	} else {
+		problems = append(problems, g.prepareMachine(c, running)...)
 	}
-	if err := g.live.log.Check(c.generation.logs); err != nil {
-		problems = append(problems, store.Problem{Place: "logs", Text: sentence(err), Fix: "logconfig"})
-	}
-	sockets, errs := g.live.sockets.Prepare(c.generation.sockets)
-	c.sockets = sockets
-	problems = append(problems, bindProblems(c.generation, errs)...)
 	if len(problems) > 0 {
 		c.abort()
 		return c, &store.CheckError{Problems: problems}
 	}
 	return c, nil
+}
+
+// addNew adds problems of places that none is known of, nor of a part of them:
+// what does not fit into a table has mostly been told by Validate, in better
+// words.
+func addNew(known, more []store.Problem) []store.Problem {
+	all := known
+	for _, p := range more {
+		if !slices.ContainsFunc(known, func(k store.Problem) bool { return strings.HasPrefix(k.Place, p.Place) }) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// prepareMachine gets what the machine has to give, and says what it refuses.
+// An address or a port that running wants and lacks as well only makes a
+// warning: it is tried again and must not stand in the way of other changes.
+func (g *Gateway) prepareMachine(c *change, running *store.Config) []store.Problem {
+	var problems []store.Problem
+	lacking := missingAddresses(running)
+	for _, p := range missingAddresses(c.generation.config) {
+		if slices.Contains(lacking, p) {
+			c.report.Warnings = append(c.report.Warnings, p)
+		} else {
+			problems = append(problems, p)
+		}
+	}
+	for _, err := range parts(g.live.log.Check(c.generation.logs)) {
+		problems = append(problems, store.Problem{Place: "logs", Text: sentence(err), Fix: "logconfig"})
+	}
+	sockets, errs := g.live.sockets.PrepareWhatCan(c.generation.sockets)
+	c.sockets = sockets
+	var refused []error
+	for _, err := range errs {
+		if g.lacks(err) {
+			c.unbound = append(c.unbound, err)
+		} else {
+			refused = append(refused, err)
+		}
+	}
+	c.report.Warnings = append(c.report.Warnings, bindProblems(c.generation, c.unbound)...)
+	return append(problems, bindProblems(c.generation, refused)...)
+}
+
+// lacks reports whether the address that could not be bound is one that the
+// gateway waits for since its start.
+func (g *Gateway) lacks(err error) bool {
+	var bind, known *socket.BindError
+	return errors.As(err, &bind) && slices.ContainsFunc(g.unbound, func(err error) bool {
+		return errors.As(err, &known) && known.Addr == bind.Addr
+	})
+}
+
+// parts gives the errors that errors.Join has joined.
+func parts(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 // abort undoes prepare.
@@ -143,7 +199,7 @@ func (g *Gateway) apply(c *change) {
 	}
 	g.configure(c.generation)
 	c.sockets.Apply()
-	g.unbound = nil
+	g.unbound = c.unbound
 }
 
 // bindProblems names the listener that each socket which cannot be had is for.

@@ -48,12 +48,16 @@ func build(c *store.Config, revision uint64) (*generation, []store.Problem) {
 		settings, err := listenerSettings(c, l, revision)
 		if err != nil {
 			problems = append(problems, store.Problem{
-				Place: fmt.Sprintf("listener %q", l.Name), Text: err.Error(), Fix: "listenerconfig",
+				Place: fmt.Sprintf("listener %q", l.Name), Text: sentence(err), Fix: "listenerconfig -> EDIT",
 			})
-			continue
+			// Its sockets are tried all the same: everything is told at once.
+			settings = &smtpd.Settings{Listener: l.Name}
 		}
 		largest = max(largest, largestMessage(settings.HAT))
 		for _, addr := range c.Addresses(l) {
+			if g.listeners[addr] != nil {
+				continue // Validate tells of two listeners on one address
+			}
 			own := *settings
 			own.Addr = addr
 			g.listeners[addr] = &own

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"regexp"
 
 	"esa/mta/maillog"
 )
@@ -21,19 +20,12 @@ func (g *Gateway) FollowLog(ctx context.Context, name string, w io.Writer) error
 	return g.live.log.Follow(ctx, name, w)
 }
 
-// LogSearch is one search of a log.
-type LogSearch struct {
-	Log        string
-	Expression *regexp.Regexp
-	maillog.GrepOptions
-}
-
 // GrepLog writes the lines that match and counts them.
-func (g *Gateway) GrepLog(ctx context.Context, q LogSearch, w io.Writer) (int, error) {
+func (g *Gateway) GrepLog(ctx context.Context, s maillog.Search, w io.Writer) (int, error) {
 	if g.live == nil {
 		return 0, ErrOffline
 	}
-	return g.live.log.Grep(ctx, q.Log, q.Expression, q.GrepOptions, w)
+	return g.live.log.Grep(ctx, s, w)
 }
 
 // RolloverLog begins a new file of a log.

@@ -48,7 +48,8 @@ func explain(err error) string {
 	text := err.Error()
 	first, size := utf8.DecodeRuneInString(text)
 	text = string(unicode.ToUpper(first)) + text[size:]
-	if !strings.HasSuffix(text, ".") {
+	// A sentence may end in an example in brackets.
+	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ")") {
 		text += "."
 	}
 	return text

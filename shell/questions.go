@@ -12,8 +12,17 @@ import (
 // error is shown: Refusedf word by word, another error as a sentence. Once the
 // dialog is over, Ask returns what parse makes of def.
 func Ask[T any](d *Dialog, question, def string, parse func(answer string) (T, error)) T {
+	return AskShown(d, question, Shown{Text: def, Answer: def}, parse)
+}
+
+// Shown is a default whose words are not what Enter answers with: a value that
+// is inherited is shown, and stays inherited.
+type Shown struct{ Text, Answer string }
+
+// AskShown is Ask with a default of two sides.
+func AskShown[T any](d *Dialog, question string, def Shown, parse func(answer string) (T, error)) T {
 	d.ask(question)
-	return answer(d, Prompt{Text: "[" + def + "]> "}, def, parse)
+	return answer(d, Prompt{Text: "[" + def.Text + "]> "}, def.Answer, parse)
 }
 
 // ask shows the text of a question whose prompt has its own line.
@@ -109,10 +118,17 @@ const (
 	No
 )
 
-// Tri asks a question that may be answered with Default.
-func (d *Dialog) Tri(question string, def Tri) Tri {
-	letter := [...]string{Default: "D", Yes: "Y", No: "N"}[def]
+// Tri asks a question that may be answered with Default. While def is Default
+// the prompt shows inherited, what that comes to, and Enter leaves it so.
+func (d *Dialog) Tri(question string, def, inherited Tri) Tri {
+	shown := def
+	if def == Default {
+		shown = inherited
+	}
+	letter := [...]string{Default: "D", Yes: "Y", No: "N"}[shown]
 	return sameLine(d, question, letter, func(s string) (Tri, error) {
+		if s == letter && shown != def {
+		}
 		switch strings.ToLower(s) {
 		case "y", "yes":
 			return Yes, nil

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"esa/shell/attach"
 )
 
 // lockWait is how long a command waits for another that has the data
@@ -52,6 +54,10 @@ func writeAt(f *os.File, text string) error {
 	return err
 }
 
+// errServed says that a gateway has opened its console while we waited for the
+// lock that it took before.
+var errServed = errors.New("a gateway has started")
+
 // take asks for the lock ten times a second: the kernel offers no wait with
 // an end.
 func (d *dataDir) take(ctx context.Context, wait time.Duration) error {
@@ -69,6 +75,9 @@ func (d *dataDir) take(ctx context.Context, wait time.Duration) error {
 		}
 		select {
 		case <-again.C:
+			if conn, err := attach.Dial(d.path); err == nil {
+				return errors.Join(errServed, conn.Close())
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-end.C:
@@ -113,8 +122,8 @@ func makeDir(path string) error {
 func (d *dataDir) serial() (string, error) {
 	path := filepath.Join(d.path, "serial")
 	text, err := os.ReadFile(path)
-	if err == nil && len(text) == serialLength+1 {
-		return strings.TrimSpace(string(text)), nil
+	if number := strings.TrimSpace(string(text)); err == nil && len(number) == serialLength {
+		return number, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("reading the serial number: %w", err)

@@ -68,10 +68,7 @@ func (l logView) Follow(ctx context.Context, name string, w io.Writer) error {
 }
 
 func (l logView) Grep(ctx context.Context, q commands.GrepQuery, w io.Writer) (int, error) {
-	n, err := l.gateway.GrepLog(ctx, mta.LogSearch{
-		Log: q.Log, Expression: q.Expression,
-		GrepOptions: maillog.GrepOptions{Invert: q.Invert, Context: q.Context, Tail: q.Tail},
-	}, w)
+	n, err := l.gateway.GrepLog(ctx, maillog.Search(q), w)
 	return n, readable(err)
 }
 
@@ -109,21 +106,21 @@ func (f folder) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
-	file, err := root.Open(name)
+	info, err := root.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, shell.Refusedf("Error: the file %q does not exist.", name)
 	}
 	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
+		return nil, shell.Refusedf("Error: the file %q cannot be read: %w.", name, err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return nil, shell.Refusedf("Error: %q is not a file of at most %d MB.", name, maxFile>>20)
 	}
+	file, err := root.Open(name)
+	if err != nil {
+		return nil, shell.Refusedf("Error: the file %q cannot be read: %w.", name, err)
+	}
+	defer file.Close()
 	return io.ReadAll(io.LimitReader(file, maxFile))
 }
 
@@ -137,7 +134,7 @@ func (f folder) Write(name string, data []byte) error {
 		return err
 	}
 	defer root.Close()
-	temporary := fmt.Sprintf(".%s.%d", name, time.Now().UnixNano())
+	temporary := fmt.Sprintf(".new-%d", time.Now().UnixNano())
 	file, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

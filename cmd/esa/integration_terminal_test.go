@@ -111,7 +111,7 @@ func firstSession(t *testing.T, cols, rows int) {
 	term.keys("C-c")
 	term.await(prompt)
 	term.line("showchanges")
-	term.await("No changes have been made since the last commit.\n\n" + prompt)
+	term.await("No changes have been made since the last commit.\n" + prompt)
 
 	// The arrow key brings the last command back; a long listing is paged.
 	term.keys("Up")

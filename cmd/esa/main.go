@@ -79,8 +79,8 @@ func parse(args []string) (invocation, error) {
 		case "help", "h":
 			return inv, errHelp
 		case "version":
-			inv.words = []string{"version"}
-			return inv, nil
+			args = []string{"version"}
+			continue
 		case "go-on":
 			inv.goOn = true
 			continue
@@ -146,7 +146,13 @@ func (inv invocation) do(ctx context.Context) (int, error) {
 	case inv.interactive() && askToRun(inv.dir):
 		return runHere(ctx, inv)
 	}
-	return offline(ctx, inv)
+	status, err := offline(ctx, inv)
+	if errors.Is(err, errServed) {
+		if conn, err = attach.Dial(inv.dir); err == nil {
+			return attach.Run(ctx, conn, inv.session())
+		}
+	}
+	return status, err
 }
 
 // session is what to ask a session server for.
@@ -179,15 +185,23 @@ func (inv invocation) interactive() bool {
 	return len(inv.words) == 0 && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
 }
 
-// needsNoData reports whether the command works, and leaves nothing behind,
-// where there is no data directory.
+// needsNoData reports whether all that is to be done works, and leaves nothing
+// behind, where there is no data directory.
 func (inv invocation) needsNoData() bool {
 	if len(inv.words) == 0 {
 		return false
 	}
-	first, _, _ := strings.Cut(inv.words[0], " ")
-	c := shell.Lookup(commands.Table(), first)
-	return c != nil && (c.Name == "help" || c.Name == "version")
+	for _, statement := range shell.Statements(inv.line()) {
+		words, err := shell.Words(statement)
+		if err != nil || len(words) == 0 {
+			return false
+		}
+		c := shell.Lookup(commands.Table(), words[0])
+		if c == nil || c.Name != "help" && c.Name != "version" {
+			return false
+		}
+	}
+	return true
 }
 
 func (inv invocation) withoutData(ctx context.Context) int {

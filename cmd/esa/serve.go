@@ -59,15 +59,16 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 	if err != nil {
 		return nil, err
 	}
-	options := mta.Options{Dir: inv.dir, Store: p.store, Version: productVersion(inv.dir).Version, Serial: serial, Diag: p.diag}
-	if live {
-		if p.gateway, err = mta.Open(options); err != nil {
-			return nil, err
-		}
-	} else {
-		p.gateway = mta.Offline(options)
+	if p.console, err = newConsole(p, serial); err != nil {
+		return nil, err
 	}
-	p.console, err = newConsole(p, serial)
+	options := mta.Options{Dir: inv.dir, Store: p.store, Version: productVersion(inv.dir).Version, Serial: serial, Diag: p.diag}
+	if !live {
+		p.gateway = mta.Offline(options)
+		return p, nil
+	}
+	// Last, for close does not know how to end it.
+	p.gateway, err = mta.Open(options)
 	return p, err
 }
 

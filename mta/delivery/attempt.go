@@ -261,13 +261,13 @@ func (a *attempt) deliver(recipients []int, c *conn, answer string) {
 	a.client.opt.Log.Delivered(c.dcid, a.job.Message.MID, a.rids(recipients), answer)
 }
 
-// drop ends all recipients of a /dev/null route.
+// drop ends all recipients of a /dev/null route. The queue logs that they are
+// deleted, as it does for those that an operator deletes.
 func (a *attempt) drop() {
 	for _, i := range a.pending {
 		a.outcomes[i].Result = envelope.Discarded
 		a.outcomes[i].Failure.Reason = envelope.ReasonDeleted
 	}
-	a.client.opt.Log.Deleted(a.job.Message.MID, a.rids(a.pending))
 	a.pending = nil
 }
 

@@ -278,9 +278,10 @@ func TestRoundRobin(t *testing.T) {
 func TestDevNull(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.configure(func(s *Settings) { s.Routes = route.NewTable([]route.Route{{Domain: "d.test", Discard: true}}) })
-		check(t, w.deliver(job(plainText, "a", "b")), "discarded", "discarded")
-		if got := w.log(); got != "Deleted: MID 7 to [0, 1]\n" {
-			t.Errorf("log %q", got)
+		out := w.deliver(job(plainText, "a", "b"))
+		check(t, out, "discarded", "discarded")
+		if out[0].Failure.Reason != envelope.ReasonDeleted || len(w.dialed) != 0 {
+			t.Errorf("outcome %+v, dialed %v", out[0], w.dialed)
 		}
 	})
 }
@@ -352,6 +353,28 @@ func TestCancelAfterMAILHasAGrace(t *testing.T) {
 			}
 		}, mtatest.PeerScript{Answer: replies(map[string]string{at: mtatest.PeerSilence})})
 	}
+}
+
+// The grace is one for all that is left, not one for each step.
+func TestCancelAfterMAILBoundsAllSteps(t *testing.T) {
+	slow := func(_ *mtatest.PeerConn, command string) string {
+		switch {
+		case strings.HasPrefix(command, "MAIL"):
+			time.Sleep(10 * time.Second) // in the bubble
+		case strings.HasPrefix(command, "RCPT"):
+			return mtatest.PeerSilence
+		}
+		return ""
+	}
+	inWorld(t, func(w *world) {
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		check(t, w.client.Deliver(ctx, job(plainText, "a")), "deferred 4.3.0 0 local-error")
+		if took := time.Since(start); took != 31*time.Second {
+			t.Errorf("took %v", took)
+		}
+	}, mtatest.PeerScript{Answer: slow})
 }
 
 func TestCancelAfterMAILLetsTheMessageThrough(t *testing.T) {

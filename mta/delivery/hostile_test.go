@@ -166,6 +166,37 @@ func TestE3_PeerThatStopsReading(t *testing.T) {
 	}))
 }
 
+// An envelope of more than a block, on a connection that had no deadline while
+// it was idle.
+func TestE3_PeerThatStopsReadingTheEnvelope(t *testing.T) {
+	first := true
+	script := mtatest.PeerScript{Hello: []string{"PIPELINING", "DSN"}, Answer: func(c *mtatest.PeerConn, line string) string {
+		if strings.HasPrefix(line, "MAIL") && !first {
+			return mtatest.PeerStall
+		}
+		first = first && line != "."
+		return ""
+	}}
+	inWorld(t, func(w *world) {
+		check(t, w.deliver(job(plainText, "a")), "delivered")
+		var to []string
+		for i := range 100 {
+			to = append(to, fmt.Sprint("r", i))
+		}
+		j := job(plainText, to...)
+		for i := range j.Recipients {
+			j.Recipients[i].Original = "rfc822;" + strings.Repeat("x", 480)
+		}
+		start := time.Now()
+		if out := w.deliver(j); sum(out[0]) != "deferred 4.4.0 0 timeout" {
+			t.Errorf("outcome %s", sum(out[0]))
+		}
+		if took := time.Since(start); took > 10*time.Minute {
+			t.Errorf("took %v", took)
+		}
+	}, script)
+}
+
 func TestE3_ProgressMovesTheDeadline(t *testing.T) {
 	sip := at("DATA", func(c *mtatest.PeerConn) {
 		c.Send("354 go on")

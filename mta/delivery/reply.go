@@ -49,16 +49,16 @@ func (rr *replyReader) read() (reply, error) {
 			return reply{}, err
 		}
 		room -= len(line)
-		code, text, last, err := parseLine(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
+		l, err := parseLine(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
 		if err != nil {
 			return reply{}, err
 		}
-		if rep.code != 0 && rep.code != code {
-			return reply{}, fmt.Errorf("%w: code %d becomes %d within it", errProtocol, rep.code, code)
+		if rep.code != 0 && rep.code != l.code {
+			return reply{}, fmt.Errorf("%w: code %d becomes %d within it", errProtocol, rep.code, l.code)
 		}
-		rep.code = code
-		rep.lines = append(rep.lines, text)
-		if last {
+		rep.code = l.code
+		rep.lines = append(rep.lines, l.text)
+		if l.last {
 			return rep, nil
 		}
 	}
@@ -85,22 +85,27 @@ func (rr *replyReader) line(room int) (string, error) {
 	}
 }
 
+// replyLine is one line of a reply.
+type replyLine struct {
+	code int
+	text string
+	last bool // no hyphen: the reply ends here
+}
+
 // parseLine splits one line of a reply without its end. Codes beyond those of
 // RFC 5321 §4.2 are not replies.
-func parseLine(s string) (code int, text string, last bool, err error) {
+func parseLine(s string) (replyLine, error) {
 	if len(s) < 3 || s[0] < '2' || s[0] > '5' || !isDigit(s[1]) || !isDigit(s[2]) {
-		return 0, "", false, fmt.Errorf("%w: %.64q", errProtocol, s)
+		return replyLine{}, fmt.Errorf("%w: %.64q", errProtocol, s)
 	}
-	code = int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+	code := int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
 	switch {
 	case len(s) == 3:
-		return code, "", true, nil
-	case s[3] == ' ':
-		return code, s[4:], true, nil
-	case s[3] == '-':
-		return code, s[4:], false, nil
+		return replyLine{code: code, last: true}, nil
+	case s[3] == ' ' || s[3] == '-':
+		return replyLine{code: code, text: s[4:], last: s[3] == ' '}, nil
 	}
-	return 0, "", false, fmt.Errorf("%w: %.64q", errProtocol, s)
+	return replyLine{}, fmt.Errorf("%w: %.64q", errProtocol, s)
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -90,8 +90,8 @@ const (
 	Delivered        // the next hop has answered the final dot with 2xx
 	Bounced          // refused for good
 	// Discarded is the end of a recipient whose route is /dev/null: nothing is
-	// sent and nobody is told. Delivery has logged it; the queue counts it as
-	// deleted and is done with it.
+	// sent and nobody is told. Its Failure says ReasonDeleted; the queue logs
+	// and counts it as deleted.
 	Discarded
 )
 

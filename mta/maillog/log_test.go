@@ -331,7 +331,7 @@ func TestCheckFindsDirectoryThatCannotBeMade(t *testing.T) {
 func (h *harness) grepAll(name, pattern string) []string {
 	h.t.Helper()
 	var out bytes.Buffer
-	if _, err := h.Grep(context.Background(), name, regexp.MustCompile(pattern), GrepOptions{}, &out); err != nil {
+	if _, err := h.Grep(context.Background(), Search{Log: name, Expression: regexp.MustCompile(pattern)}, &out); err != nil {
 		h.t.Fatal(err)
 	}
 	text := stampPattern.ReplaceAllString(out.String(), "")

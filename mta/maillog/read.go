@@ -76,24 +76,26 @@ func (l *Log) Follow(ctx context.Context, name string, w io.Writer) error {
 	return r.follow(ctx)
 }
 
-// GrepOptions say how Grep searches.
-type GrepOptions struct {
-	Invert  bool // lines that do not match
-	Context int  // lines shown before and after each match
-	Tail    bool // go on with new lines until the context ends
+// Search is one search of a log.
+type Search struct {
+	Log        string // name of the subscription
+	Expression *regexp.Regexp
+	Invert     bool // lines that do not match
+	Context    int  // lines shown before and after each match
+	Tail       bool // go on with new lines until the context ends
 }
 
 // Grep writes the lines that match, from the oldest file to the newest, and
 // returns how many did. Groups that do not touch are separated by "--" when
 // context is shown.
-func (l *Log) Grep(ctx context.Context, name string, re *regexp.Regexp, o GrepOptions, w io.Writer) (int, error) {
-	g := &grep{re: re, o: o, out: bufio.NewWriter(w)}
-	r, err := l.newReader(name, g.line, g.out.Flush)
+func (l *Log) Grep(ctx context.Context, s Search, w io.Writer) (int, error) {
+	g := &grep{Search: s, out: bufio.NewWriter(w)}
+	r, err := l.newReader(s.Log, g.line, g.out.Flush)
 	if err != nil {
 		return 0, err
 	}
 	defer r.close()
-	if o.Tail {
+	if s.Tail {
 		err = r.follow(ctx)
 	} else {
 		err = r.readAll(ctx)
@@ -103,8 +105,7 @@ func (l *Log) Grep(ctx context.Context, name string, re *regexp.Regexp, o GrepOp
 
 // grep is one search on its way.
 type grep struct {
-	re  *regexp.Regexp
-	o   GrepOptions
+	Search
 	out *bufio.Writer
 
 	matches int
@@ -114,8 +115,8 @@ type grep struct {
 }
 
 func (g *grep) line(text []byte) {
-	if g.re.Match(text) != g.o.Invert {
-		if g.matches > 0 && g.gap && g.o.Context > 0 {
+	if g.Expression.Match(text) != g.Invert {
+		if g.matches > 0 && g.gap && g.Context > 0 {
 			writeLine(g.out, []byte("--"))
 		}
 		for _, b := range g.before {
@@ -123,7 +124,7 @@ func (g *grep) line(text []byte) {
 		}
 		writeLine(g.out, text)
 		g.matches++
-		g.before, g.after, g.gap = g.before[:0], g.o.Context, false
+		g.before, g.after, g.gap = g.before[:0], g.Context, false
 		return
 	}
 	if g.after > 0 {
@@ -131,8 +132,8 @@ func (g *grep) line(text []byte) {
 		g.after--
 		return
 	}
-	if g.o.Context > 0 {
-		if len(g.before) == g.o.Context {
+	if g.Context > 0 {
+		if len(g.before) == g.Context {
 			g.before = append(g.before[:0], g.before[1:]...)
 			g.gap = true
 		}

@@ -136,7 +136,7 @@ func TestFollowEndsWithItsWriter(t *testing.T) {
 func TestFollowLosesNothing(t *testing.T) {
 	h := newHarness(t, Subscription{"mail_logs", "mail", Information, 4096, 1000})
 	f := follow(t, func(ctx context.Context, w io.Writer) error {
-		_, err := h.Grep(ctx, "mail_logs", regexp.MustCompile("writer"), GrepOptions{Tail: true}, w)
+		_, err := h.Grep(ctx, Search{Log: "mail_logs", Expression: regexp.MustCompile("writer"), Tail: true}, w)
 		return err
 	})
 	const lines = 2000
@@ -171,20 +171,22 @@ func TestGrep(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, pattern string
-		o             GrepOptions
+		o             Search
 		matches       int
 		want          string
 	}{
-		{"plain", `match \d`, GrepOptions{}, 3, "match 1|match 2|match 3"},
-		{"whole line", `^\w{3} Feb  4 .* Info: a[05]$`, GrepOptions{}, 2, "a0|a5"},
-		{"invert", `match|Log|Version|Time|a[1-5]`, GrepOptions{Invert: true}, 1, "a0"},
-		{"context", "match", GrepOptions{Context: 1}, 3, "a1|match 1|a2|--|a4|match 2|match 3|a5"},
-		{"context touches", "a1|a2", GrepOptions{Context: 1}, 2, "a0|a1|match 1|a2|End Logfile"},
-		{"none", "nothing", GrepOptions{Context: 3}, 0, ""},
+		{"plain", `match \d`, Search{}, 3, "match 1|match 2|match 3"},
+		{"whole line", `^\w{3} Feb  4 .* Info: a[05]$`, Search{}, 2, "a0|a5"},
+		{"invert", `match|Log|Version|Time|a[1-5]`, Search{Invert: true}, 1, "a0"},
+		{"context", "match", Search{Context: 1}, 3, "a1|match 1|a2|--|a4|match 2|match 3|a5"},
+		{"context touches", "a1|a2", Search{Context: 1}, 2, "a0|a1|match 1|a2|End Logfile"},
+		{"none", "nothing", Search{Context: 3}, 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
-			n, err := h.Grep(context.Background(), "mail_logs", regexp.MustCompile(tt.pattern), tt.o, &out)
+			search := tt.o
+			search.Log, search.Expression = "mail_logs", regexp.MustCompile(tt.pattern)
+			n, err := h.Grep(context.Background(), search, &out)
 			if err != nil || n != tt.matches {
 				t.Errorf("%d matches, error %v; want %d", n, err, tt.matches)
 			}
@@ -202,7 +204,7 @@ func TestReadingWithoutConfigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	n, err := other.Grep(context.Background(), "mail_logs", regexp.MustCompile("here"), GrepOptions{}, &out)
+	n, err := other.Grep(context.Background(), Search{Log: "mail_logs", Expression: regexp.MustCompile("here")}, &out)
 	if n != 1 || err != nil {
 		t.Errorf("%d matches, error %v", n, err)
 	}
@@ -235,7 +237,7 @@ func TestGrepEndsWithItsContext(t *testing.T) {
 	h := newHarness(t, mail)
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
-	_, err := h.Grep(ctx, "mail_logs", regexp.MustCompile("x"), GrepOptions{}, io.Discard)
+	_, err := h.Grep(ctx, Search{Log: "mail_logs", Expression: regexp.MustCompile("x")}, io.Discard)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}

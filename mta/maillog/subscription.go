@@ -18,7 +18,7 @@ type Subscription struct {
 }
 
 // minSize keeps a file from rolling over with hardly a line in it.
-const minSize = 4 << 10
+const minSize = 1 << 10
 
 // validate reports every subscription that cannot be obeyed.
 func validate(subs []Subscription) error {

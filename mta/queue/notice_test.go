@@ -34,6 +34,7 @@ func TestBounce_LogLinesAndNotice(t *testing.T) {
 		r.add(m)
 		synctest.Wait()
 		want := []string{
+			"MID 1 queued for delivery",
 			"Bounced: DCID 1 MID 1 From: <a@sender.test> To: <b@there.test> RID 0 - 5.1.0 - Unknown address error ('550', ['no such user'])",
 			"Bounced: DCID 1 MID 1 From: <a@sender.test> To: <c@there.test> RID 1 - 5.1.0 - Unknown address error ('550', ['no such user'])",
 			"MID 2 was generated for bounce of MID 1",
@@ -164,7 +165,7 @@ func TestDeleted_NeitherDeliveredNorBounced(t *testing.T) {
 		r := setup{courier: c}.open(t).run()
 		r.add(r.message("a@sender.test", "b@there.test"))
 		synctest.Wait()
-		want := []string{"Deleted: MID 1 to [0]", "Message finished MID 1 done"}
+		want := []string{"MID 1 queued for delivery", "Deleted: MID 1 to [0]", "Message finished MID 1 done"}
 		if got := r.lines(); !slices.Equal(got, want) {
 			t.Errorf("log %q", got)
 		}

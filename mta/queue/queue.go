@@ -234,6 +234,8 @@ func (d *Draft) Commit(final envelope.Message) error {
 	if err := d.d.commit(final); err != nil {
 		return err
 	}
+	// Before it can be tried: the log tells the two in this order.
+	d.q.o.Log.Queued(final.MID)
 	d.q.admit(newRecord(final), true)
 	return nil
 }

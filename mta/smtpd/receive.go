@@ -200,7 +200,6 @@ func (t *text) accept() error {
 	if err := t.tx.draft.Commit(*m); err != nil {
 		return t.fault(err)
 	}
-	t.srv.Log.Queued(m.MID)
 	t.srv.Counters.Add(counters.InjMsgs, 1)
 	t.srv.Counters.Add(counters.InjRecips, int64(len(m.Recipients)))
 	return nil

@@ -29,6 +29,7 @@ import (
 //	c >|               the client closes
 //	xN c -> …          N times
 //	wait DURATION      time passes
+//	by DURATION        no more time has passed since the begin
 //	stored N           so many messages have been accepted
 //	text …             the text of the last one, whole, after its Received field
 //	text~ …            a part of its text
@@ -58,11 +59,12 @@ type script struct {
 	c      *client
 	all    []*client
 	line   int
+	begun  time.Time
 	logged int // of the mail log is behind the last log line
 }
 
 func runScript(t *testing.T, text string) {
-	s := &script{bench: newBench(t)}
+	s := &script{bench: newBench(t), begun: time.Now()}
 	defer func() {
 		for _, c := range s.all {
 			c.close()
@@ -120,6 +122,10 @@ func (s *script) step(line string) {
 			s.fatalf("%v", err)
 		}
 		time.Sleep(d)
+	case "by":
+		if d, err := time.ParseDuration(rest); err != nil || time.Since(s.begun) > d {
+			s.fatalf("%s have passed, %v", time.Since(s.begun), err)
+		}
 	default:
 		synctest.Wait()
 		s.check(word, unescape(s.t, rest))

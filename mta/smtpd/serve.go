@@ -30,6 +30,10 @@ func (srv *Server) ServeConn(ctx context.Context, conn net.Conn, settings func()
 	defer conn.Close()
 	set := settings()
 	if set == nil {
+		// It came while its listener was being removed.
+		w := newWire(conn, Limits{}.orFactory().Write)
+		w.reply(421, "#4.3.2 "+textUnavailable)
+		w.farewell()
 		return
 	}
 	w := newWire(conn, set.Limits.orFactory().Write)

@@ -248,7 +248,7 @@ func TestDrain(t *testing.T) {
 		pipelining.greet()
 		pipelining.want("MAIL FROM:<a@sender.test>", "250 ")
 		synctest.Wait()
-		over := make(chan struct{})
+		over, begun := make(chan struct{}), time.Now()
 		go func() {
 			defer close(over)
 			b.srv.Drain(context.Background())
@@ -266,7 +266,7 @@ func TestDrain(t *testing.T) {
 		if got := busy.reply(); !strings.HasPrefix(got, "250 ok:") {
 			t.Errorf("a running transaction: %q", got)
 		}
-		if got := busy.reply(); !strings.HasPrefix(got, "421 ") {
+		if got := busy.reply(); !strings.HasPrefix(got, "421 gw.test ") {
 			t.Errorf("after it: %q", got)
 		}
 		busy.close()
@@ -277,11 +277,14 @@ func TestDrain(t *testing.T) {
 		}
 		pipelining.want("RCPT TO:<ok@ours.test>", "250 ")
 		pipelining.want("RSET", "250 ")
-		if got := pipelining.reply(); !strings.HasPrefix(got, "421 ") {
+		if got := pipelining.reply(); !strings.HasPrefix(got, "421 gw.test ") {
 			t.Errorf("after RSET: %q", got)
 		}
 		pipelining.close()
 		<-over
+		if waited := time.Since(begun); waited != 0 {
+			t.Errorf("an idle session was waited for, %s", waited)
+		}
 		if n := b.srv.Connections(); n != 0 || len(b.spool.messages()) != 1 {
 			t.Errorf("%d connections, %d messages", n, len(b.spool.messages()))
 		}
@@ -326,7 +329,7 @@ func TestNoListenerAtAccept(t *testing.T) {
 	b := newBench(t)
 	b.change(nil)
 	c := b.dial(strangerAddr)
-	if got := c.reply(); got != "" {
+	if got := c.reply(); got != "421 #4.3.2 Service not available, closing transaction channel" {
 		t.Errorf("answered %q", got)
 	}
 	c.close()

@@ -78,6 +78,30 @@ func TestLastReplyArrives(t *testing.T) {
 	}
 }
 
+// halfOpen is a feed that can be closed one way.
+type halfOpen struct {
+	feed
+	half bool
+}
+
+func (h *halfOpen) CloseWrite() error {
+	h.half = true
+	return nil
+}
+
+// Input that is unread at a close would turn it into a reset: it is read
+// after the last reply, within bounds.
+func TestFarewellReadsTheRest(t *testing.T) {
+	for _, tt := range []struct{ rest, left int }{{100 << 10, 0}, {maxFarewell + (100 << 10), (100 << 10) - inputBuffer}} {
+		h := &halfOpen{feed: feed{in: bytes.NewReader([]byte("QUIT\r\n" + strings.Repeat("x", tt.rest)))}}
+		b := newBench(t)
+		b.srv.ServeConn(t.Context(), h, b.settings)
+		if !h.half || h.in.Len() > max(0, tt.left+64) || tt.left > 0 && h.in.Len() == 0 {
+			t.Errorf("%d bytes after QUIT: half closed %v, %d left", tt.rest, h.half, h.in.Len())
+		}
+	}
+}
+
 func TestReconnectAfterQuit(t *testing.T) {
 	b := newBench(t)
 	b.change(func(s *Settings) { s.MaxConnections = 1 })
