@@ -18,6 +18,12 @@ func tell(d *Dialog, err error) {
 	}
 }
 
+// onlyNo asks about something that this build does not have: Yes is refused.
+func onlyNo(d *Dialog, question, why string) {
+	for d.YesNo(question, false) && d.Refuse(shell.Refusedf("%s", why)) {
+	}
+}
+
 // settings hands the key=value words of a one-line form to set, in the order
 // of their keys, until one fails.
 func settings(words []string, set func(key, value string) error) error {

@@ -16,10 +16,9 @@ func deliveryconfig() Command {
 		Name:   "deliveryconfig",
 		Short:  "Configure mail delivery.",
 		Commit: true,
-		Forms: []Form{{
-			Usage: "deliveryconfig setup [interface=NAME|auto] [possible=yes|no] [concurrency=N] [tls_concurrency=N]",
-			Run:   deliverySetup,
-		}},
+		Forms: []Form{
+			{Usage: usage("deliveryconfig setup", deliveryKeys(nil, &store.Delivery{})), Run: deliverySetup},
+		},
 		Dialog: deliveryDialog,
 	}
 }
@@ -66,25 +65,24 @@ func setDelivery(d *Dialog, cfg *store.Config, set store.Delivery) {
 	cfg.Delivery = set
 }
 
+// deliveryKeys lists the keys of the one-line form, in the order of the dialog.
+func deliveryKeys(cfg *store.Config, set *store.Delivery) []key {
+	return []key{
+		{"interface", "NAME|auto", source(cfg, &set.Interface)},
+		{"possible", "yes|no", yesNo(&set.Possible)},
+		{"concurrency", "N", number(&set.Concurrency, 1, store.MaxConcurrency)},
+		{"tls_concurrency", "N", number(&set.TLSConcurrency, 1, store.MaxConcurrency)},
+	}
+}
+
 func deliverySetup(d *Dialog, env Env, args []string) error {
 	return env.Edit(func(cfg *store.Config) error {
 		set := cfg.Delivery
-		err := settings(args, func(key, value string) error {
-			switch key {
-			case "interface":
-				return setSource(cfg, &set.Interface, value)
-			case "possible":
-				return setYesNo(&set.Possible, value)
-			case "concurrency":
-				return setNumber(&set.Concurrency, value, 1, store.MaxConcurrency)
-			default:
-				return setNumber(&set.TLSConcurrency, value, 1, store.MaxConcurrency)
-			}
-		})
-		if err == nil {
-			setDelivery(d, cfg, set)
+		if err := setKeys(deliveryKeys(cfg, &set), args); err != nil {
+			return err
 		}
-		return err
+		setDelivery(d, cfg, set)
+		return nil
 	})
 }
 
@@ -104,15 +102,16 @@ func chooseSource(d *Dialog, cfg *store.Config, question, current string) string
 	return ""
 }
 
-// setSource reads the interface that something leaves by from a one-line form.
-func setSource(cfg *store.Config, name *string, text string) error {
-	if strings.EqualFold(text, auto) {
-		*name = ""
-		return nil
-	}
-	n, err := findInterface(cfg, text)
-	if err == nil {
-		*name = cfg.Interfaces[n].Name
-	}
-	return err
+// source reads, in a one-line form, the interface that something leaves by.
+func source(cfg *store.Config, place *string) func(string) error {
+	return parsed(place, func(text string) (string, error) {
+		if strings.EqualFold(text, auto) {
+			return "", nil
+		}
+		n, err := findInterface(cfg, text)
+		if err != nil {
+			return "", err
+		}
+		return cfg.Interfaces[n].Name, nil
+	})
 }

@@ -1,9 +1,6 @@
 package commands
 
 import (
-	"slices"
-	"strings"
-
 	"esa/shell"
 	"esa/store"
 )
@@ -49,15 +46,15 @@ func dnsAlternateForm(d *Dialog, env Env, args []string) error {
 
 func dnsDeleteForm(d *Dialog, env Env, args []string) error {
 	return env.Edit(func(cfg *store.Config) error {
-		name := strings.ToLower(args[0])
-		if server, err := store.ParseDNSServer(name); err == nil {
-			name = store.FormatDNSServer(server)
+		text := args[0]
+		if server, err := store.ParseDNSServer(text); err == nil {
+			text = store.FormatDNSServer(server)
 		}
-		n := slices.Index(dnsNames(cfg), name)
+		n := find(dnsNames(cfg), text)
 		if n < 0 {
 			return shell.Refusedf("%s is neither a DNS server nor an alternate domain that is configured.", args[0])
 		}
-		what := "DNS server"
+		name, what := dnsNames(cfg)[n], "DNS server"
 		if n >= len(cfg.DNS.Servers) {
 			what = "Alternate DNS servers for"
 		}
@@ -67,19 +64,18 @@ func dnsDeleteForm(d *Dialog, env Env, args []string) error {
 	})
 }
 
+// dnsKeys lists the keys of the one-line form of SETUP, in the order of the
+// dialog.
+func dnsKeys(cfg *store.Config, dns *store.DNS) []key {
+	return []key{
+		{"interface", "NAME|auto", source(cfg, &dns.Interface)},
+		{"reverse_timeout", "SECONDS", number(&dns.ReverseTimeout, 0, store.MaxReverseTimeout)},
+		{"min_ttl", "SECONDS", number(&dns.MinTTL, 0, store.MaxDNSCacheMinimum)},
+	}
+}
+
 func dnsSetupForm(_ *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		return settings(args, func(key, value string) error {
-			switch key {
-			case "interface":
-				return setSource(cfg, &cfg.DNS.Interface, value)
-			case "reverse_timeout":
-				return setNumber(&cfg.DNS.ReverseTimeout, value, 0, store.MaxReverseTimeout)
-			default:
-				return setNumber(&cfg.DNS.MinTTL, value, 0, store.MaxDNSCacheMinimum)
-			}
-		})
-	})
+	return env.Edit(func(cfg *store.Config) error { return setKeys(dnsKeys(cfg, &cfg.DNS), args) })
 }
 
 func dnsPrintForm(d *Dialog, env Env, _ []string) error {

@@ -132,7 +132,8 @@ type Version struct {
 	Product   string
 	Model     string
 	Version   string
-	Build     string // version control's name for it
+	Build     string    // version control's name for it
+	Built     time.Time // zero: not known
 	Installed time.Time
 	Serial    string
 	MemoryMB  int // of the machine
@@ -140,23 +141,26 @@ type Version struct {
 
 // Status is what `status` shows.
 type Status struct {
-	At        time.Time
-	Since     time.Time
-	LastReset time.Time // zero: never
-	State     string    // "Online", "Offline"
-	OldestMID envelope.MID
-	Oldest    time.Time          // zero: no message
-	Counters  map[string]Counter // by their names in /xml/status: "inj_msgs"
-	MID       envelope.MID
-	ICID      envelope.ICID
-	DCID      envelope.DCID
-	Inbound   int
-	Outbound  int
-	Active    int   // recipients in the queue
-	KBUsed    int64 // of the queue
-	KBFree    int64
-	Unbound   []string // listeners that could not be bound, and why
-	Damaged   int      // messages set aside
+	At           time.Time
+	Since        time.Time
+	LastReset    time.Time // zero: never
+	State        string    // "Online", "Offline"
+	OldestMID    envelope.MID
+	Oldest       time.Time          // zero: no message
+	Counters     map[string]Counter // by their names in /xml/status: "inj_msgs"
+	MID          envelope.MID
+	ICID         envelope.ICID
+	DCID         envelope.DCID
+	Inbound      int
+	Outbound     int
+	Active       int   // recipients in the queue: the sum of the next two
+	Unattempted  int   // wait for their first attempt
+	Attempted    int   // wait for another
+	Destinations int   // in memory
+	KBUsed       int64 // of the queue
+	KBFree       int64
+	Unbound      []string // listeners that could not be bound, and why
+	Damaged      int      // messages set aside
 }
 
 // Counter is one number of status since the last reset, since the start, and

@@ -13,10 +13,13 @@ func grep() Command {
 	return Command{
 		Name:  "grep",
 		Short: "Search a log.",
-		Long: `Options of the one-line form, before the expression: -i ignores case, -v shows
-lines that do not match, -C N shows N lines around each match, -t goes on with
-new lines, -p shows page by page, -e EXPRESSION may be given several times.`,
-		Forms:  []Form{{Usage: "grep [OPTION...] WORD...", Run: grepForm}},
+		Long: `-i ignores case, -v shows the lines that do not match, -t goes on with new
+lines, -p shows page by page, -C shows N lines around each match. With several
+expressions, lines that match any of them are shown.`,
+		Forms: []Form{
+			{Usage: "grep [-i] [-v] [-t] [-p] [-C N] EXPRESSION LOG", Run: grepForm},
+			{Usage: "grep [-i] [-v] [-t] [-p] [-C N] -e EXPRESSION [-e EXPRESSION...] LOG", Run: grepForm},
+		},
 		Dialog: grepDialog,
 	}
 }
@@ -28,7 +31,11 @@ const (
 )
 
 func grepDialog(d *Dialog, env Env) error {
-	q := GrepQuery{Log: pickLog(d, env, "Enter the number of the log you wish to grep.")}
+	name, err := pickLog(d, env, "Enter the number of the log you wish to grep.")
+	if err != nil {
+		return err
+	}
+	q := GrepQuery{Log: name}
 	expression := shell.Ask(d, "Enter the regular expression to grep.", "", func(s string) (string, error) {
 		_, err := compile([]string{s}, false)
 		return s, err
@@ -36,11 +43,10 @@ func grepDialog(d *Dialog, env Env) error {
 	ignoreCase := d.YesNo("Do you want this search to be case insensitive?", true)
 	q.Invert = d.YesNo("Do you want to search for non-matching lines?", false)
 	q.Tail = d.YesNo("Do you want to tail the logs?", false)
-	paginate := !q.Tail && d.YesNo("Do you want to paginate the output?", false)
+	paginate := d.YesNo("Do you want to paginate the output?", false)
 	if d.Err() != nil {
 		return d.Err()
 	}
-	var err error
 	if q.Expression, err = compile([]string{expression}, ignoreCase); err != nil {
 		return err
 	}
@@ -85,6 +91,9 @@ func parseGrep(args []string) (q GrepQuery, paginate bool, err error) {
 			}
 			args = args[1:]
 		default:
+			if len(word) == 2 && word[0] == '-' {
+				return q, false, shell.Refusedf("Invalid arguments: there is no option %s. An expression that looks like one follows -e.", word)
+			}
 			rest = append(rest, word)
 		}
 	}

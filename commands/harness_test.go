@@ -91,8 +91,12 @@ func interactive(t *testing.T, console shell.Console) {
 
 func batch(t *testing.T, console shell.Console) {
 	w := newWorld(t)
-	status := w.shell(w.env("admin", false), console).Batch(t.Context(), false)
+	env := w.env("admin", false)
+	status := w.shell(env, console).Batch(t.Context(), false)
 	fmt.Fprintf(console, "Exit status %d.\n", status)
+	if env.Session.Dirty() {
+		t.Error("the batch left uncommitted changes")
+	}
 }
 
 // world is all that commands see.
@@ -136,6 +140,7 @@ func (w *world) env(user string, person bool) Env {
 		},
 		Version: Version{
 			Product: "esa mail gateway", Model: "esa", Version: "0.1.0-001", Build: "test",
+			Built:     time.Date(2025, time.December, 30, 0, 0, 0, 0, time.UTC),
 			Installed: time.Date(2026, time.January, 1, 12, 0, 0, 0, time.UTC), Serial: "0123456789AB-CDEF012", MemoryMB: 2048,
 		},
 	}
@@ -280,7 +285,13 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 		return report, &store.AskError{Questions: report.Questions}
 	}
 	g.clock.advance(time.Minute)
+	before, _ := g.store.Running()
 	report.Revision, err = g.store.Save(store.Commit{Session: r.Session, Merged: merged, Comment: r.Comment, Result: "committed"})
+	for _, server := range merged.Config.DNS.Servers {
+		if !slices.Contains(before.DNS.Servers, server) {
+			report.Notes = append(report.Notes, g.ProbeDNS(context.Background(), server.Addr))
+		}
+	}
 	return report, err
 }
 
@@ -306,7 +317,7 @@ func (g *fakeGateway) Status() Status {
 		At: now, Since: now.Add(-25*time.Hour - 2*time.Minute - 3*time.Second), State: "Online",
 		OldestMID: 17, Oldest: now.Add(-90 * time.Second), MID: 1234567, ICID: 89012, DCID: 3456,
 		Counters: map[string]Counter{"inj_msgs": {12, 1234, 1234567}, "inj_recips": {15, 2345, 2345678}},
-		Inbound:  2, Outbound: 3, Active: 4567, KBUsed: 890, KBFree: 12345678,
+		Inbound:  2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
 	}
 }
 

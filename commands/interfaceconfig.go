@@ -18,12 +18,12 @@ func interfaceconfig() Command {
 		Short: "Configure IP interfaces.",
 		Long: `An interface names one IPv4 or IPv6 address of this machine, or one of each,
 and the host name that goes with it: listeners greet with it, and mail that
-leaves by it says it in EHLO. The system's own addresses are not changed. PORT is
-the system's device, such as eth0, or auto.`,
+leaves by it says it in EHLO. The system's own addresses are not changed. PORT
+is the system's device, such as eth0, or auto.`,
 		Commit: true,
 		Forms: []Form{
-			{Usage: "interfaceconfig new NAME PORT HOSTNAME [--ip=ADDRESS[/MASK]] [--ip6=ADDRESS[/PREFIX]]", Run: interfaceNewForm},
-			{Usage: "interfaceconfig edit NAME [--name=NAME] [--hostname=HOSTNAME] [--ip=ADDRESS[/MASK]] [--ip6=ADDRESS[/PREFIX]]", Run: interfaceEditForm},
+			{Usage: usage("interfaceconfig new NAME PORT HOSTNAME", addressKeys(Env{}, nil, nil)), Run: interfaceNewForm},
+			{Usage: usage("interfaceconfig edit NAME [--name=NAME] [--hostname=HOSTNAME]", addressKeys(Env{}, nil, nil)), Run: interfaceEditForm},
 			{Usage: "interfaceconfig delete NAME", Run: interfaceDeleteForm},
 			{Usage: "interfaceconfig print", Run: interfacePrintForm},
 		},
@@ -216,20 +216,20 @@ func deleteInterface(cfg *store.Config, n int) error {
 }
 
 func pickInterface(d *Dialog, cfg *store.Config, question string) int {
+	return d.Pick(question, interfaceNames(cfg), -1)
+}
+
+func interfaceNames(cfg *store.Config) []string {
 	names := make([]string, len(cfg.Interfaces))
 	for n, i := range cfg.Interfaces {
 		names[n] = i.Name
 	}
-	return d.Pick(question, names, -1)
+	return names
 }
 
-// findInterface gives the index of the interface that a one-line form names, in
-// whatever case.
+// findInterface gives the index of the interface that a one-line form names.
 func findInterface(cfg *store.Config, name string) (int, error) {
-	n := slices.IndexFunc(cfg.Interfaces, func(i store.Interface) bool { return i.Name == name })
-	if n < 0 {
-		n = slices.IndexFunc(cfg.Interfaces, func(i store.Interface) bool { return strings.EqualFold(i.Name, name) })
-	}
+	n := find(interfaceNames(cfg), name)
 	if n < 0 {
 		return -1, noInterface(name)
 	}

@@ -16,6 +16,7 @@ import (
 type family struct {
 	name       string // "IPv4"
 	key        string // in one-line forms
+	keyText    string
 	of         func(*store.Interface) *netip.Prefix
 	question   string
 	parse      func(string) (netip.Addr, error)
@@ -28,7 +29,7 @@ type family struct {
 func families() []family {
 	return []family{
 		{
-			name: "IPv4", key: "--ip",
+			name: "IPv4", key: "--ip", keyText: "ADDRESS[/MASK]",
 			of:         func(i *store.Interface) *netip.Prefix { return &i.IPv4 },
 			question:   "IPv4 Address (Ex: 192.168.1.2 ):",
 			parse:      store.ParseIPv4,
@@ -38,7 +39,7 @@ func families() []family {
 			bitsParsed: store.ParseNetmask,
 		},
 		{
-			name: "IPv6", key: "--ip6",
+			name: "IPv6", key: "--ip6", keyText: "ADDRESS[/PREFIX]",
 			of:         func(i *store.Interface) *netip.Prefix { return &i.IPv6 },
 			question:   "IPv6 Address (Ex: 2001:db8::1 ):",
 			parse:      store.ParseIPv6,

@@ -7,6 +7,15 @@ import (
 	"esa/store"
 )
 
+// addressKeys lists the keys of the one-line forms for the addresses of i.
+func addressKeys(env Env, cfg *store.Config, i *store.Interface) []key {
+	var keys []key
+	for _, f := range families() {
+		keys = append(keys, key{f.key, f.keyText, func(text string) error { return f.set(env, cfg, i, text) }})
+	}
+	return keys
+}
+
 func interfaceNewForm(d *Dialog, env Env, args []string) error {
 	return env.Edit(func(cfg *store.Config) error {
 		if err := roomForInterface(cfg); err != nil {
@@ -17,7 +26,16 @@ func interfaceNewForm(d *Dialog, env Env, args []string) error {
 		if i.Name, err = freeInterfaceName(cfg, args[0], ""); err != nil {
 			return err
 		}
-		if _, err := setInterface(env, cfg, &i, append(args[3:], "--hostname="+args[2])); err != nil {
+		if i.Hostname, err = store.ParseHostname(args[2]); err != nil {
+			return err
+		}
+		if len(args) > 3 {
+			err = setKeys(addressKeys(env, cfg, &i), args[3:])
+		}
+		if err == nil {
+			err = needAddress(i)
+		}
+		if err != nil {
 			return err
 		}
 		if device := deviceOf(env, i); !strings.EqualFold(args[1], auto) && args[1] != device {
@@ -36,38 +54,20 @@ func interfaceEditForm(d *Dialog, env Env, args []string) error {
 			return err
 		}
 		i := cfg.Interfaces[n]
-		name, err := setInterface(env, cfg, &i, args[1:])
-		if err != nil {
+		name := i.Name
+		keys := append(addressKeys(env, cfg, &i),
+			key{"--name", "NAME", parsed(&name, func(text string) (string, error) { return freeInterfaceName(cfg, text, i.Name) })},
+			key{"--hostname", "HOSTNAME", parsed(&i.Hostname, store.ParseHostname)})
+		if err := setKeys(keys, args[1:]); err != nil {
+			return err
+		}
+		if err := needAddress(i); err != nil {
 			return err
 		}
 		changeInterface(cfg, n, i, name)
 		d.Printf("Interface %s changed.\n", name)
 		return nil
 	})
-}
-
-// setInterface fills an interface from the words of a one-line form, and gives
-// the name that it is to have.
-func setInterface(env Env, cfg *store.Config, i *store.Interface, words []string) (name string, err error) {
-	name = i.Name
-	err = settings(words, func(key, value string) (err error) {
-		switch key {
-		case "--name":
-			name, err = freeInterfaceName(cfg, value, i.Name)
-		case "--hostname":
-			i.Hostname, err = store.ParseHostname(value)
-		}
-		for _, f := range families() {
-			if f.key == key {
-				err = f.set(env, cfg, i, value)
-			}
-		}
-		return err
-	})
-	if err == nil {
-		err = needAddress(*i)
-	}
-	return name, err
 }
 
 func interfaceDeleteForm(d *Dialog, env Env, args []string) error {

@@ -12,6 +12,7 @@ import (
 
 // listenerconfig says where mail is received, and from whom.
 func listenerconfig() Command {
+	keys := listenerKeys(nil, &store.Listener{})
 	return Command{
 		Name:  "listenerconfig",
 		Short: "Configure mail listeners.",
@@ -24,8 +25,8 @@ The host access table and the recipient access table are those that the
 questions of NEW make; this build does not edit them further.`,
 		Commit: true,
 		Forms: []Form{
-			{Usage: "listenerconfig new NAME public|private INTERFACE smtp [port=N] [accept=LIST] [relay=LIST]", Run: listenerNewForm},
-			{Usage: "listenerconfig edit NAME SETTING...", Run: listenerEditForm},
+			{Usage: usage("listenerconfig new NAME public|private|blackhole INTERFACE smtp|qmqp", keys), Run: listenerNewForm},
+			{Usage: usage("listenerconfig edit NAME [name=NAME] [interface=INTERFACE]", keys), Run: listenerEditForm},
 			{Usage: "listenerconfig delete NAME", Run: listenerDeleteForm},
 			{Usage: "listenerconfig print [NAME]", Run: listenerPrintForm},
 		},
@@ -43,6 +44,8 @@ func listenerDialog(d *Dialog, env Env) error {
 				listenerEdit(d, cfg)
 			case "DELETE":
 				listenerDelete(d, cfg)
+			case "SETUP":
+				tell(d, shell.Refusedf("This build does not have global listener settings yet."))
 			}
 		}
 		return d.Err()
@@ -52,9 +55,11 @@ func listenerDialog(d *Dialog, env Env) error {
 func listenerMenu(cfg *store.Config) []shell.Op {
 	ops := []shell.Op{{Word: "NEW", Text: "Create a new listener."}}
 	if len(cfg.Listeners) > 0 {
-		ops = append(ops, shell.Op{Word: "EDIT", Text: "Modify a listener."}, shell.Op{Word: "DELETE", Text: "Remove a listener."})
+		ops = append(ops,
+			shell.Op{Word: "EDIT", Text: "Modify a listener."},
+			shell.Op{Word: "DELETE", Text: "Remove a listener."})
 	}
-	return ops
+	return append(ops, shell.Op{Word: "SETUP", Text: "Change global settings."})
 }
 
 // listenerList is the numbered list above the menu (reference
@@ -66,21 +71,15 @@ func listenerList(cfg *store.Config) string {
 	var b strings.Builder
 	b.WriteString("Currently configured listeners:\n")
 	for i, l := range cfg.Listeners {
-		fmt.Fprintf(&b, "%d. %s (on %s) SMTP TCP Port %d %s\n", i+1, l.Name, listenerPlace(cfg, l), l.Port, typeName(l.Type))
+		place := l.Interface
+		if on, ok := cfg.Interface(l.Interface); ok {
+			for _, addr := range on.Addrs() {
+				place += ", " + addr.String()
+			}
+		}
+		fmt.Fprintf(&b, "%d. %s (on %s) SMTP TCP Port %d %s\n", i+1, l.Name, place, l.Port, typeName(l.Type))
 	}
 	return b.String()
-}
-
-// listenerPlace is "Management, 127.0.0.1", with both addresses where the
-// interface has two.
-func listenerPlace(cfg *store.Config, l store.Listener) string {
-	place := l.Interface
-	if on, ok := cfg.Interface(l.Interface); ok {
-		for _, addr := range on.Addrs() {
-			place += ", " + addr.String()
-		}
-	}
-	return place
 }
 
 func typeName(t store.ListenerType) string {
@@ -88,6 +87,14 @@ func typeName(t store.ListenerType) string {
 		return "Public"
 	}
 	return "Private"
+}
+
+func listenerNames(cfg *store.Config) []string {
+	names := make([]string, len(cfg.Listeners))
+	for i, l := range cfg.Listeners {
+		names[i] = l.Name
+	}
+	return names
 }
 
 func listenerNew(d *Dialog, cfg *store.Config) {
@@ -102,20 +109,25 @@ func listenerNew(d *Dialog, cfg *store.Config) {
 	l := store.NewListener(name, kind)
 	l = askListenerAddress(d, cfg, l)
 	if kind == store.Public {
-		askAccepted(d, &l)
+		l.RAT = askAccepted(d)
 	} else {
-		askRelayed(d, &l)
+		l.HAT.Groups[0].Hosts = askRelayed(d)
 	}
 	askPolicy(d, l)
 	if len(cfg.BounceProfiles) > 1 {
 		l.BounceProfile = askBounceProfile(d, cfg, l.BounceProfile)
 	}
-	if d.Err() != nil {
-		return
+	if d.Err() == nil {
+		addListener(d, cfg, l)
 	}
+}
+
+// addListener is where dialog and one-line form of NEW meet.
+func addListener(d *Dialog, cfg *store.Config, l store.Listener) {
 	cfg.Listeners = append(cfg.Listeners, l)
-	d.Printf("Listener %s created.\nDefaults have been set for a %s listener.\n"+
-		"Use the listenerconfig->EDIT command to customize the listener.\n", l.Name, typeName(kind))
+	d.Printf("Listener %s created.\n"+
+		"Defaults have been set for a %s listener.\n"+
+		"Use the listenerconfig->EDIT command to customize the listener.\n", l.Name, typeName(l.Type))
 }
 
 func roomForListener(cfg *store.Config) error {
@@ -136,55 +148,16 @@ func askListenerType(d *Dialog) store.ListenerType {
 		case 1:
 			return store.Public
 		}
-		if !d.Refuse(shell.Refusedf("This build does not have Blackhole listeners.")) {
+		if !d.Refuse(noBlackhole()) {
 			return store.Public
 		}
 	}
 }
 
-// askListenerAddress asks for interface, protocol and port until no other
-// listener is there.
-func askListenerAddress(d *Dialog, cfg *store.Config, l store.Listener) store.Listener {
-	for {
-		options := make([]string, len(cfg.Interfaces))
-		chosen := 0
-		for i, on := range cfg.Interfaces {
-			options[i] = fmt.Sprintf("%s (%s: %s)", on.Name, addresses(on), on.Hostname)
-			if on.Name == l.Interface {
-				chosen = i
-			}
-		}
-		on := cfg.Interfaces[d.Choose("Please choose an IP interface for this Listener.", options, chosen)]
-		askProtocol(d)
-		port := shell.Ask(d, "Please enter the TCP port for this listener.", strconv.Itoa(int(l.Port)), store.ParsePort)
-		placed := l
-		placed.Interface, placed.Port = on.Name, port
-		err := freeAddress(cfg, placed, l.Name)
-		if err == nil || !d.Refuse(err) {
-			return placed
-		}
-	}
-}
+func noBlackhole() error { return shell.Refusedf("This build does not have Blackhole listeners.") }
 
-func askProtocol(d *Dialog) {
-	for d.Choose("Choose a protocol.", []string{"SMTP", "QMQP"}, 0) == 1 {
-		if !d.Refuse(shell.Refusedf("This build does not have QMQP.")) {
-			return
-		}
-	}
-}
-
-// freeAddress refuses an address and port that another listener than own has.
-func freeAddress(cfg *store.Config, l store.Listener, own string) error {
-	for _, other := range cfg.Listeners {
-		if other.Name != own && other.Interface == l.Interface && other.Port == l.Port {
-			return shell.Refusedf("Port %d of %s is currently assigned to listener %q.", l.Port, l.Interface, other.Name)
-		}
-	}
-	return nil
-}
-
-// freeListenerName reads a name that no other listener has.
+// freeListenerName reads a name that no other listener than own has. Case
+// matters.
 func freeListenerName(cfg *store.Config, text, own string) (string, error) {
 	name, err := store.ParseListenerName(text)
 	if err != nil {
@@ -196,62 +169,87 @@ func freeListenerName(cfg *store.Config, text, own string) (string, error) {
 	return name, nil
 }
 
-func askAccepted(d *Dialog, l *store.Listener) {
-	rat := shell.Ask(d, `Enter the domains or specific email addresses you want to accept mail for.
+// askListenerAddress asks for interface, protocol and port until no other
+// listener is there.
+func askListenerAddress(d *Dialog, cfg *store.Config, l store.Listener) store.Listener {
+	choices := make([]shell.Choice, len(cfg.Interfaces))
+	for n, i := range cfg.Interfaces {
+		choices[n] = shell.Choice{Name: i.Name, Text: interfaceText(i)}
+	}
+	if l.Interface == "" {
+		l.Interface = cfg.Interfaces[0].Name
+	}
+	for {
+		placed := l
+		placed.Interface = d.ChooseName("Please choose an IP interface for this Listener.", choices, l.Interface)
+		for d.Choose("Choose a protocol.", []string{"SMTP", "QMQP"}, 0) == 1 && d.Refuse(noQMQP()) {
+		}
+		placed.Port = shell.Ask(d, "Please enter the TCP port for this listener.", strconv.Itoa(int(l.Port)), store.ParsePort)
+		err := freeAddress(cfg, placed, l.Name)
+		if err == nil || !d.Refuse(err) {
+			return placed
+		}
+	}
+}
+
+func noQMQP() error { return shell.Refusedf("This build does not have QMQP.") }
+
+// freeAddress refuses an address and port that another listener than own has.
+func freeAddress(cfg *store.Config, l store.Listener, own string) error {
+	for _, other := range cfg.Listeners {
+		if other.Name != own && other.Interface == l.Interface && other.Port == l.Port {
+			return shell.Refusedf("Port %d of %s is currently assigned to listener %q.", l.Port, l.Interface, other.Name)
+		}
+	}
+	return nil
+}
+
+func askAccepted(d *Dialog) []store.RATEntry {
+	return shell.Ask(d, `Enter the domains or specific email addresses you want to accept mail for.
 
 Hostnames such as "example.com" are allowed.
 Partial hostnames such as ".example.com" are allowed.
 Usernames such as "postmaster@" are allowed.
 Full email addresses such as "joe@example.com" or "joe@[1.2.3.4]" are allowed.
 Separate multiple addresses with commas.`, "", parseRecipients)
-	if d.Err() == nil {
-		l.RAT = rat
-	}
 }
 
-// parseRecipients reads the recipients of a new listener; all others are
-// refused.
+// parseRecipients reads the recipients of a listener; all others are refused.
 func parseRecipients(text string) ([]store.RATEntry, error) {
+	const all = "ALL"
+	last := store.RATEntry{Address: all}
 	var rat []store.RATEntry
 	for part := range strings.SplitSeq(text, ",") {
 		address, err := store.ParseRATAddress(part)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case address == all:
+			last.Accept = true
+		case !slices.ContainsFunc(rat, func(e store.RATEntry) bool { return e.Address == address }):
+			rat = append(rat, store.RATEntry{Address: address, Accept: true})
 		}
-		if slices.ContainsFunc(rat, func(e store.RATEntry) bool { return e.Address == address }) {
-			continue
-		}
-		rat = append(rat, store.RATEntry{Address: address, Accept: true})
 	}
-	// ALL stands last whatever it says.
-	if i := slices.IndexFunc(rat, func(e store.RATEntry) bool { return e.Address == "ALL" }); i >= 0 {
-		return append(slices.Delete(rat, i, i+1), store.RATEntry{Address: "ALL", Accept: true}), nil
-	}
-	return append(rat, store.RATEntry{Address: "ALL"}), nil
+	return append(rat, last), nil
 }
 
-func askRelayed(d *Dialog, l *store.Listener) {
-	hosts := shell.Ask(d, `Please specify the systems allowed to relay email through this machine.
+func askRelayed(d *Dialog) []string {
+	return shell.Ask(d, `Please specify the systems allowed to relay email through this machine.
 
 Hostnames such as "example.com" are allowed.
 Partial hostnames such as ".example.com" are allowed.
-IP addresses, IP address ranges, and partial IP addresses are allowed.
+IP addresses, CIDR addresses and IP address ranges are allowed.
 Separate multiple entries with commas.`, "", store.ParseSenderHosts)
-	if d.Err() == nil {
-		l.HAT.Groups[0].Hosts = hosts
-	}
 }
 
 // askPolicy shows the limits that hold for everybody. Changing them has its
 // place in the dialog and comes with editing the host access table.
 func askPolicy(d *Dialog, l store.Listener) {
-	if d.YesNo("Do you want to enable rate limiting for this listener? (Rate limiting defines the maximum number of recipients per hour you are willing to receive from a remote domain.)", false) {
-		d.Text("This build does not limit rates yet: no limit is set.")
-	}
+	onlyNo(d, "Do you want to enable rate limiting for this listener? (Rate limiting defines the maximum number of recipients per hour you are willing to receive from a remote domain.)",
+		"This build does not limit rates yet.")
 	d.Text(policyBlock(l.HAT.Default))
-	if d.YesNo("Would you like to change the default host access policy?", false) {
-		d.Text("This build does not change the host access policy yet: it stays as shown.")
-	}
+	onlyNo(d, "Would you like to change the default host access policy?",
+		"This build does not change the host access policy yet.")
 }
 
 func policyBlock(p store.PolicyParams) string {
@@ -277,37 +275,34 @@ func sizeText(n int64) string {
 	}
 }
 
-func askBounceProfile(d *Dialog, cfg *store.Config, current string) string {
-	names := make([]string, len(cfg.BounceProfiles))
-	chosen := 0
-	for i, p := range cfg.BounceProfiles {
-		names[i] = p.Name
-		if p.Name == current {
-			chosen = i
-		}
-	}
-	name := names[d.Choose("Please choose a bounce profile to apply:", names, chosen)]
+// newProfile is what stands behind the profiles where one may be made.
+const newProfile = "New Profile"
+
+// askBounceProfile asks for the profile of a listener, as the listener names
+// it, among those there are and more.
+func askBounceProfile(d *Dialog, cfg *store.Config, current string, more ...string) string {
+	names := append(profileNames(cfg), more...)
+	n := d.Choose("Please choose a bounce profile to apply:", names, max(0, slices.Index(names, current)))
+	return listenerProfile(names[n])
+}
+
+// listenerProfile is how a listener names a profile: Default is none.
+func listenerProfile(name string) string {
 	if name == store.DefaultProfile {
 		return ""
 	}
 	return name
 }
 
-func pickListener(d *Dialog, cfg *store.Config, question string) int {
-	names := make([]string, len(cfg.Listeners))
-	for i, l := range cfg.Listeners {
-		names[i] = l.Name
+func listenerDelete(d *Dialog, cfg *store.Config) {
+	n := d.Pick("Enter the name or number of the listener you wish to remove.", listenerNames(cfg), -1)
+	if d.Err() == nil {
+		deleteListener(d, cfg, n)
 	}
-	return d.Pick(question, names, -1)
 }
 
-func listenerDelete(d *Dialog, cfg *store.Config) {
-	n := pickListener(d, cfg, "Enter the name or number of the listener you wish to remove.")
-	if d.Err() != nil {
-		return
-	}
-	sure := d.YesNo(fmt.Sprintf("Are you sure you want to remove the listener %q?", cfg.Listeners[n].Name), false)
-	if d.Err() == nil && sure {
-		cfg.Listeners = slices.Delete(cfg.Listeners, n, n+1)
-	}
+// deleteListener is where dialog and one-line form of DELETE meet.
+func deleteListener(d *Dialog, cfg *store.Config, n int) {
+	d.Printf("Listener %s deleted.\n", cfg.Listeners[n].Name)
+	cfg.Listeners = slices.Delete(cfg.Listeners, n, n+1)
 }

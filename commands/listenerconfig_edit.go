@@ -1,7 +1,10 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"esa/shell"
 	"esa/store"
@@ -10,7 +13,7 @@ import (
 // This file is EDIT of listenerconfig.
 
 func listenerEdit(d *Dialog, cfg *store.Config) {
-	n := pickListener(d, cfg, "Enter the name or number of the listener you wish to edit.")
+	n := d.Pick("Enter the name or number of the listener you wish to edit.", listenerNames(cfg), -1)
 	if d.Err() != nil {
 		return
 	}
@@ -23,19 +26,19 @@ func listenerEdit(d *Dialog, cfg *store.Config) {
 			})
 		case "INTERFACE":
 			l = askListenerAddress(d, cfg, l)
+		case "CERTIFICATE":
+			tell(d, shell.Refusedf("This build does not use TLS yet: a listener has no certificate."))
 		case "LIMITS":
 			l.MaxConnections = d.Int("Enter the maximum number of concurrent connections.", l.MaxConnections, 1, store.MaxListenerConns)
 			l.QueueSize = d.Int("Enter the TCP listen queue size.", l.QueueSize, 1, store.MaxQueueSize)
 		case "SETUP":
 			l = listenerSetup(d, l)
-		case "BOUNCECONFIG":
-			l.BounceProfile = askBounceProfile(d, cfg, l.BounceProfile)
-		case "CERTIFICATE":
-			d.Text("This build does not use TLS yet: a listener has no certificate.")
 		case "HOSTACCESS":
-			d.Text("This build does not edit the host access table yet. It has:\n" + hostAccess(l.HAT))
+			tell(d, shell.Refusedf("%sThis build does not edit the host access table yet.", hostAccess(l.HAT)))
 		case "RCPTACCESS":
-			d.Text("This build does not edit the recipient access table yet. It has:\n" + recipientAccess(l.RAT))
+			tell(d, shell.Refusedf("%sThis build does not edit the recipient access table yet.", recipientAccess(l.RAT)))
+		case "BOUNCECONFIG":
+			l.BounceProfile = listenerBounce(d, cfg, l.BounceProfile)
 		}
 		if d.Err() == nil {
 			cfg.Listeners[n] = l
@@ -58,24 +61,24 @@ func listenerEditMenu(l store.Listener) []shell.Op {
 	return append(ops, shell.Op{Word: "BOUNCECONFIG", Text: "Choose the bounce profile to use for messages injected on this listener."})
 }
 
-// listenerSummary is the block above the menu of EDIT.
+// listenerSummary is the block above the menu of EDIT (reference
+// esa-cli-config 7.3). What this build does not have is off.
 func listenerSummary(cfg *store.Config, l store.Listener) string {
+	on, _ := cfg.Interface(l.Interface)
 	return fmt.Sprintf(`Name: %s
 Type: %s
-Interface: %s TCP Port %d
+Interface: %s (%s) TCP Port %d
 Protocol: SMTP
 Default Domain: %s
 Max Concurrency: %d (TCP Queue: %d)
+Domain Map: Disabled
 TLS: No
-Bounce Profile: %s`, l.Name, typeName(l.Type), listenerPlace(cfg, l), l.Port, orNone(l.DefaultDomain, "<none configured>"),
-		l.MaxConnections, l.QueueSize, orNone(l.BounceProfile, store.DefaultProfile))
-}
-
-func orNone(s, none string) string {
-	if s == "" {
-		return none
-	}
-	return s
+SMTP Authentication: Disabled
+Bounce Profile: %s
+Use SenderBase For Reputation Filters and IP Profiling: No
+Footer: None
+LDAP: Off`, l.Name, typeName(l.Type), l.Interface, addresses(on), l.Port, cmp.Or(l.DefaultDomain, "<none configured>"),
+		l.MaxConnections, l.QueueSize, cmp.Or(l.BounceProfile, store.DefaultProfile))
 }
 
 func listenerSetup(d *Dialog, l store.Listener) store.Listener {
@@ -87,7 +90,8 @@ func listenerSetup(d *Dialog, l store.Listener) store.Listener {
 	for d.Menu(setupSummary(l), ops...) {
 		switch d.Op() {
 		case "DEFAULTDOMAIN":
-			l.DefaultDomain = askDefaultDomain(d, l.DefaultDomain)
+			l.DefaultDomain = shell.Ask(d, "Enter the default domain, which completes addresses without one.\n"+
+				`Enter "none" to have none.`, cmp.Or(l.DefaultDomain, "none"), noneOr(store.ParseHostname))
 		case "RECEIVED":
 			l.Received = d.YesNo("Would you like to add a Received: header to messages received on this listener?", l.Received)
 		case "CLEANSMTP":
@@ -102,18 +106,9 @@ func setupSummary(l store.Listener) string {
 	if l.Received {
 		received = "Enabled"
 	}
-	return fmt.Sprintf("Default Domain: %s\nAdd \"Received:\" Header: %s\nBare CR and LF: %s",
-		orNone(l.DefaultDomain, "<none configured>"), received, cleanText(l.CleanSMTP))
-}
-
-func askDefaultDomain(d *Dialog, current string) string {
-	return shell.Ask(d, "Enter the default domain, which completes addresses without one.\nEnter \"none\" to have none.", current,
-		func(s string) (string, error) {
-			if s == "" || s == "none" {
-				return "", nil
-			}
-			return store.ParseHostname(s)
-		})
+	return fmt.Sprintf(`Default Domain: %s
+Add "Received:" Header: %s
+Bare CR and LF: %s`, cmp.Or(l.DefaultDomain, "<none configured>"), received, cleanText(l.CleanSMTP))
 }
 
 // cleanModes is the order of the choices.
@@ -133,47 +128,87 @@ func cleanText(mode store.CleanSMTP) string {
 }
 
 func askCleanSMTP(d *Dialog, current store.CleanSMTP) store.CleanSMTP {
-	var options []string
-	chosen := 0
-	for i, mode := range cleanModes() {
-		options = append(options, cleanText(mode))
-		if mode == current {
-			chosen = i
-		}
+	var choices []shell.Choice
+	for _, mode := range cleanModes() {
+		choices = append(choices, shell.Choice{Name: string(mode), Text: cleanText(mode)})
 	}
-	return cleanModes()[d.Choose("Choose how to handle bare CR and LF characters.", options, chosen)]
+	return store.CleanSMTP(d.ChooseName("Choose how to handle bare CR and LF characters.", choices, string(current)))
+}
+
+// parseCleanSMTP reads a mode of a one-line form.
+func parseCleanSMTP(text string) (store.CleanSMTP, error) {
+	if mode := store.CleanSMTP(strings.ToLower(text)); slices.Contains(cleanModes(), mode) {
+		return mode, nil
+	}
+	return "", shell.Refusedf("The value must be clean, reject or allow.")
+}
+
+// listenerBounce asks for the profile of a listener, which may be a new one.
+func listenerBounce(d *Dialog, cfg *store.Config, current string) string {
+	chosen := askBounceProfile(d, cfg, current, newProfile)
+	if chosen != newProfile {
+		return chosen
+	}
+	if name := bounceNew(d, cfg); name != "" {
+		return name
+	}
+	return current
 }
 
 // hostAccess is the table as the appliance prints it.
 func hostAccess(h store.HAT) string {
-	text := ""
+	var b strings.Builder
 	for _, p := range h.Policies {
-		text += fmt.Sprintf("$%s\n    %s\n", p.Name, p.Behavior)
+		fmt.Fprintf(&b, "$%s\n    %s%s\n", p.Name, p.Behavior, policyParams(p.Params))
 	}
 	for _, g := range h.Groups {
-		text += g.Name + ":\n"
+		b.WriteString(g.Name + ":\n")
 		for _, host := range g.Hosts {
-			text += "    " + host + "\n"
+			b.WriteString("        " + host + "\n")
 		}
-		text += "    " + policyWord(h, g) + "\n"
+		b.WriteString("        " + policyWord(h, g))
+		if g.Comment != "" {
+			b.WriteString(" (" + g.Comment + ")")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// policyParams are the limits that a policy sets itself.
+func policyParams(p store.PolicyParams) string {
+	text := ""
+	for _, limit := range []struct {
+		name  string
+		value int64
+	}{
+		{"max_msgs_per_session", int64(p.MaxMessages)},
+		{"max_concurrency", int64(p.MaxConnections)},
+		{"max_rcpts_per_msg", int64(p.MaxRecipients)},
+		{"max_message_size", p.MaxSize},
+	} {
+		if limit.value != 0 {
+			text += fmt.Sprintf("\n        %s = %d", limit.name, limit.value)
+		}
+	}
+	if text != "" {
+		text = " {" + text + "\n    }"
 	}
 	return text
 }
 
 // policyWord is "$RELAYED" for a policy, the word itself for a behavior.
 func policyWord(h store.HAT, g store.SenderGroup) string {
-	for _, p := range h.Policies {
-		if p.Name == g.Policy {
-			return "$" + g.Policy
-		}
+	if slices.ContainsFunc(h.Policies, func(p store.Policy) bool { return p.Name == g.Policy }) {
+		return "$" + g.Policy
 	}
 	return g.Policy
 }
 
 func recipientAccess(rat []store.RATEntry) string {
-	text := ""
+	var b strings.Builder
 	for _, e := range rat {
-		text += fmt.Sprintf("%s %s\n", e.Address, e)
+		fmt.Fprintf(&b, "%s %s\n", e.Address, e)
 	}
-	return text
+	return b.String()
 }

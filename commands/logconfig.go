@@ -13,6 +13,7 @@ import (
 // logconfig says which logs are written, how much goes into them, and how
 // many files are kept.
 func logconfig() Command {
+	keys := logKeys(&store.LogSubscription{})
 	return Command{
 		Name:  "logconfig",
 		Short: "Configure access to log files.",
@@ -21,10 +22,10 @@ holds every DNS lookup beside what one at level Information has; keep few of its
 files. This build writes text mail logs.`,
 		Commit: true,
 		Forms: []Form{
-			{Usage: "logconfig new NAME [level=1..5] [filename=NAME] [size=BYTES] [files=N]", Run: logNewForm},
-			{Usage: "logconfig edit NAME [name=NAME] [level=1..5] [filename=NAME] [size=BYTES] [files=N]", Run: logEditForm},
+			{Usage: usage("logconfig new NAME", keys), Run: logNewForm},
+			{Usage: usage("logconfig edit NAME [name=NAME]", keys), Run: logEditForm},
 			{Usage: "logconfig delete NAME", Run: logDeleteForm},
-			{Usage: "logconfig setup [message_id=yes|no] [subject=yes|no] [remote_response=yes|no]", Run: logSetupForm},
+			{Usage: usage("logconfig setup", logSettingKeys(&store.LogSettings{})), Run: logSetupForm},
 			{Usage: "logconfig print", Run: logPrintForm},
 		},
 		Dialog: logDialog,
@@ -43,6 +44,10 @@ func logDialog(d *Dialog, env Env) error {
 				logDelete(d, cfg)
 			case "SETUP":
 				logSetup(d, cfg)
+			case "LOGHEADERS":
+				tell(d, shell.Refusedf("This build does not log headers of messages yet."))
+			case "HOSTKEYCONFIG":
+				tell(d, shell.Refusedf("This build does not push logs to other hosts: it needs no host keys."))
 			}
 		}
 		return d.Err()
@@ -52,10 +57,14 @@ func logDialog(d *Dialog, env Env) error {
 func logMenu(cfg *store.Config) []shell.Op {
 	ops := []shell.Op{{Word: "NEW", Text: "Create a new log."}}
 	if len(cfg.Logs) > 0 {
-		ops = append(ops, shell.Op{Word: "EDIT", Text: "Modify a log subscription."},
+		ops = append(ops,
+			shell.Op{Word: "EDIT", Text: "Modify a log subscription."},
 			shell.Op{Word: "DELETE", Text: "Remove a log subscription."})
 	}
-	return append(ops, shell.Op{Word: "SETUP", Text: "General settings."})
+	return append(ops,
+		shell.Op{Word: "SETUP", Text: "General settings."},
+		shell.Op{Word: "LOGHEADERS", Text: "Configure headers to log."},
+		shell.Op{Word: "HOSTKEYCONFIG", Text: "Configure SSH host keys."})
 }
 
 // logList is the table above the menu (reference esa-operations 3.1).
@@ -71,18 +80,40 @@ func logList(cfg *store.Config) string {
 	return "Currently configured logs:\n" + heading + "\n" + strings.Repeat("-", 79) + "\n" + rest
 }
 
+// logTypeName is a log type as the appliance lists it.
+func logTypeName(kind string) string {
+	if kind == store.TextMailLog {
+		return "Text Mail Logs"
+	}
+	return kind
+}
+
+func logNames(logs []store.LogSubscription) []string {
+	names := make([]string, len(logs))
+	for i, l := range logs {
+		names[i] = l.Name
+	}
+	return names
+}
+
 func logNew(d *Dialog, cfg *store.Config) {
-	if len(cfg.Logs) >= store.MaxLogs {
-		tell(d, shell.Refusedf("There is a maximum of %d log subscriptions.", store.MaxLogs))
+	if err := roomForLog(cfg); err != nil {
+		tell(d, err)
 		return
 	}
 	d.Choose("Choose the log file type for this subscription:", []string{logTypeName(store.TextMailLog)}, 0)
-	l := newLog("")
-	l.Name = shell.Ask(d, "Please enter the name for the log:", "", func(s string) (string, error) { return freeLogName(cfg, s, "") })
+	l := newLog(shell.Ask(d, "Please enter the name for the log:", "", func(s string) (string, error) { return freeLogName(cfg, s, "") }))
 	l = logQuestions(d, l)
 	if d.Err() == nil {
 		cfg.Logs = append(cfg.Logs, l)
 	}
+}
+
+func roomForLog(cfg *store.Config) error {
+	if len(cfg.Logs) >= store.MaxLogs {
+		return shell.Refusedf("There is a maximum of %d log subscriptions.", store.MaxLogs)
+	}
+	return nil
 }
 
 // newLog gives a subscription with the defaults of the dialog.
@@ -90,14 +121,13 @@ func newLog(name string) store.LogSubscription {
 	return store.LogSubscription{Name: name, Type: store.TextMailLog, Level: 3, FileName: "mail", MaxSize: 10485760, MaxFiles: 10}
 }
 
-// freeLogName reads a name that no other log has.
+// freeLogName reads a name that no other log than own has, in whatever case.
 func freeLogName(cfg *store.Config, text, own string) (string, error) {
 	name, err := store.ParseLogName(text)
 	if err != nil {
 		return "", err
 	}
-	taken := slices.ContainsFunc(cfg.Logs, func(l store.LogSubscription) bool { return strings.EqualFold(l.Name, name) })
-	if taken && name != own {
+	if n := find(logNames(cfg.Logs), name); n >= 0 && cfg.Logs[n].Name != own {
 		return "", shell.Refusedf("Log name '%s' already in use", name)
 	}
 	return name, nil
@@ -106,41 +136,32 @@ func freeLogName(cfg *store.Config, text, own string) (string, error) {
 // logQuestions is what NEW and EDIT ask after the name.
 func logQuestions(d *Dialog, l store.LogSubscription) store.LogSubscription {
 	l.Level = 1 + d.Choose("Log level:", store.LogLevels(), l.Level-1)
-	d.Choose("Choose the method to retrieve the logs.", []string{"Download Manually"}, 0)
+	for d.Choose("Choose the method to retrieve the logs.", logRetrievals(), 0) > 0 && d.Refuse(noPush()) {
+	}
 	l.FileName = shell.Ask(d, "Filename to use for log files:", l.FileName, store.ParseFileName)
-	l.MaxSize = shell.Ask(d, "Please enter the maximum file size:", strconv.FormatInt(l.MaxSize, 10), parseLogSize)
+	onlyNo(d, "Do you want to configure time-based log files rollover?", "This build rolls logs over by size, and by rollovernow.")
+	l.MaxSize = shell.Ask(d, "Please enter the maximum file size:", strconv.FormatInt(l.MaxSize, 10), store.ParseLogSize)
 	l.MaxFiles = d.Int("Please enter the maximum number of files:", l.MaxFiles, 1, store.MaxLogFiles)
+	onlyNo(d, "Should an alert be sent when files are removed due to the maximum number of files allowed?", "This build does not send alerts yet.")
 	return l
 }
 
-func parseLogSize(text string) (int64, error) {
-	n, err := store.ParseSize(text)
-	if err != nil {
-		return 0, err
-	}
-	if n < store.MinLogSize || n > store.MaxLogSize {
-		return 0, shell.Refusedf("The value must be from %d to %d bytes.", store.MinLogSize, int64(store.MaxLogSize))
-	}
-	return n, nil
+// logRetrievals are the methods in the order of the appliance; all but the
+// first are still to come.
+func logRetrievals() []string {
+	return []string{"Download Manually", "FTP Push", "SCP Push", "Syslog Push"}
 }
 
-func pickLogOf(d *Dialog, cfg *store.Config, question string) int {
-	names := make([]string, len(cfg.Logs))
-	for i, l := range cfg.Logs {
-		names[i] = l.Name
-	}
-	return d.Pick(question, names, -1)
-}
+func noPush() error { return shell.Refusedf("This build does not push logs to other hosts yet.") }
 
 func logEdit(d *Dialog, cfg *store.Config) {
-	n := pickLogOf(d, cfg, "Enter the number of the log you wish to edit.")
+	n := d.Pick("Enter the number of the log you wish to edit.", logNames(cfg.Logs), -1)
 	if d.Err() != nil {
 		return
 	}
 	l := cfg.Logs[n]
-	l.Name = shell.Ask(d, "Please enter the name for the log:", l.Name, func(s string) (string, error) {
-		return freeLogName(cfg, s, cfg.Logs[n].Name)
-	})
+	own := l.Name
+	l.Name = shell.Ask(d, "Please enter the name for the log:", own, func(s string) (string, error) { return freeLogName(cfg, s, own) })
 	l = logQuestions(d, l)
 	if d.Err() == nil {
 		cfg.Logs[n] = l
@@ -148,17 +169,26 @@ func logEdit(d *Dialog, cfg *store.Config) {
 }
 
 func logDelete(d *Dialog, cfg *store.Config) {
-	n := pickLogOf(d, cfg, "Enter the number of the log you wish to delete.")
-	if d.Err() != nil {
-		return
-	}
-	sure := d.YesNo(fmt.Sprintf("Are you sure you want to delete %q?", cfg.Logs[n].Name), false)
-	if d.Err() == nil && sure {
-		cfg.Logs = slices.Delete(cfg.Logs, n, n+1)
+	n := d.Pick("Enter the number of the log you wish to delete.", logNames(cfg.Logs), -1)
+	if d.Err() == nil {
+		deleteLog(d, cfg, n)
 	}
 }
 
+// deleteLog is where dialog and one-line form of DELETE meet.
+func deleteLog(d *Dialog, cfg *store.Config, n int) {
+	d.Printf("Log %s deleted. Its files are kept.\n", cfg.Logs[n].Name)
+	cfg.Logs = slices.Delete(cfg.Logs, n, n+1)
+}
+
 func logSetup(d *Dialog, cfg *store.Config) {
+	const frequency = "60"
+	shell.Ask(d, "System metrics frequency (in seconds)", frequency, func(s string) (string, error) {
+		if s != frequency {
+			return "", shell.Refusedf("This build does not write system metrics yet: the frequency cannot be changed.")
+		}
+		return s, nil
+	})
 	set := cfg.LogSettings
 	set.MessageID = d.YesNo("Do you wish to have Message-ID headers logged in the mail logs?", set.MessageID)
 	set.Subject = d.YesNo("Do you wish to have the original subject header of each message logged?", set.Subject)
@@ -166,122 +196,4 @@ func logSetup(d *Dialog, cfg *store.Config) {
 	if d.Err() == nil {
 		cfg.LogSettings = set
 	}
-}
-
-func logNewForm(d *Dialog, env Env, args []string) error {
-	words, err := shell.Settings(args[1:])
-	if err != nil {
-		return err
-	}
-	return env.Edit(func(cfg *store.Config) error {
-		name, err := freeLogName(cfg, args[0], "")
-		if err != nil {
-			return err
-		}
-		if len(cfg.Logs) >= store.MaxLogs {
-			return shell.Refusedf("There is a maximum of %d log subscriptions.", store.MaxLogs)
-		}
-		l := newLog(name)
-		if err := setLog(&l, words); err != nil {
-			return err
-		}
-		cfg.Logs = append(cfg.Logs, l)
-		d.Printf("Log %s created.\n", name)
-		return nil
-	})
-}
-
-func logEditForm(d *Dialog, env Env, args []string) error {
-	words, err := shell.Settings(args[1:])
-	if err != nil {
-		return err
-	}
-	return env.Edit(func(cfg *store.Config) error {
-		n, err := logIndex(cfg, args[0])
-		if err != nil {
-			return err
-		}
-		l := cfg.Logs[n]
-		if text, given := words["name"]; given {
-			if l.Name, err = freeLogName(cfg, text, l.Name); err != nil {
-				return err
-			}
-		}
-		if err := setLog(&l, words); err != nil {
-			return err
-		}
-		cfg.Logs[n] = l
-		d.Printf("Log %s changed.\n", l.Name)
-		return nil
-	})
-}
-
-// setLog fills a subscription from the words of a one-line form.
-func setLog(l *store.LogSubscription, words map[string]string) error {
-	for key, value := range words {
-		var err error
-		switch key {
-		case "level":
-			err = setNumber(&l.Level, value, 1, len(store.LogLevels()))
-		case "filename":
-			l.FileName, err = store.ParseFileName(value)
-		case "size":
-			l.MaxSize, err = parseLogSize(value)
-		case "files":
-			err = setNumber(&l.MaxFiles, value, 1, store.MaxLogFiles)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func logIndex(cfg *store.Config, name string) (int, error) {
-	n := slices.IndexFunc(cfg.Logs, func(l store.LogSubscription) bool { return strings.EqualFold(l.Name, name) })
-	if n < 0 {
-		return -1, shell.Refusedf("The log %q does not exist.", name)
-	}
-	return n, nil
-}
-
-func logDeleteForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error {
-		n, err := logIndex(cfg, args[0])
-		if err != nil {
-			return err
-		}
-		cfg.Logs = slices.Delete(cfg.Logs, n, n+1)
-		d.Printf("Log %s deleted.\n", args[0])
-		return nil
-	})
-}
-
-func logSetupForm(_ *Dialog, env Env, args []string) error {
-	words, err := shell.Settings(args)
-	if err != nil {
-		return err
-	}
-	return env.Edit(func(cfg *store.Config) error {
-		for key, value := range words {
-			on, err := parseYesNo(value)
-			if err != nil {
-				return err
-			}
-			switch key {
-			case "message_id":
-				cfg.LogSettings.MessageID = on
-			case "subject":
-				cfg.LogSettings.Subject = on
-			default:
-				cfg.LogSettings.RemoteResponse = on
-			}
-		}
-		return nil
-	})
-}
-
-func logPrintForm(d *Dialog, env Env, _ []string) error {
-	d.Text(logList(env.Config()))
-	return d.Err()
 }

@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"fmt"
-	"strconv"
 	"strings"
 
 	"esa/shell"
@@ -13,42 +11,28 @@ func rollovernow() Command {
 	return Command{
 		Name:   "rollovernow",
 		Short:  "Roll over a log file.",
-		Forms:  []Form{{Usage: "rollovernow LOG", Run: rolloverForm}},
+		Forms:  []Form{{Usage: "rollovernow LOG|ALL", Run: rolloverForm}},
 		Dialog: rolloverDialog,
 	}
 }
 
-// allLogs is what stands after the logs in the dialog's list.
+// allLogs is what stands behind the logs in the dialog's list.
 const allLogs = "All Logs"
 
 func rolloverDialog(d *Dialog, env Env) error {
-	logs := runningLogs(env)
-	var names []string
-	var b strings.Builder
-	b.WriteString("Currently configured logs:\n")
-	for i, l := range logs {
-		names = append(names, l.Name)
-		fmt.Fprintf(&b, "%d. %q Type: %q Retrieval: Manual Download\n", i+1, l.Name, logTypeName(l.Type))
+	name, err := pickLog(d, env, "Which log would you like to roll over?", allLogs)
+	switch {
+	case err != nil:
+		return err
+	case name == allLogs:
+		return rollover(d, env, logNames(runningLogs(env)))
 	}
-	names = append(names, allLogs)
-	b.WriteString(strconv.Itoa(len(names)) + ". " + allLogs + "\n")
-	i := d.Pick(b.String()+"Which log would you like to roll over?", names, -1)
-	if d.Err() != nil {
-		return d.Err()
-	}
-	if names[i] == allLogs {
-		return rollover(d, env, names[:i])
-	}
-	return rollover(d, env, names[i:i+1])
+	return rollover(d, env, []string{name})
 }
 
 func rolloverForm(d *Dialog, env Env, args []string) error {
 	if strings.EqualFold(args[0], "all") {
-		var names []string
-		for _, l := range runningLogs(env) {
-			names = append(names, l.Name)
-		}
-		return rollover(d, env, names)
+		return rollover(d, env, logNames(runningLogs(env)))
 	}
 	name, err := findLog(env, args[0])
 	if err != nil {

@@ -12,45 +12,29 @@ func status() Command {
 	return Command{
 		Name:  "status",
 		Short: "Show the status of the system.",
-		Forms: []Form{{Usage: "status", Run: statusForm}},
+		Forms: []Form{
+			{Usage: "status", Run: func(d *Dialog, env Env, _ []string) error { return showStatus(d, env.Gateway.Status(), false) }},
+			{Usage: "status detail", Run: func(d *Dialog, env Env, _ []string) error { return showStatus(d, env.Gateway.Status(), true) }},
+		},
 	}
 }
 
-// statusRow is a counter on the screen; without name it is a heading.
-type statusRow struct{ label, name string }
-
-// statusCounters is the counters in the order of the screen.
-func statusCounters() []statusRow {
-	return []statusRow{
-		{"Receiving", ""},
-		{"Messages Received", "inj_msgs"},
-		{"Recipients Received", "inj_recips"},
-		{"Rejection", ""},
-		{"Rejected Recipients", "rejected_recips"},
-		{"Dropped Messages", "dropped_msgs"},
-		{"Queue", ""},
-		{"Soft Bounced Events", "soft_bounced_evts"},
-		{"Completion", ""},
-		{"Completed Recipients", "completed_recips"},
-	}
-}
-
-func statusForm(d *Dialog, env Env, _ []string) error {
-	s := env.Gateway.Status()
+func showStatus(d *Dialog, s Status, detail bool) error {
 	d.Printf("Status as of:                  %s\n", commitTime(s.At))
-	if !s.Since.IsZero() {
-		d.Printf("Up since:                      %s (%s)\n", commitTime(s.Since), uptime(s.At.Sub(s.Since)))
+	if s.Since.IsZero() {
+		d.Printf("System status:                 %s\n", s.State)
+		return d.Err()
 	}
-	reset := "Never"
+	reset, oldest := "Never", "No Messages"
 	if !s.LastReset.IsZero() {
 		reset = commitTime(s.LastReset)
 	}
-	d.Printf("Last counter reset:            %s\n", reset)
-	d.Printf("System status:                 %s\n", s.State)
-	oldest := "No Messages"
 	if !s.Oldest.IsZero() {
 		oldest = age(s.At.Sub(s.Oldest))
 	}
+	d.Printf("Up since:                      %s (%s)\n", commitTime(s.Since), uptime(s.At.Sub(s.Since)))
+	d.Printf("Last counter reset:            %s\n", reset)
+	d.Printf("System status:                 %s\n", s.State)
 	d.Printf("Oldest Message:                %s\n", oldest)
 	for _, listener := range s.Unbound {
 		d.Printf("Listener not started:          %s\n", listener)
@@ -58,20 +42,54 @@ func statusForm(d *Dialog, env Env, _ []string) error {
 	if s.Damaged > 0 {
 		d.Printf("Damaged messages set aside:    %d\n", s.Damaged)
 	}
-	d.Text(counterTable(s) + "\n" + gaugeTable(s))
+	d.Text("\n" + counterTable(s, detail) + "\n" + gaugeTable(s, detail))
 	return d.Err()
 }
 
-func counterTable(s Status) string {
+// statusRow is a line of a table: a heading where it has no name.
+type statusRow struct {
+	label  string // with its indentation
+	name   string // of a counter or gauge in /xml/status
+	detail bool   // shown by status detail only
+}
+
+// statusCounters is the counters in the order of the screen.
+func statusCounters() []statusRow {
+	return []statusRow{
+		{"  Receiving", "", false},
+		{"    Messages Received", "inj_msgs", false},
+		{"    Recipients Received", "inj_recips", false},
+		{"    Gen. Bounce Recipients", "gen_bounce_recips", true},
+		{"  Rejection", "", false},
+		{"    Rejected Recipients", "rejected_recips", false},
+		{"    Dropped Messages", "dropped_msgs", false},
+		{"  Queue", "", false},
+		{"    Soft Bounced Events", "soft_bounced_evts", false},
+		{"  Completion", "", false},
+		{"    Completed Recipients", "completed_recips", false},
+		{"      Hard Bounced Recipients", "hard_bounced_recips", true},
+		{"        DNS Hard Bounces", "dns_hard_bounced_recips", true},
+		{"        5XX Hard Bounces", "5xx_hard_bounced_recips", true},
+		{"        Filter Hard Bounces", "filter_hard_bounced_recips", true},
+		{"        Expired Hard Bounces", "expired_hard_bounced_recips", true},
+		{"        Other Hard Bounces", "other_hard_bounced_recips", true},
+		{"      Delivered Recipients", "delivered_recips", true},
+		{"      Deleted Recipients", "deleted_recips", true},
+	}
+}
+
+func counterTable(s Status, detail bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%-29s%16s%16s%16s\n", "Counters:", "Reset", "Uptime", "Lifetime")
+	fmt.Fprintf(&b, "%-29s%16s%16s%16s\n", "Counters:", "Reset", "Uptime", "Lifetime")
 	for _, row := range statusCounters() {
-		if row.name == "" {
-			b.WriteString("  " + row.label + "\n")
-			continue
+		switch c := s.Counters[row.name]; {
+		case row.detail && !detail:
+		case row.name == "":
+			b.WriteString(row.label + "\n")
+		default:
+			// A long label takes of the room of the first number.
+			fmt.Fprintf(&b, "%s%*s%16s%16s\n", row.label, 45-len(row.label), thousands(c.Reset), thousands(c.Uptime), thousands(c.Lifetime))
 		}
-		c := s.Counters[row.name]
-		fmt.Fprintf(&b, "    %-25s%16s%16s%16s\n", row.label, thousands(c.Reset), thousands(c.Uptime), thousands(c.Lifetime))
 	}
 	b.WriteString("  Current IDs\n")
 	fmt.Fprintf(&b, "    %-41s%32d\n", "Message ID (MID)", s.MID)
@@ -80,17 +98,28 @@ func counterTable(s Status) string {
 	return b.String()
 }
 
-func gaugeTable(s Status) string {
+// gaugeTable is what there is now. This build has no work queue and no
+// quarantine: no message is ever in them.
+func gaugeTable(s Status, detail bool) string {
 	var b strings.Builder
+	row := func(label string, n int64) { fmt.Fprintf(&b, "%s%*s\n", label, 45-len(label), thousands(n)) }
 	fmt.Fprintf(&b, "%-29s%16s\n", "Gauges:", "Current")
-	row := func(label string, n int64) { fmt.Fprintf(&b, "    %-25s%16s\n", label, thousands(n)) }
 	b.WriteString("  Connections\n")
-	row("Current Inbound Conn.", int64(s.Inbound))
-	row("Current Outbound Conn.", int64(s.Outbound))
+	row("    Current Inbound Conn.", int64(s.Inbound))
+	row("    Current Outbound Conn.", int64(s.Outbound))
 	b.WriteString("  Queue\n")
-	row("Active Recipients", int64(s.Active))
-	row("Kilobytes Used", s.KBUsed)
-	row("Kilobytes Free", s.KBFree)
+	row("    Active Recipients", int64(s.Active))
+	if detail {
+		row("      Unattempted Recipients", int64(s.Unattempted))
+		row("      Attempted Recipients", int64(s.Attempted))
+	}
+	row("    Messages In Work Queue", 0)
+	row("    Messages In Quarantine", 0)
+	if detail {
+		row("    Destinations In Memory", int64(s.Destinations))
+	}
+	row("    Kilobytes Used", s.KBUsed)
+	row("    Kilobytes Free", s.KBFree)
 	return b.String()
 }
 

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"esa/shell"
@@ -19,9 +20,9 @@ func tail() Command {
 }
 
 func tailDialog(d *Dialog, env Env) error {
-	name := pickLog(d, env, "Enter the number of the log you wish to tail.")
-	if d.Err() != nil {
-		return d.Err()
+	name, err := pickLog(d, env, "Enter the number of the log you wish to tail.")
+	if err != nil {
+		return err
 	}
 	return tailLog(d, env, name)
 }
@@ -54,39 +55,37 @@ func runningLogs(env Env) []store.LogSubscription {
 	return running.Logs
 }
 
-// pickLog lists the logs and asks for one by number or name.
-func pickLog(d *Dialog, env Env, question string) string {
+// pickLog lists the logs, and more, and asks for one by number or name.
+func pickLog(d *Dialog, env Env, question string, more ...string) (string, error) {
 	logs := runningLogs(env)
 	if len(logs) == 0 {
-		d.Refuse(shell.Refusedf("No logs are configured. Use logconfig to make one."))
+		return "", shell.Refusedf("No logs are configured. Use logconfig to create one.")
 	}
-	names := make([]string, len(logs))
 	var b strings.Builder
 	b.WriteString("Currently configured logs:\n")
 	for i, l := range logs {
-		names[i] = l.Name
 		fmt.Fprintf(&b, "%d. %q Type: %q Retrieval: Manual Download\n", i+1, l.Name, logTypeName(l.Type))
 	}
-	if i := d.Pick(b.String()+question, names, -1); i >= 0 {
-		return names[i]
+	for i, name := range more {
+		fmt.Fprintf(&b, "%d. %s\n", len(logs)+i+1, name)
 	}
-	return ""
+	names := append(logNames(logs), more...)
+	n := d.Pick(b.String()+question, names, -1)
+	if d.Err() != nil {
+		return "", d.Err()
+	}
+	return names[n], nil
 }
 
-// findLog finds a log by the name or number of a one-line form.
+// findLog finds a log by its name, or by its number in the list.
 func findLog(env Env, text string) (string, error) {
-	for i, l := range runningLogs(env) {
-		if strings.EqualFold(l.Name, text) || text == fmt.Sprint(i+1) {
-			return l.Name, nil
-		}
+	logs := runningLogs(env)
+	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(logs) {
+		return logs[n-1].Name, nil
 	}
-	return "", shell.Refusedf("The log %q does not exist. Use logconfig to list the logs.", text)
-}
-
-// logTypeName is a log type as logconfig lists it.
-func logTypeName(kind string) string {
-	if kind == store.TextMailLog {
-		return "Text Mail Logs"
+	n, err := findLogOf(logs, text)
+	if err != nil {
+		return "", err
 	}
-	return kind
+	return logs[n].Name, nil
 }

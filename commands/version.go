@@ -17,12 +17,15 @@ func version() Command {
 
 func versionForm(d *Dialog, env Env, _ []string) error {
 	v := env.Version
-	memory := v.MemoryMB
+	built, cpus := "Unknown", runtime.NumCPU()
+	if !v.Built.IsZero() {
+		built = v.Built.Format(time.DateOnly)
+	}
 	d.Text("Current Version\n===============")
-	d.Printf("Product: %s\nModel: %s\nVersion: %s\nBuild: %s\n", v.Product, v.Model, v.Version, v.Build)
-	d.Printf("Install Date: %s\nSerial #: %s\nBIOS: NA\n", v.Installed.Format(time.DateTime), v.Serial)
-	d.Printf("CPUs: %d expected, %d allocated\n", runtime.NumCPU(), runtime.NumCPU())
-	d.Printf("Memory: %d MB expected, %d MB allocated\n", memory, memory)
-	d.Text("RAID: NA\nRAID Status: Unknown\nRAID Type: NA\nBMC: NA")
+	d.Printf("Product: %s\nModel: %s\nVersion: %s\n", v.Product, v.Model, v.Version)
+	d.Printf("Build Date: %s\nInstall Date: %s\nSerial #: %s\n", built, v.Installed.Format(time.DateTime), v.Serial)
+	d.Printf("BIOS: NA\nCPUs: %d expected, %d allocated\n", cpus, cpus)
+	d.Printf("Memory: %d MB expected, %d MB allocated\n", v.MemoryMB, v.MemoryMB)
+	d.Printf("RAID: NA\nRAID Status: Unknown\nRAID Type: NA\nBMC: NA\nBuild: %s\n", v.Build)
 	return d.Err()
 }

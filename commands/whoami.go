@@ -11,6 +11,6 @@ func whoami() Command {
 
 // This build has one account, admin; others come with user accounts.
 func whoamiForm(d *Dialog, env Env, _ []string) error {
-	d.Printf("\nUsername: %s\nFull Name: Administrator\nGroups: admin, operators, config, log, guest\n", env.Who.User)
+	d.Printf("Username: %s\nFull Name: Administrator\nGroups: admin, operators, config, log, guest\n", env.Who.User)
 	return d.Err()
 }

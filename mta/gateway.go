@@ -123,7 +123,7 @@ func (g *Gateway) open() (_ *live, err error) {
 			err = errors.Join(err, l.close())
 		}
 	}()
-	l.log, err = maillog.Open(filepath.Join(g.Dir, "logs"), maillog.Options{
+	l.log, err = maillog.Open(filepath.Join(g.Dir, logsDir), maillog.Options{
 		Clock: g.Clock, Version: g.Version, Serial: g.Serial, Diag: g.Diag,
 	})
 	if err != nil {

@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"esa/mta/maillog"
 )
 
-// ErrOffline says that there are no logs to read: the gateway does not run.
+// ErrOffline says that nothing is being logged: the gateway does not run.
 var ErrOffline = errors.New("the gateway is not running, start it first")
+
+// logsDir is where the logs are in the data directory.
+const logsDir = "logs"
 
 // FollowLog writes the last lines of a log and new ones as they come, until
 // ctx ends.
@@ -20,12 +26,25 @@ func (g *Gateway) FollowLog(ctx context.Context, name string, w io.Writer) error
 	return g.live.log.Follow(ctx, name, w)
 }
 
-// GrepLog writes the lines that match and counts them.
+// GrepLog writes the lines that match and counts them. Offline it searches
+// what a gateway has left; of a log that none has written nothing matches.
 func (g *Gateway) GrepLog(ctx context.Context, s maillog.Search, w io.Writer) (int, error) {
-	if g.live == nil {
+	if g.live != nil {
+		return g.live.log.Grep(ctx, s, w)
+	}
+	if s.Tail {
 		return 0, ErrOffline
 	}
-	return g.live.log.Grep(ctx, s, w)
+	dir := filepath.Join(g.Dir, logsDir)
+	if _, err := os.Stat(filepath.Join(dir, s.Log)); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	// Without Configure it only reads.
+	log, err := maillog.Open(dir, maillog.Options{})
+	if err != nil {
+		return 0, err
+	}
+	return log.Grep(ctx, s, w)
 }
 
 // RolloverLog begins a new file of a log.

@@ -248,24 +248,31 @@ func TestC3_NoTransactionSeesTwoConfigurations(t *testing.T) {
 	}
 }
 
-// TestC3_AnAttemptKeepsTheConfigurationItBeganWith: the route changes while
-// the peer thinks about MAIL.
+// TestC3_AnAttemptKeepsTheConfigurationItBeganWith: the route and our name
+// change while the peer thinks about its greeting, or about MAIL.
 func TestC3_AnAttemptKeepsTheConfigurationItBeganWith(t *testing.T) {
-	begun, goOn := make(chan struct{}, 1), make(chan struct{})
-	f := newTwoFaces(t, func(_ *mtatest.PeerConn, command string) string {
-		if strings.HasPrefix(command, "MAIL") {
-			begun <- struct{}{}
-			<-goOn
-		}
-		return ""
-	})
-	dial(t, f.addr).mail("joe", "one", "Subject: 1\r\n\r\nx")
-	<-begun
-	f.commit(f.wear("b"))
-	close(goOn)
-	await(t, "the message at the old hop", func() bool { return len(f.hops["a"].Messages()) == 1 })
-	dial(t, f.addr).mail("joe", "one", "Subject: 2\r\n\r\nx")
-	await(t, "the next message at the new hop", func() bool { return len(f.hops["b"].Messages()) == 1 })
+	for _, at := range []string{"", "MAIL FROM:<joe@a.test>"} {
+		t.Run("at "+at, func(t *testing.T) {
+			begun, goOn := make(chan struct{}), make(chan struct{})
+			f := newTwoFaces(t, func(c *mtatest.PeerConn, command string) string {
+				if command == at && c.Number == 1 {
+					select {
+					case begun <- struct{}{}:
+						<-goOn
+					case <-goOn:
+					}
+				}
+				return ""
+			})
+			dial(t, f.addr).mail("joe", "one", "Subject: 1\r\n\r\nx")
+			<-begun
+			f.commit(f.wear("b"))
+			close(goOn)
+			await(t, "the message at the old hop", func() bool { return len(f.hops["a"].Messages()) == 1 })
+			dial(t, f.addr).mail("joe", "one", "Subject: 2\r\n\r\nx")
+			await(t, "the next message at the new hop", func() bool { return len(f.hops["b"].Messages()) == 1 })
+		})
+	}
 }
 
 // TestC3_Storm: clients send while A and B take turns.

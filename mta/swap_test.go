@@ -104,6 +104,20 @@ func TestSwap_MovedListener(t *testing.T) {
 	old.closed()
 }
 
+// TestSwap_AConnectionBetweenPointerAndSockets of a removed listener is told
+// so, and not cut.
+func TestSwap_AConnectionBetweenPointerAndSockets(t *testing.T) {
+	w := start(t, nil)
+	without, _ := w.store.Running()
+	without = without.Clone()
+	without.Listeners = nil
+	next, _ := build(without, 2)
+	w.gateway.current.Store(next)
+	c := connect(t, w.addr)
+	c.want("421")
+	c.closed()
+}
+
 // TestSwap_ListenerOnTheAddressOfARemovedOne: one commit gives the address of
 // a listener to another.
 func TestSwap_ListenerOnTheAddressOfARemovedOne(t *testing.T) {

@@ -9,7 +9,12 @@
 //	Command    one entry of the table; Lookup, help and completion come from it (command.go, help.go)
 //	Form       a one-line form; its Usage is the grammar of its arguments (usage.go)
 //	Dialog     questions in screen order, with the first error kept (dialog.go, questions.go, menu.go)
+//	screen     the Console as a session uses it: line starts, pages, idle time (pager.go)
 //	Console    what a session talks through: Terminal (readline.go) or Plain (plain.go)
+//	input      the bytes that have come, read ahead, and Ctrl-C among them (input.go)
+//
+// A key of a Terminal is decoded by keyboard (keys.go), edited by readline
+// and shown by painter (painter.go).
 //
 // The texts and layouts are those of the appliance whose scripts must run here:
 // yes/no questions stand on the line of their prompt, other questions above it;

@@ -18,8 +18,9 @@ type Console interface {
 
 	// ReadLine shows the prompt and reads a line, without its end, of printable
 	// characters. It returns ErrInterrupt at Ctrl-C, io.EOF at Ctrl-D on an empty
-	// line or when the input has ended, ErrLineTooLong, or the cause that ctx
-	// ended for. After each of them the cursor stands at the start of a line.
+	// line or when the input has ended, ErrLineTooLong, the cause that ctx ended
+	// for, or why the input was cut off. io.EOF is never wrapped. After each of
+	// them the cursor stands at the start of a line.
 	ReadLine(ctx context.Context, p Prompt) (string, error)
 
 	// ReadKey reads one key, whatever its length in bytes, and shows nothing.

@@ -77,9 +77,10 @@ func (in *input) put(p []byte, err error) (full bool) {
 		in.buf = append(in.buf, p...)
 	}
 	if err != nil {
-		// No interrupt: the input of `ssh -tt host < script` ends long before its
-		// last command does.
-		in.err = io.EOF
+		// Kept as it is: a script that was cut off is not one that has ended. No
+		// interrupt: the input of `ssh -tt host < script` ends long before its last
+		// command does.
+		in.err = err
 	}
 	notify(in.arrived)
 	return len(in.buf) >= maxAhead
@@ -143,8 +144,11 @@ func (in *input) next(ctx context.Context) (byte, error) {
 		}
 		err := in.err
 		in.mu.Unlock()
-		if err != nil || in.discard {
+		if in.discard {
 			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, err
 		}
 		select {
 		case <-in.arrived:

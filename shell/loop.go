@@ -39,8 +39,8 @@ type Shell[E any] struct {
 
 // Interactive reads and runs commands until one returns ErrExit: then it
 // returns nil. Any other way out is a lost session, and is returned: io.EOF,
-// ErrIdle, or the cause that ctx ended for. Ctrl-C at the prompt shows it again;
-// the end of input runs the command exit.
+// ErrIdle, the cause that ctx ended for, or why the input was cut off. Ctrl-C at
+// the prompt shows it again; the end of input runs the command exit.
 func (s *Shell[E]) Interactive(ctx context.Context) error {
 	scr := s.screen(true)
 	if s.Begin != nil {
@@ -48,7 +48,7 @@ func (s *Shell[E]) Interactive(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.Is(err, ErrIdle), errors.Is(err, io.EOF):
+		case errors.Is(err, ErrIdle), err == io.EOF:
 			return lost(scr, err)
 		}
 	}
@@ -130,10 +130,15 @@ func (s *Shell[E]) Batch(ctx context.Context, goOn bool) (status int) {
 }
 
 // Exec runs the commands of one line, which semicolons separate, without
-// prompts. It goes on after a failure. The status is 1 if any failed.
+// prompts. It goes on after a failure. The status is 1 if any failed. The line
+// is bounded and cleaned as one that is read: it comes from a client as it is.
 func (s *Shell[E]) Exec(ctx context.Context, line string) (status int) {
 	scr := s.screen(false)
-	for _, statement := range Statements(line) {
+	if len(line) > MaxLine {
+		_ = s.report(scr, "", ErrLineTooLong)
+		return max(1, s.finish(ctx, scr))
+	}
+	for _, statement := range Statements(clean([]byte(line))) {
 		err := s.execute(ctx, scr, statement)
 		if errors.Is(err, ErrExit) {
 			break
@@ -234,7 +239,7 @@ func (s *Shell[E]) report(scr *screen, line string, err error) error {
 	switch {
 	case err == nil, errors.Is(err, ErrStopped):
 		return nil
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: // of the console; a wrapped one is that of a file or a peer
 		if scr.Interactive() {
 			return err
 		}

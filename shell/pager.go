@@ -31,9 +31,10 @@ type screen struct {
 // begin is the start of a command.
 func (s *screen) begin(ctx context.Context) { s.ctx, s.live = ctx, false }
 
-// Write shows p, a page at a time where somebody reads it. Between two
-// questions it writes nothing more, and returns ErrStopped, once the operator
-// has answered the pager with q; and ErrInterrupt after Ctrl-C there.
+// Write shows p, a page at a time where somebody reads it. Any key goes on, as
+// on the appliance, but q, which is our addition: until the next question
+// nothing more is written then, and Write returns ErrStopped. After Ctrl-C at
+// the pager it returns ErrInterrupt.
 func (s *screen) Write(p []byte) (int, error) {
 	rest := p
 	for len(rest) > 0 {

@@ -90,7 +90,7 @@ func operations(colours []colour) []shell.Op {
 func ask(d *shell.Dialog, c colour) colour {
 	c.value = d.Int("Please enter the value.", c.value, 1, 255)
 	c.matt = d.YesNo("Is it matt?", c.matt)
-	c.warm = d.Tri("Is it warm? (Yes/No/Default)", c.warm)
+	c.warm = d.Tri("Is it warm? (Yes/No/Default)", c.warm, shell.Default)
 	return c
 }
 

@@ -3,7 +3,6 @@ package shell
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"strings"
 )
@@ -57,8 +56,8 @@ func (c *Plain) ReadKey(ctx context.Context) (rune, error) {
 	return rune(b), err
 }
 
-// ReadLine reads to the next LF; a CR before it is dropped, and so are control
-// characters in the line.
+// ReadLine reads to the next LF, or the end of the input; a CR before it is
+// dropped, and so are control characters in the line.
 func (c *Plain) ReadLine(ctx context.Context, p Prompt) (string, error) {
 	if _, err := io.WriteString(c.out, p.Text); err != nil {
 		return "", err
@@ -70,7 +69,7 @@ func (c *Plain) ReadLine(ctx context.Context, p Prompt) (string, error) {
 	tooLong, began := false, false
 	for {
 		b, err := c.in.next(ctx)
-		if err != nil && !(errors.Is(err, io.EOF) && began) {
+		if err != nil && !(err == io.EOF && began) {
 			return "", err
 		}
 		if b == lineFeed || err != nil {
@@ -88,11 +87,14 @@ func (c *Plain) ReadLine(ctx context.Context, p Prompt) (string, error) {
 	return clean(line), nil
 }
 
-// clean keeps the printable characters of a line, with a blank for a tab.
+// clean keeps the printable characters of a line, with a blank for a tab, and
+// for a line end inside of it.
 func clean(line []byte) string {
-	line = bytes.ReplaceAll(line, []byte{tab}, []byte{' '})
 	return strings.Map(func(r rune) rune {
-		if !printable(r) {
+		switch {
+		case r == tab, r == lineFeed:
+			return ' '
+		case !printable(r):
 			return -1
 		}
 		return r

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 
 	"esa/shell"
@@ -75,6 +76,23 @@ func TestDiscardedInput(t *testing.T) {
 		}
 		_ = keys.Close()
 	})
+}
+
+// Half a line of a script that was cut off is not run.
+func TestInputThatIsCutOffIsNoEndOfInput(t *testing.T) {
+	cut := errors.New("the client has gone")
+	in := io.MultiReader(strings.NewReader("commit\ncommit now"), iotest.ErrReader(cut))
+	c := shell.NewPlain(in, io.Discard, shell.PlainOptions{})
+	if line, err := c.ReadLine(t.Context(), shell.Prompt{}); line != "commit" || err != nil {
+		t.Errorf("%q, %v", line, err)
+	}
+	if line, err := c.ReadLine(t.Context(), shell.Prompt{}); line != "" || !errors.Is(err, cut) {
+		t.Errorf("%q, %v", line, err)
+	}
+	terminal := shell.NewTerminal(iotest.ErrReader(cut), io.Discard, shell.TerminalOptions{})
+	if err := session(terminal, &palette{}).Interactive(t.Context()); !errors.Is(err, cut) {
+		t.Errorf("the session ended with %v", err)
+	}
 }
 
 func TestPlainReadEndsWithItsContext(t *testing.T) {

@@ -81,14 +81,13 @@ func (d *Dialog) Int(question string, def, min, max int) int {
 	if def < min || def > max {
 		shown = ""
 	}
-	value := Ask(d, question, shown, func(s string) (int, error) {
+	return Ask(d, question, shown, func(s string) (int, error) {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < min || n > max {
 			return def, Refusedf("The value must be a number from %d to %d.", min, max)
 		}
 		return n, nil
 	})
-	return value
 }
 
 // YesNo asks a question that has its prompt on the same line.
@@ -97,7 +96,7 @@ func (d *Dialog) YesNo(question string, def bool) bool {
 	if def {
 		letter = "Y"
 	}
-	return sameLine(d, question, letter, func(s string) (bool, error) {
+	return sameLine(d, question, Shown{Text: letter, Answer: letter}, func(s string) (bool, error) {
 		switch strings.ToLower(s) {
 		case "y", "yes":
 			return true, nil
@@ -125,10 +124,8 @@ func (d *Dialog) Tri(question string, def, inherited Tri) Tri {
 	if def == Default {
 		shown = inherited
 	}
-	letter := [...]string{Default: "D", Yes: "Y", No: "N"}[shown]
-	return sameLine(d, question, letter, func(s string) (Tri, error) {
-		if s == letter && shown != def {
-		}
+	letters := [...]string{Default: "D", Yes: "Y", No: "N"}
+	return sameLine(d, question, Shown{Text: letters[shown], Answer: letters[def]}, func(s string) (Tri, error) {
 		switch strings.ToLower(s) {
 		case "y", "yes":
 			return Yes, nil
@@ -142,13 +139,13 @@ func (d *Dialog) Tri(question string, def, inherited Tri) Tri {
 }
 
 // sameLine asks with the last line of the question before the prompt.
-func sameLine[T any](d *Dialog, question, def string, parse func(string) (T, error)) T {
+func sameLine[T any](d *Dialog, question string, def Shown, parse func(string) (T, error)) T {
 	above, last := "", question
 	if i := strings.LastIndexByte(question, '\n'); i >= 0 {
 		above, last = question[:i], question[i+1:]
 	}
 	d.ask(above)
-	return answer(d, Prompt{Text: last + " [" + def + "]> "}, def, parse)
+	return answer(d, Prompt{Text: last + " [" + def.Text + "]> "}, def.Answer, parse)
 }
 
 // Choose asks for one of options, which are listed with numbers from 1, and
@@ -238,7 +235,7 @@ const (
 	EndEmpty = ""  // at an empty line
 )
 
-// maxLines bounds what Lines reads, in bytes.
+// maxLines bounds what Lines reads, in bytes with the line ends.
 const maxLines = 1 << 20
 
 var errTooMuch = errors.New("the text is longer than 1 MB")
@@ -257,7 +254,7 @@ func (d *Dialog) Lines(question, end string) []string {
 		if strings.TrimSpace(line) == end {
 			return lines
 		}
-		if size += len(line); size > maxLines {
+		if size += len(line) + 1; size > maxLines {
 			d.Refuse(errTooMuch)
 			d.err = ErrFailed
 			return nil

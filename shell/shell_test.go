@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,8 @@ func TestExec(t *testing.T) {
 		{"exit; commit", 0, ""},
 		{"bogus; exit", 1, "Unknown command or missing feature key: bogus\n"},
 		{`colours new "a\n" 3`, 1, "Command contained invalid escape character: \\n\n"},
+		{"colours new\n\"Dark\x1b[2J\u202e\xff\nred\" 4", 0, "Colour Dark[2J red created.\n"},
+		{"colours new " + strings.Repeat("x", shell.MaxLine) + " 3", 1, "The line is longer than 65536 bytes.\n"},
 		{"", 0, ""},
 		{"colours", 1, "\nThere are currently no colours configured.\n\nChoose the operation you want to perform:\n" +
 			"- NEW - Create a new colour.\n[]> \nThe input ended inside the command, which did nothing.\n"},
@@ -93,7 +96,7 @@ func TestAfterAnInterruptQuestionsReturnTheirDefaults(t *testing.T) {
 	s.Commands = []command{{Name: "ask", Dialog: func(d *shell.Dialog, _ *palette) error {
 		d.String("First.", "")
 		got = fmt.Sprint(d.String("", "text"), d.Required("", "word"), d.Int("", 7, 1, 9), d.Int("", 0, 1, 9), d.YesNo("", true),
-			d.Tri("", shell.No), d.Choose("", []string{"a", "b"}, 1), d.Pick("", nil, -1), d.ChooseName("", []shell.Choice{{Name: "c"}}, "gone"),
+			d.Tri("", shell.No, shell.Yes), d.Choose("", []string{"a", "b"}, 1), d.Pick("", nil, -1), d.ChooseName("", []shell.Choice{{Name: "c"}}, "gone"),
 			d.Free(""), d.Secret(""), d.Lines("", shell.EndDot), d.Menu("", shell.Op{Word: "MORE"}), d.Op(), d.Refuse(io.EOF))
 		d.Text("Nothing of this is shown.")
 		return d.Err()
@@ -123,6 +126,41 @@ func TestEndRunsLastAndFails(t *testing.T) {
 		s.End = func(*shell.Dialog, *palette) error { return shell.Refusedf("Uncommitted changes were dropped.") }
 		if status := tt.run(s); status != 1 || !strings.HasSuffix(screen.String(), "\nUncommitted changes were dropped.\n") {
 			t.Errorf("status %d, output %s", status, screen)
+		}
+	}
+}
+
+// The end of a file that a command reads is not the end of the session's input.
+func TestWrappedEndOfInputIsAFailureLikeOthers(t *testing.T) {
+	broken := func(*shell.Dialog, *palette) error { return fmt.Errorf("reading the pot: %w", io.EOF) }
+	screen := shelltest.NewScreen("broken", "exit")
+	s := session(screen, &palette{})
+	s.Begin = broken
+	s.Commands = append(commands(), command{Name: "broken", Dialog: broken})
+	if err := s.Interactive(t.Context()); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	want := "The command failed: reading the pot: EOF.\nmail.example.com> broken\n" +
+		"The command failed: reading the pot: EOF.\nmail.example.com> exit\n"
+	if screen.String() != want {
+		t.Errorf("screen\n%s\nwant\n%s", screen, want)
+	}
+}
+
+func TestLinesAreBoundedWithTheirEnds(t *testing.T) {
+	const most = 1 << 20 >> 6
+	for n, refused := range map[int]bool{most: false, most + 1: true} {
+		answers := slices.Repeat([]string{strings.Repeat("x", 63)}, n)
+		screen := shelltest.NewScreen(append(answers, ".")...)
+		s := session(screen, &palette{})
+		s.Commands = []command{{Name: "paste", Dialog: func(d *shell.Dialog, _ *palette) error {
+			if lines := d.Lines("Text.", shell.EndDot); !refused && len(lines) != n {
+				t.Errorf("%d lines of %d", len(lines), n)
+			}
+			return d.Err()
+		}}}
+		if status := s.Exec(t.Context(), "paste"); status == 1 != refused {
+			t.Errorf("%d lines: status %d", n, status)
 		}
 	}
 }

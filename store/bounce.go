@@ -40,22 +40,22 @@ func TriOf(b bool) Tri {
 }
 
 // BounceProfile is how long delivery is tried and what the sender hears. In
-// all profiles but Default a zero value says "as in Default". Times are in
-// seconds.
+// all profiles but Default a zero value says "as in Default", but for the
+// alternate address, which each profile has or has not. Times are in seconds.
 type BounceProfile struct {
 	Name             string `label:"Name"`
-	MaxRetries       int    `label:"Maximum number of retries"`
-	MaxLifetime      int    `label:"Maximum seconds in the queue"`
-	InitialRetry     int    `label:"Initial seconds before a retry"`
-	MaxRetry         int    `label:"Maximum seconds before a retry"`
-	SendBounces      Tri    `label:"Send hard bounces"`
-	UseDSN           Tri    `label:"Use the DSN message format"`
-	ParseStatus      Tri    `label:"Parse the DSN \"Status\" field"`
-	SendWarnings     Tri    `label:"Send delay warnings"`
-	Subject          string `label:"Bounce subject"`
-	WarningSubject   string `label:"Delay warning subject"`
-	WarningInterval  int    `label:"Minimum seconds between delay warnings"`
-	WarningCount     int    `label:"Maximum delay warnings per recipient"`
+	MaxRetries       int    `label:"Maximum number of retries" zero:"Default"`
+	MaxLifetime      int    `label:"Maximum seconds in the queue" zero:"Default"`
+	InitialRetry     int    `label:"Initial seconds before a retry" zero:"Default"`
+	MaxRetry         int    `label:"Maximum seconds before a retry" zero:"Default"`
+	SendBounces      Tri    `label:"Send hard bounces" zero:"Default"`
+	UseDSN           Tri    `label:"Use the DSN message format" zero:"Default"`
+	ParseStatus      Tri    `label:"Parse the DSN \"Status\" field" zero:"Default"`
+	SendWarnings     Tri    `label:"Send delay warnings" zero:"Default"`
+	Subject          string `label:"Bounce subject" zero:"Default"`
+	WarningSubject   string `label:"Delay warning subject" zero:"Default"`
+	WarningInterval  int    `label:"Minimum seconds between delay warnings" zero:"Default"`
+	WarningCount     int    `label:"Maximum delay warnings per recipient" zero:"Default"`
 	Alternate        string `label:"Alternate address"`                                   // empty: the sender
 	HostInitialRetry int    `label:"Initial seconds before retrying an unreachable host"` // Default only, as what follows
 	HostMaxRetry     int    `label:"Maximum seconds before retrying an unreachable host"`
@@ -97,7 +97,6 @@ func (c *Config) Profile(name string) BounceProfile {
 	fill(&b.WarningSubject, defaults.WarningSubject)
 	fill(&b.WarningInterval, defaults.WarningInterval)
 	fill(&b.WarningCount, defaults.WarningCount)
-	fill(&b.Alternate, defaults.Alternate)
 	b.HostInitialRetry, b.HostMaxRetry, b.MaxCopy = defaults.HostInitialRetry, defaults.HostMaxRetry, defaults.MaxCopy
 	return b
 }

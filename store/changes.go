@@ -71,10 +71,23 @@ func (d *differ) fields(path []string, a, b reflect.Value) {
 		at := append(path, field.Tag.Get("label"))
 		if isTable(field.Type) {
 			d.table(at, a.Field(i), b.Field(i), field.Tag.Get("ordered") != "")
-		} else {
-			d.value(at, a.Field(i), b.Field(i))
+			continue
+		}
+		said := len(d.changes)
+		d.value(at, a.Field(i), b.Field(i))
+		if zero := field.Tag.Get("zero"); zero != "" && len(d.changes) > said {
+			c := &d.changes[said]
+			c.Old, c.New = zeroWord(a.Field(i), c.Old, zero), zeroWord(b.Field(i), c.New, zero)
 		}
 	}
+}
+
+// zeroWord is the text of a value, or what its field calls an empty one.
+func zeroWord(v reflect.Value, text, zero string) string {
+	if v.IsZero() {
+		return zero
+	}
+	return text
 }
 
 // table compares two lists of named elements. Where the sequence has a meaning

@@ -102,13 +102,14 @@ func (s *Store) write(r Revision, config *Config, pending uint64) (Revision, err
 	return r, err
 }
 
-// ParseComment reads the comment of a commit.
+// ParseComment reads the comment of a commit: one line, which listings of the
+// history show as it is.
 func ParseComment(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	if utf8.RuneCountInString(text) > MaxComment {
 		return "", refuse("The value must not be longer than %d characters.", MaxComment)
 	}
-	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) {
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 		return "", ValueError("The value must not contain control characters.")
 	}
 	return text, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -181,6 +182,35 @@ func TestConflictInACommitOfVeryManyObjects(t *testing.T) {
 	var conflict *ConflictError
 	if _, err := session.Merge(); !errors.As(err, &conflict) || conflict.Conflicts[0].User != "carol" || conflict.Conflicts[0].Theirs != "added: theirs" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Who waits longer than the history reaches back is still refused, and told so.
+func TestConflictWithARevisionNoLongerKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.db")
+	s, err := Open(path, Options{Clock: tick(), Factory: testConfig, KeepRevisions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	session := s.NewSession(admin)
+	edit(t, session, func(c *Config) { c.Hostname = "mine.example.com"; c.BounceDown = true })
+	other := s.NewSession(Who{User: "carol"})
+	edit(t, other, setHostname("theirs.example.com"))
+	commit(t, other, "")
+	for i := range KeepAtLeast + 2 {
+		edit(t, other, func(c *Config) { c.Delivery.Concurrency = 1 + i })
+		commit(t, other, "")
+	}
+	_, err = session.Merge()
+	var conflict *ConflictError
+	if !errors.As(err, &conflict) || errors.Is(err, ErrNoRevision) {
+		t.Fatalf("got %v", err)
+	}
+	want := "hostname was changed in a revision that is no longer kept " +
+		"(theirs: mail.example.com -> theirs.example.com; yours: mail.example.com -> mine.example.com)"
+	if err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 

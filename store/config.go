@@ -15,6 +15,7 @@
 //
 //	label:"TCP port"     the words showchanges uses
 //	object:"listener"    the field is merged by itself; with a list, each element by its key
+//	zero:"Default"       what showchanges calls an empty value
 //	ordered:"true"       the sequence of the list has a meaning and is an object too
 //
 // Values are read at their section (ParseHostname, ParseRouteHosts, ...), once

@@ -28,7 +28,7 @@ func (c *Config) validateDelivery(p *problems) {
 // inRange gives the error of a number outside of its range.
 func inRange(n, low, high int64) error {
 	if n < low || n > high {
-		return refuse("The value must be an integer from %d to %d.", low, high)
+		return refuse("The value must be a number from %d to %d.", low, high)
 	}
 	return nil
 }

@@ -56,11 +56,11 @@ func factoryListener() Listener {
 func NewListener(name string, t ListenerType) Listener {
 	l := Listener{
 		Name: name, Type: t, Port: 25,
-		MaxConnections: DefaultMaxConnections, QueueSize: DefaultQueueSize,
+		MaxConnections: publicConns, QueueSize: defaultQueueSize,
 		Received: true, CleanSMTP: Clean,
 	}
 	if t == Private {
-		l.MaxConnections = DefaultPrivateConns
+		l.MaxConnections = privateConns
 		l.HAT = privateHAT()
 		return l
 	}

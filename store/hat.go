@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,12 +95,7 @@ func (p PolicyParams) or(defaults PolicyParams) PolicyParams {
 }
 
 // fill gives a setting that says nothing the value it inherits.
-func fill[T comparable](value *T, inherited T) {
-	var nothing T
-	if *value == nothing {
-		*value = inherited
-	}
-}
+func fill[T comparable](value *T, inherited T) { *value = cmp.Or(*value, inherited) }
 
 // validate looks at the table of the listener at place.
 func (h HAT) validate(p *problems, place string) {

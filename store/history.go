@@ -99,7 +99,8 @@ func decodeRevision(meta []byte) (Revision, error) {
 	var r Revision
 	d := json.NewDecoder(bytes.NewReader(meta))
 	d.DisallowUnknownFields()
-	return r, d.Decode(&r)
+	err := d.Decode(&r)
+	return r, err
 }
 
 // readConfig gives the configuration of a revision, checked by its sum.
@@ -220,19 +221,21 @@ func prune(tx *bbolt.Tx, keep int, needed map[uint64]bool) error {
 }
 
 // blame fills in who made the other side of each conflict: the newest revision
-// after base that changed the object, or a part of it.
+// after base that changed the object, or a part of it, as far as those are
+// still kept.
 func (s *Store) blame(conflicts []Conflict, base, running uint64) error {
 	return s.db.View(func(tx *bbolt.Tx) error {
 		for n := running; n > base; n-- {
 			r, _, err := readRevision(tx, n)
+			if errors.Is(err, ErrNoRevision) {
+				continue
+			}
 			if err != nil {
 				return err
 			}
-			names := r.Objects
-			if r.More > 0 {
-				if names, err = allObjects(tx, r); err != nil {
-					return err
-				}
+			names, err := allObjects(tx, r)
+			if err != nil {
+				return err
 			}
 			for i := range conflicts {
 				c := &conflicts[i]
@@ -247,9 +250,16 @@ func (s *Store) blame(conflicts []Conflict, base, running uint64) error {
 	})
 }
 
-// allObjects names every object of a revision that changed very many.
+// allObjects names every object that a revision changed; of very many only the
+// first when the revision before it is no longer kept.
 func allObjects(tx *bbolt.Tx, r Revision) ([]string, error) {
+	if r.More == 0 {
+		return r.Objects, nil
+	}
 	before, _, err := readRevision(tx, r.Number-1)
+	if errors.Is(err, ErrNoRevision) {
+		return r.Objects, nil
+	}
 	if err != nil {
 		return nil, err
 	}

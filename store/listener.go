@@ -25,12 +25,12 @@ const (
 
 // Bounds and defaults of listeners.
 const (
-	MaxListeners          = 100
-	MaxListenerConns      = 50000
-	MaxQueueSize          = 4096
-	DefaultMaxConnections = 1000 // of a public listener
-	DefaultPrivateConns   = 300
-	DefaultQueueSize      = 50
+	MaxListeners     = 100
+	MaxListenerConns = 50000
+	MaxQueueSize     = 4096
+	publicConns      = 1000
+	privateConns     = 300
+	defaultQueueSize = 50
 )
 
 // Listener is one SMTP service: where it listens, whom it hears.
@@ -44,7 +44,7 @@ type Listener struct {
 	DefaultDomain  string       `label:"Default domain"`
 	Received       bool         `label:"Add Received header"`
 	CleanSMTP      CleanSMTP    `label:"Bare CR and LF"`
-	BounceProfile  string       `label:"Bounce profile"` // empty: Default
+	BounceProfile  string       `label:"Bounce profile" zero:"Default"`
 	HAT            HAT          `label:"Host access table" object:"host access table"`
 	RAT            []RATEntry   `label:"Recipient access table" object:"recipient"`
 }

@@ -14,7 +14,7 @@ type Conflict struct {
 	User     string // who changed it, and where and when that was committed
 	Source   string
 	Time     time.Time
-	Revision uint64
+	Revision uint64 // 0, and nobody named, when it is no longer kept
 	Theirs   string // what they made of it, against what both began with
 	Mine     string
 }
@@ -25,8 +25,11 @@ type ConflictError struct{ Conflicts []Conflict }
 func (e *ConflictError) Error() string {
 	lines := make([]string, len(e.Conflicts))
 	for i, c := range e.Conflicts {
-		lines[i] = fmt.Sprintf("%s was changed by %s at %s in revision %d (theirs: %s; yours: %s)",
-			c.Object, c.User, c.Time.Format(time.DateTime), c.Revision, c.Theirs, c.Mine)
+		by := "in a revision that is no longer kept"
+		if c.Revision != 0 {
+			by = fmt.Sprintf("by %s at %s in revision %d", c.User, c.Time.Format(time.DateTime), c.Revision)
+		}
+		lines[i] = fmt.Sprintf("%s was changed %s (theirs: %s; yours: %s)", c.Object, by, c.Theirs, c.Mine)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// keys gives the names of a table of c, in order.
+// routeNames gives the domains of the routes of c, in order.
 func routeNames(c *Config) string {
 	var names []string
 	for _, r := range c.Routes {
@@ -167,7 +167,7 @@ func randomEdit(r *rand.Rand, c *Config) {
 	}
 }
 
-// sides tells which objects differ from base.
+// side tells which objects differ from base.
 func side(base, c *Config) map[string]bool {
 	set := map[string]bool{}
 	for _, name := range changedObjects(base, c) {

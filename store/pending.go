@@ -196,7 +196,12 @@ func (s *Store) lost(of func(user string) bool) ([]PendingInfo, error) {
 func (s *Store) trimLost(user string) error {
 	lost, err := s.Lost(user)
 	for i := maxLost; i < len(lost); i++ {
-		err = errors.Join(err, s.deletePending(lost[i].ID))
+		id := lost[i].ID
+		if !s.claim(id) {
+			continue // resumed meanwhile
+		}
+		err = errors.Join(err, s.deletePending(id))
+		s.release(id)
 	}
 	return err
 }

@@ -32,11 +32,11 @@ func (e RATEntry) String() string {
 }
 
 var errRATAddress = refuse(`A Recipient Access Table address can be one of the following:
-- A domain or a host name, such as "example.com"
-- A partial domain, such as ".example.com"
-- A user name, such as "user@"
-- An email address, such as "user@example.com" or "user@[1.2.3.4]"
-- "ALL"`)
+- A domain or a host name, such as "example.com".
+- A partial domain, such as ".example.com".
+- A user name, such as "user@".
+- An email address, such as "user@example.com" or "user@[1.2.3.4]".
+- "ALL".`)
 
 // ParseRATAddress reads the address of an entry and gives its one form:
 // domains in lower case, ALL in capitals.

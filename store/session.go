@@ -69,17 +69,6 @@ func (s *Session) Dirty() bool {
 	return s.pending != nil
 }
 
-// Base is the revision the uncommitted changes began with; 0 if there are
-// none.
-func (s *Session) Base() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pending == nil {
-		return 0
-	}
-	return s.base.Load()
-}
-
 // start is what an edit begins with.
 type start struct {
 	from, base *Config

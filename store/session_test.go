@@ -11,7 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// pendings gives what is stored, by key.
+// stored gives the uncommitted changes in the database, by key.
 func stored(t *testing.T, s *Store) map[uint64]pendingRecord {
 	t.Helper()
 	all := map[uint64]pendingRecord{}
@@ -27,12 +27,12 @@ func TestSessionSeesItsOwnEditsOnly(t *testing.T) {
 	s, _ := newStore(t)
 	one, two := s.NewSession(admin), s.NewSession(Who{User: "bob", Interactive: true})
 	running, _ := s.Running()
-	if one.Config() != running || one.Dirty() || one.Base() != 0 || one.Changes() != nil {
+	if one.Config() != running || one.Dirty() || one.base.Load() != 0 || one.Changes() != nil {
 		t.Error("a new session does not see what runs")
 	}
 	edit(t, one, setHostname("one.example.com"))
-	if got := one.Config().Hostname; got != "one.example.com" || !one.Dirty() || one.Base() != 1 {
-		t.Errorf("own: %s, %v, %d", got, one.Dirty(), one.Base())
+	if got := one.Config().Hostname; got != "one.example.com" || !one.Dirty() || one.base.Load() != 1 {
+		t.Errorf("own: %s, %v, %d", got, one.Dirty(), one.base.Load())
 	}
 	if got := two.Config().Hostname; got != "mail.example.com" || two.Dirty() {
 		t.Errorf("other: %s", got)
@@ -196,8 +196,8 @@ func TestResume(t *testing.T) {
 	if err := s.NewSession(admin).Resume(id); !errors.Is(err, ErrNotLost) {
 		t.Errorf("a second time: %v", err)
 	}
-	if got := second.Config().Hostname; got != "a.example.com" || second.Base() != 1 {
-		t.Errorf("resumed %s on %d", got, second.Base())
+	if got := second.Config().Hostname; got != "a.example.com" || second.base.Load() != 1 {
+		t.Errorf("resumed %s on %d", got, second.base.Load())
 	}
 	if lost, _ := s.Lost("admin"); len(lost) != 0 {
 		t.Errorf("still lost: %+v", lost)
@@ -302,8 +302,8 @@ func TestLoad(t *testing.T) {
 	if err := session.Load(old.Config); err != nil {
 		t.Fatal(err)
 	}
-	if got := FormatChanges(session.Changes()); session.Base() != 2 || !strings.Contains(got, "Yes -> No") || strings.Contains(got, "Hostname") {
-		t.Errorf("on %d:\n%s", session.Base(), got)
+	if got := FormatChanges(session.Changes()); session.base.Load() != 2 || !strings.Contains(got, "Yes -> No") || strings.Contains(got, "Hostname") {
+		t.Errorf("on %d:\n%s", session.base.Load(), got)
 	}
 	running, _ := s.Running()
 	if err := session.Load(running); err != nil || session.Dirty() {

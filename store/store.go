@@ -60,7 +60,8 @@ type Who struct {
 
 // Open opens the database at path, or makes it with the factory configuration
 // if there is none. The caller holds the lock of the data directory. An
-// *OpenError says why a file that is there was not opened.
+// *OpenError says why what is there was not opened; a link that leads nowhere
+// is there too: its disk may be missing.
 //
 // What earlier sessions left uncommitted counts as lost by them.
 func Open(path string, o Options) (*Store, error) {
@@ -74,7 +75,7 @@ func Open(path string, o Options) (*Store, error) {
 		clock: o.Clock, keep: max(cmp.Or(o.KeepRevisions, 100), KeepAtLeast), turn: newTurn(o.Clock),
 		sessions: map[uint64]*Session{}, records: map[uint64]bool{},
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		first := Revision{Number: 1, Time: s.now(), User: "system", Method: "factory", Comment: "Factory configuration"}
 		if err := create(path, first, o.Factory()); err != nil {
 			return nil, err

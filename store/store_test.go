@@ -197,8 +197,7 @@ func TestOpenRefusesDatabaseInUse(t *testing.T) {
 	}
 }
 
-// refusals are files that Open must refuse, leave untouched and name the
-// reason for.
+// G9: Open names the reason and leaves the file untouched.
 func TestOpenRefusesWhatItCannotUnderstand(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "good.db")
 	s, err := Open(path, Options{Factory: testConfig})
@@ -249,6 +248,19 @@ func TestOpenRefusesWhatItCannotUnderstand(t *testing.T) {
 		})
 	}
 	t.Run("directory", func(t *testing.T) { refuses(t, t.TempDir(), NotAFile) })
+}
+
+// G9: a file on a disk that is not mounted is no reason for a new one.
+func TestOpenRefusesALinkThatLeadsNowhere(t *testing.T) {
+	dir := t.TempDir()
+	path, away := filepath.Join(dir, "config.db"), filepath.Join(dir, "disk", "config.db")
+	if err := os.Symlink(away, path); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, path, Unreadable)
+	if to, err := os.Readlink(path); err != nil || to != away {
+		t.Errorf("the link is gone: %q, %v", to, err)
+	}
 }
 
 func refuses(t *testing.T, path string, want Reason) {

@@ -76,7 +76,7 @@ func TestBadSystemAndInterfaces(t *testing.T) {
 		{"mapped IPv6", func(c *Config) { c.Interfaces[0].IPv6 = netip.MustParsePrefix("ff02::2/64") }, `interface "Management": The IP address "ff02::2" is not`},
 		{"too many interfaces", func(c *Config) { c.Interfaces = make([]Interface, MaxInterfaces+1) }, `interfaces: You are only allowed to configure a maximum of 256 interfaces.`},
 		{"delivery interface", func(c *Config) { c.Delivery.Interface = "Gone" }, `mail delivery: The interface "Gone" does not exist.`},
-		{"concurrency", func(c *Config) { c.Delivery.Concurrency = 0 }, `mail delivery: Concurrency 0: The value must be an integer from 1 to 50000.`},
+		{"concurrency", func(c *Config) { c.Delivery.Concurrency = 0 }, `mail delivery: Concurrency 0: The value must be a number from 1 to 50000.`},
 		{"TLS concurrency", func(c *Config) { c.Delivery.TLSConcurrency = 50001 }, `mail delivery: Concurrency 50001: The value must`},
 	})
 }
@@ -176,7 +176,7 @@ func TestBadProfilesAndLogs(t *testing.T) {
 		{"log name", func(c *Config) { c.Logs[0].Name = "../x" }, `log "../x": The log name must`},
 		{"log twice", func(c *Config) { c.Logs[0].Name = "mail_logs" }, `log "mail_logs": Log name 'mail_logs' already in use`},
 		{"log type", func(c *Config) { c.Logs[0].Type = "x" }, `log "error_logs": The log type "x" is not known.`},
-		{"log level", func(c *Config) { c.Logs[0].Level = 6 }, `log "error_logs": Log level: The value must be an integer from 1 to 5.`},
+		{"log level", func(c *Config) { c.Logs[0].Level = 6 }, `log "error_logs": Log level: The value must be a number from 1 to 5.`},
 		{"log file", func(c *Config) { c.Logs[0].FileName = "a/b" }, `log "error_logs": File name: The file name must`},
 		{"log size", func(c *Config) { c.Logs[0].MaxSize = 1 }, `log "error_logs": Maximum file size: The value must`},
 		{"log files", func(c *Config) { c.Logs[0].MaxFiles = 0 }, `log "error_logs": Maximum number of files: The value must`},

@@ -111,6 +111,7 @@ func TestParseNames(t *testing.T) {
 		{"comment", strings.Repeat("é", 255), strings.Repeat("é", 255)},
 		{"comment", strings.Repeat("a", 256), ""},
 		{"comment", "\x1b[2J", ""},
+		{"comment", "new route\nCommit at", ""},
 	})
 }
 

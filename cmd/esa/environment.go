@@ -51,6 +51,7 @@ func (g gatewayView) Status() commands.Status {
 		OldestMID: s.Queue.Oldest.MID, Oldest: s.Queue.Oldest.Received,
 		MID: s.Counters.MID, ICID: s.Counters.ICID, DCID: s.Counters.DCID,
 		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
+		Unattempted: s.Queue.UnattemptedRecipients, Attempted: s.Queue.AttemptedRecipients, Destinations: s.Queue.Destinations,
 		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
 		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Counters: map[string]commands.Counter{},
 	}

@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"esa/commands"
 	"esa/mta/socket"
@@ -23,7 +25,7 @@ const release = "0.1.0-001"
 // of the installation in dir.
 func productVersion(dir string) commands.Version {
 	v := commands.Version{
-		Product: "esa mail gateway", Model: "esa", Version: release, Build: build, MemoryMB: memoryMB("/proc/meminfo"),
+		Product: "esa mail gateway", Model: "esa", Version: release, Build: build, Built: buildTime(), MemoryMB: memoryMB("/proc/meminfo"),
 	}
 	path := filepath.Join(dir, "serial")
 	if info, err := os.Stat(path); err == nil {
@@ -33,6 +35,22 @@ func productVersion(dir string) commands.Version {
 		v.Serial = strings.TrimSpace(string(text))
 	}
 	return v
+}
+
+// buildTime is the time of the commit that was built; zero where the binary does
+// not say.
+func buildTime() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.time" {
+			t, _ := time.Parse(time.RFC3339, setting.Value)
+			return t
+		}
+	}
+	return time.Time{}
 }
 
 // memoryMB reads how much memory the machine has; 0 where nothing says so.

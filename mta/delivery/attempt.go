@@ -39,26 +39,38 @@ func newAttempt(c *Client, job envelope.Job) *attempt {
 	return a
 }
 
-var errNotConfigured = errors.New("delivery is not configured yet")
+var (
+	errNotConfigured = errors.New("delivery is not configured yet")
+	errLookup        = errors.New("timeout")
+)
 
 func (a *attempt) run(ctx context.Context) {
 	if a.set == nil {
 		a.failPending(localFailure(errNotConfigured))
 		return
 	}
-	within, cancel := context.WithTimeout(ctx, a.set.Timeouts.Lookup)
+	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
 	plan, f := a.set.planner.Plan(within, a.job.Domain)
 	cancel()
 	switch {
 	case ctx.Err() != nil:
 		a.failPending(stopped())
 	case f != nil:
-		a.failPending(f)
+		a.noPlan(f)
 	case plan.Discard:
 		a.drop()
 	default:
 		a.tryHosts(ctx, plan.Hops)
 	}
+}
+
+// noPlan ends an attempt that has nowhere to go.
+func (a *attempt) noPlan(f *envelope.Failure) {
+	var unknown *route.LookupError
+	if errors.As(f, &unknown) {
+		a.client.opt.Log.DNSTemporaryFailure(unknown.Name, unknown.Type, unknown.Why)
+	}
+	a.failPending(f)
 }
 
 // tryHosts goes through the plan until nobody is pending.
@@ -99,12 +111,14 @@ func (a *attempt) tryHost(ctx context.Context, hop route.NextHop) (reached bool)
 		if c == nil {
 			return reached || a.last != nil && a.last.Code != 0
 		}
-		reached, a.ready = true, true
-		switch a.converse(c) {
-		case refused, lost:
-			return true
-		case stale:
+		v := a.converse(c)
+		if v == stale { // nothing was heard of the host as it is now
 			fresh = true
+			continue
+		}
+		reached, a.ready = true, true
+		if v != ended {
+			return true
 		}
 	}
 	return reached
@@ -120,7 +134,7 @@ func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *c
 		}
 		if c.capacity(a.set) > 0 {
 			c.leash = newLeash(ctx, c.net, a.set.Timeouts)
-			c.reused = true
+			c.host, c.reused = hop.Host, true
 			return c
 		}
 		c.close(true)
@@ -183,6 +197,9 @@ func (a *attempt) unreachable(ctx context.Context, hop route.NextHop, err error)
 func (a *attempt) broke(c *conn, f *envelope.Failure) *envelope.Failure {
 	if c.leash.cancelled() && f.Code == 0 {
 		f = stopped()
+		a.note(a.pending, c, f)
+		a.client.opt.Log.DeliveryKilled(c.dcid)
+		return f
 	}
 	a.note(a.pending, c, f)
 	e := maillog.ConnectionError{
@@ -201,8 +218,11 @@ func (a *attempt) broke(c *conn, f *envelope.Failure) *envelope.Failure {
 
 func (a *attempt) remember(f *envelope.Failure) {
 	a.last = f
-	if f.Reason == envelope.ReasonLocal {
-		a.ours = true
+	if f.Reason != envelope.ReasonLocal {
+		return
+	}
+	a.ours = true
+	if !errors.Is(f, context.Canceled) {
 		a.client.opt.Diag.Error("delivery failed for a reason of our own",
 			"mid", a.job.Message.MID, "domain", a.job.Domain, "revision", a.set.Revision, "error", f.Err)
 	}

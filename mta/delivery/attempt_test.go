@@ -25,7 +25,7 @@ func TestDeliverWritesTheLogOfTheReference(t *testing.T) {
 		if out[0].Reply != "2.0.0 taken" || out[0].DCID != 1 || out[1].RID != 1 {
 			t.Errorf("outcomes %+v", out)
 		}
-		w.client.CloseIdle()
+		w.client.closeIdle()
 		want := "New SMTP DCID 1 interface invalid IP address 192.0.2.1 port 25\n" +
 			"Delivery start DCID 1 MID 7 to RID [0, 1]\n" +
 			"Message done DCID 1 MID 7 to RID [0, 1] \n" +
@@ -226,7 +226,7 @@ func TestFailoverHasBounds(t *testing.T) {
 		if n := w.peers[2].Connections(); n != 0 {
 			t.Errorf("a third host was asked after two refusals")
 		}
-		w.client.CloseIdle()
+		w.client.closeIdle()
 		w.down["192.0.2.1"] = os.NewSyscallError("connect", syscall.ETIMEDOUT)
 		check(t, w.deliver(job(plainText, "a")), "deferred 4.1.0 450 deferred")
 		if n := w.peers[2].Connections(); n != 1 {
@@ -290,6 +290,9 @@ func TestPlanFailureEndsTheAttempt(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.configure(func(s *Settings) { s.Routes = route.Table{} })
 		check(t, w.deliver(job(plainText, "a")), "deferred 4.1.2 0 dns-failure")
+		if got := w.log(); got != "DNS Temporary Failure d.test MX - ServFail\n" {
+			t.Errorf("log %q", got)
+		}
 		w.client.settings.Store(nil)
 		check(t, w.deliver(job(plainText, "a")), "deferred 4.3.0 0 local-error")
 	})
@@ -335,6 +338,12 @@ func TestCancelEndsAtOnceBeforeMAIL(t *testing.T) {
 			}
 			if w.peers[1].Connections() != 0 {
 				t.Error("went on to the next host")
+			}
+			if got := w.log(); !strings.HasSuffix(got, "SMTP client connection killed DCID: 1\nDCID 1 close\n") || strings.Contains(got, "Connection Error") {
+				t.Errorf("log:\n%s", got)
+			}
+			if got := w.diag.String(); got != "" {
+				t.Errorf("a stop is reported as a fault of ours: %s", got)
 			}
 		}, mtatest.PeerScript{Answer: replies(map[string]string{at: mtatest.PeerSilence})}, mtatest.PeerScript{})
 	}

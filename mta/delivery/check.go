@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"esa/mta/envelope"
-	"esa/mta/route"
+	"esa/mta/lookup"
 )
 
 // check holds what the host announced against what the message needs and
@@ -85,7 +85,7 @@ func wireAddress(addr envelope.Address, wide bool) (string, bool) {
 	if wide || addr.IsASCII() {
 		return addr.String(), true
 	}
-	addr.Domain = route.ASCII(addr.Domain)
+	addr.Domain, _ = lookup.ASCII(addr.Domain)
 	return addr.String(), addr.IsASCII()
 }
 

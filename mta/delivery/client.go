@@ -93,14 +93,14 @@ func (c *Client) Configure(s *Settings) {
 	c.pool.closeUnless(r.made)
 }
 
-// CloseIdle closes all idle connections.
-func (c *Client) CloseIdle() { c.pool.closeUnless(func(connKey) bool { return false }) }
+// closeIdle closes all idle connections.
+func (c *Client) closeIdle() { c.pool.closeUnless(func(connKey) bool { return false }) }
 
 // Close closes all idle connections and keeps none from now on. Attempts under
 // way end by their context; when they have ended nothing of the Client runs.
 func (c *Client) Close() {
 	c.pool.close()
-	c.CloseIdle()
+	c.closeIdle()
 	c.pool.watchers.Wait()
 }
 

@@ -29,7 +29,7 @@ type conn struct {
 	net    net.Conn
 	client *Client
 	key    connKey
-	host   string
+	host   string // of the present attempt's hop: two names may have one address
 	dcid   envelope.DCID
 	local  netip.Addr
 	leash  *leash

@@ -29,7 +29,6 @@ func parseExtensions(r reply) extensions {
 		if i == 0 {
 			continue
 		}
-		// "AUTH=LOGIN" is an old spelling of a keyword with parameters.
 		keyword, params, _ := strings.Cut(strings.TrimRight(text, " \t"), " ")
 		if keyword != "" {
 			e.offered[strings.ToUpper(keyword)] = params

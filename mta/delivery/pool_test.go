@@ -3,13 +3,17 @@ package delivery
 import (
 	"context"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"esa/mta/lookup"
 	"esa/mta/mtatest"
+	"esa/mta/route"
 )
 
 func TestConnectionIsReused(t *testing.T) {
@@ -106,6 +110,50 @@ func TestReusedConnectionThatIsDead(t *testing.T) {
 			}
 		}, second("MAIL", reply), mtatest.PeerScript{})
 	}
+}
+
+// The connection had died and the host is gone too: that it was there once
+// says nothing about now.
+func TestReusedConnectionThatIsDead_HostIsDown(t *testing.T) {
+	inWorld(t, func(w *world) {
+		check(t, w.deliver(job(plainText, "a")), "delivered")
+		w.mu.Lock()
+		w.down["192.0.2.1"] = os.NewSyscallError("connect", syscall.ECONNREFUSED)
+		w.mu.Unlock()
+		check(t, w.deliver(job(plainText, "a")), "deferred 4.4.0 0 connection-failed down")
+	}, second("MAIL", mtatest.PeerDrop))
+}
+
+// Two names with one address share a connection; a failure has the name that
+// was meant.
+func TestReusedConnectionHasTheNameOfTheHop(t *testing.T) {
+	both := hosts{"one.test": "192.0.2.1", "two.test": "192.0.2.1"}
+	inWorld(t, func(w *world) {
+		w.client.opt.Resolver = both
+		for _, name := range []string{"one.test", "two.test"} {
+			w.configure(func(s *Settings) { s.Routes = routes(route.Host{Name: name, Bracketed: true}) })
+			out := w.deliver(job(plainText, "a"))
+			check(t, out, "bounced 5.1.0 550 refused")
+			if got := out[0].Failure.Host; got != name {
+				t.Errorf("refused by %q, want %q", got, name)
+			}
+		}
+		if n := w.peers[0].Connections(); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+	}, says("RCPT", "550 no"))
+}
+
+// hosts is a resolver that knows the IPv4 addresses of some hosts.
+type hosts map[string]string
+
+func (hosts) MX(context.Context, string) lookup.MXAnswer { return lookup.MXAnswer{} }
+func (h hosts) Addrs(_ context.Context, name string, v6 bool) lookup.AddrAnswer {
+	a := lookup.AddrAnswer{Answer: lookup.Answer{Status: lookup.Insecure}}
+	if addr, err := netip.ParseAddr(h[name]); err == nil && !v6 {
+		a.Addrs = []netip.Addr{addr}
+	}
+	return a
 }
 
 func TestReusedConnectionThatDiesLaterCounts(t *testing.T) {

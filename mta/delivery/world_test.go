@@ -1,9 +1,11 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -31,6 +33,7 @@ type world struct {
 	settings Settings
 	client   *Client
 	logs     string
+	diag     bytes.Buffer // read it when nothing runs
 	serving  sync.WaitGroup
 
 	mu     sync.Mutex
@@ -63,7 +66,10 @@ func newWorld(t *testing.T, scripts ...mtatest.PeerScript) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.client = New(Options{Resolver: noDNS{}, Log: openLog(t, w.logs), Counters: ids, Dial: w.dial})
+	w.client = New(Options{
+		Resolver: noDNS{}, Log: openLog(t, w.logs), Counters: ids, Dial: w.dial,
+		Diag: slog.New(slog.NewTextHandler(&w.diag, nil)),
+	})
 	var hosts []route.Host
 	for i, s := range scripts {
 		w.peers = append(w.peers, mtatest.NewPeer(s))
@@ -92,10 +98,12 @@ func routes(hosts ...route.Host) route.Table {
 	return route.NewTable([]route.Route{{Domain: route.All, Hosts: hosts}})
 }
 
-// noDNS answers nothing: these tests go by route.
+// noDNS answers nothing: most tests go by route.
 type noDNS struct{}
 
-func (noDNS) MX(context.Context, string) lookup.MXAnswer { return lookup.MXAnswer{} }
+func (noDNS) MX(context.Context, string) lookup.MXAnswer {
+	return lookup.MXAnswer{Answer: lookup.Answer{Why: "ServFail"}}
+}
 func (noDNS) Addrs(context.Context, string, bool) lookup.AddrAnswer {
 	return lookup.AddrAnswer{}
 }

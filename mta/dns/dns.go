@@ -21,7 +21,7 @@
 // The validator belongs into run.judge (lookup.go), which sees every reply before it
 // is believed and can send the lookup on to the next server.
 //
-// DNS answers are hostile input. Bounds: 11 aliases, 32 questions sent and
+// DNS answers are hostile input. Bounds: 11 aliases, 32 servers asked and
 // twelve times the timeout for one lookup, 64 mail exchangers, addresses or
 // names kept of one answer, 32 MiB of cache.
 //
@@ -59,7 +59,7 @@ type Settings struct {
 	Source         netip.Addr    // local address to ask from; invalid lets the system choose
 	Timeout        time.Duration // for the first question to a server of the best priority; 0 is 5 s
 	ReverseTimeout time.Duration // for all of Reverse; 0 is 20 s
-	MinTTL         time.Duration // answers are kept at least so long, except failures
+	MinTTL         time.Duration // answers are kept at least so long, except failures and a "none" without its lifetime
 }
 
 // Server is a recursive server. Lower priorities are asked first, equal ones
@@ -189,7 +189,7 @@ func withDefaults(s Settings) Settings {
 }
 
 // sameServers reports whether both settings ask the same servers for the same
-// names, in whatever order.
+// names. The same in another order count as others: a cache is soon full again.
 func sameServers(a, b Settings) bool {
 	return slices.Equal(a.Servers, b.Servers) &&
 		slices.EqualFunc(a.Alternates, b.Alternates, func(x, y Alternate) bool {

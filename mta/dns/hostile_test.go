@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"esa/mta/lookup"
 	"esa/mta/mtatest"
@@ -97,7 +96,11 @@ func TestHostileAnswers(t *testing.T) {
 			for _, name := range []string{"self", "a", "b"} {
 				s.Script(name+".example.test", "A", tt.acts...)
 			}
-			r := newResolver(t, 300*time.Millisecond, s)
+			timeout := ample
+			if tt.want == failed { // some of these wait for nothing
+				timeout = brief
+			}
+			r := newResolver(t, timeout, s)
 			a := r.Addrs(t.Context(), tt.ask+".example.test", false)
 			if got := shape(a); got != tt.want {
 				t.Errorf("got %s (%s), want %s", got, a.Why, tt.want)
@@ -181,7 +184,7 @@ func TestHostile_F1_LateAnswer(t *testing.T) {
 	s.Script("mx1.example.test", "A",
 		mtatest.Held(release, mtatest.Forged(nil)),
 		func(x *mtatest.DNSExchange) { close(release); mtatest.Honest(x) })
-	r := newResolver(t, brief, s)
+	r := newResolver(t, 2*brief, s)
 	if a := r.Addrs(t.Context(), "mx1.example.test", false); addrs(a) != "192.0.2.1 192.0.2.2" {
 		t.Errorf("Addrs = %+v", a)
 	}
@@ -283,7 +286,11 @@ func TestF4(t *testing.T) {
 			t.Parallel()
 			s := mtatest.NewDNSServer(t, zone)
 			s.Script(tt.ask, "MX", tt.act)
-			a := newResolver(t, brief, s).MX(t.Context(), tt.ask)
+			timeout := ample
+			if strings.HasPrefix(tt.why, "timeout") {
+				timeout = brief
+			}
+			a := newResolver(t, timeout, s).MX(t.Context(), tt.ask)
 			if a.Status != tt.status || a.NXDomain != tt.nx || !strings.HasPrefix(a.Why, tt.why) || (a.Why == "") != (tt.why == "") {
 				t.Errorf("MX = %+v, want %v nxdomain %v why %q", a, tt.status, tt.nx, tt.why)
 			}

@@ -3,8 +3,9 @@ package dns
 import (
 	"net/netip"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"esa/mta/lookup"
 
 	mdns "github.com/miekg/dns"
 )
@@ -44,8 +45,11 @@ func canonical(name string) (string, bool) {
 		}
 	}
 	if !plain {
+		if !utf8.ValidString(name) { // ToLower would make it so
+			return "", false
+		}
 		var ok bool
-		if name, ok = toASCII(name); !ok {
+		if name, ok = lookup.ASCII(strings.ToLower(name)); !ok {
 			return "", false
 		}
 	}
@@ -140,103 +144,4 @@ func mixCase(name string, random func() uint64) string {
 		left--
 	}
 	return string(b)
-}
-
-// toASCII gives the lower-case form of a name, each label with letters beyond
-// ASCII as its A-label (RFC 5890 §2.3.2.1). Beyond lower case nothing is
-// mapped or normalised (RFC 5895 leaves that to who took the name from a
-// person); a name in another form does not exist.
-func toASCII(name string) (string, bool) {
-	if !utf8.ValidString(name) {
-		return "", false
-	}
-	labels := strings.Split(strings.ToLower(name), ".")
-	for i, label := range labels {
-		if strings.IndexFunc(label, func(c rune) bool { return c > unicode.MaxASCII }) >= 0 {
-			runes := []rune(label)
-			if len(runes) > maxLabel {
-				return "", false // an A-label is never shorter than its U-label has letters
-			}
-			labels[i] = "xn--" + punycode(runes)
-		}
-	}
-	return strings.Join(labels, "."), true
-}
-
-// Parameters of Bootstring for Punycode (RFC 3492 §5).
-const (
-	punyBase        = 36
-	punyTMin        = 1
-	punyTMax        = 26
-	punySkew        = 38
-	punyDamp        = 700
-	punyInitialBias = 72
-	punyInitialN    = 128
-	punyDigits      = "abcdefghijklmnopqrstuvwxyz0123456789"
-)
-
-// punycode encodes a label (RFC 3492 §6.3). A label is short enough here for
-// delta never to overflow.
-func punycode(label []rune) string {
-	var out []byte
-	for _, c := range label {
-		if c < punyInitialN {
-			out = append(out, byte(c))
-		}
-	}
-	basic := len(out)
-	if basic > 0 {
-		out = append(out, '-')
-	}
-	n, delta, bias := rune(punyInitialN), 0, punyInitialBias
-	for done := basic; done < len(label); n++ {
-		next := rune(unicode.MaxRune + 1)
-		for _, c := range label {
-			if c >= n {
-				next = min(next, c)
-			}
-		}
-		delta += int(next-n) * (done + 1)
-		n = next
-		for _, c := range label {
-			if c < n {
-				delta++
-			}
-			if c == n {
-				out = punyNumber(out, delta, bias)
-				bias = punyAdapt(delta, done+1, done == basic)
-				delta = 0
-				done++
-			}
-		}
-		delta++
-	}
-	return string(out)
-}
-
-// punyNumber appends delta as a generalised variable-length integer (§3.3).
-func punyNumber(out []byte, delta, bias int) []byte {
-	for k := punyBase; ; k += punyBase {
-		t := min(max(k-bias, punyTMin), punyTMax)
-		if delta < t {
-			return append(out, punyDigits[delta])
-		}
-		out = append(out, punyDigits[t+(delta-t)%(punyBase-t)])
-		delta = (delta - t) / (punyBase - t)
-	}
-}
-
-// punyAdapt is the bias adaptation of §3.4.
-func punyAdapt(delta, points int, first bool) int {
-	if first {
-		delta /= punyDamp
-	} else {
-		delta /= 2
-	}
-	delta += delta / points
-	k := 0
-	for ; delta > (punyBase-punyTMin)*punyTMax/2; k += punyBase {
-		delta /= punyBase - punyTMin
-	}
-	return k + (punyBase-punyTMin+1)*delta/(delta+punySkew)
 }

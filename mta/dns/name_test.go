@@ -39,26 +39,6 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-// Samples of RFC 3492 §7.1, and labels in use.
-func TestPunycode(t *testing.T) {
-	for in, want := range map[string]string{
-		"ليهمابتكلموشعربي؟":            "egbpdaj6bu4bxfgehfvwxn",
-		"他们为什么不说中文":                    "ihqwcrb4cv8a8dqg056pqjye",
-		"他們爲什麽不說中文":                    "ihqwctvzc91f659drss3x8bo0yb",
-		"pročprostěnemluvíčesky":       "proprostnemluvesky-uyb24dma41a",
-		"למההםפשוטלאמדבריםעברית":       "4dbcagdahymbxekheh6e0a7fei0b",
-		"なぜみんな日本語を話してくれないのか":           "n8jok5ay5dzabd5bym9f0cm5685rrjetr6pdxa",
-		"почемужеонинеговорятпорусски": "b1abfaaepdrnnbgefbadotcwatmq2g4l",
-		"3年b組金八先生":                     "3b-ww4c5e180e575a65lsy2b",
-		"bücher":                       "bcher-kva",
-		"straße":                       "strae-oqa",
-	} {
-		if got := punycode([]rune(in)); got != want {
-			t.Errorf("punycode(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestBelow(t *testing.T) {
 	for _, tt := range []struct {
 		name, domain string

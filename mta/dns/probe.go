@@ -19,8 +19,10 @@ var ErrNoDNSSEC = errors.New("the server answers, but does not pass DNSSEC recor
 var errNoAnswer = errors.New("no answer within 2 seconds")
 
 // Probe asks a server, configured or not, for the name servers of the root,
-// and tells within 2 s whether it is a resolver and passes signatures on. It goes by the settings for nothing but the source
-// address, and leaves cache and health of servers alone.
+// and tells within 2 s whether it is a resolver and passes signatures on. It
+// goes by the settings for nothing but the source address, and leaves cache and
+// health of servers alone. ErrNoDNSSEC is the one error that the caller tells
+// apart; any other names the server and what went wrong.
 func (r *Resolver) Probe(ctx context.Context, server netip.AddrPort) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errNoAnswer)
 	defer cancel()

@@ -100,8 +100,6 @@ func TestSystemText(t *testing.T) {
 		{"2.5 server", func() { h.ServerStarting(); h.ServerShutDown() }, "Info: SMTP server starting\nInfo: SMTP server shut down"},
 		{"2.5 killed", func() { h.InjectionKilled(3); h.DeliveryKilled(5) },
 			"Info: SMTP server connection killed ICID: 3\nInfo: SMTP client connection killed DCID: 5"},
-		{"2.5 limit", func() { h.DeliveryOverLimit(5) },
-			"Info: Mail delivery client with DCID 5 exited due to the maximum concurrency configuration."},
 		{"2.5 DNS", func() { h.DNSTemporaryFailure("example.net", "MX", "ServFail") }, "Info: DNS Temporary Failure example.net MX - ServFail"},
 		{"2.5 invalid response", func() { h.InvalidDNSResponse("SERVER FAILED", netip.MustParseAddrPort("192.0.2.53:53"), "example.net") },
 			"Warning: Received an invalid DNS Response: SERVER FAILED to IP 192.0.2.53 looking up example.net"},

@@ -152,17 +152,6 @@ func (l *Log) Rollover(name string) error {
 	return s.roll(l.o.Clock())
 }
 
-// Lost is how many lines could not be written since Open.
-func (l *Log) Lost() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var n int64
-	for _, s := range l.sinks {
-		n += s.lostEver
-	}
-	return n
-}
-
 // Close ends all writing and all followers. The current files stay current:
 // the next Open goes on with them.
 func (l *Log) Close() error {

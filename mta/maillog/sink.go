@@ -37,7 +37,6 @@ type sink struct {
 	retry     time.Time // when to write again
 	rollAfter time.Time // when to roll over again
 	lost      int64     // lines since the last one written
-	lostEver  int64
 }
 
 // configure obeys a new or changed subscription.
@@ -61,12 +60,12 @@ func (s *sink) configure(sub Subscription, now time.Time) error {
 // write appends one line. It never fails: what cannot be written is counted.
 func (s *sink) write(text []byte, now time.Time) {
 	if s.why != nil && now.Before(s.retry) {
-		s.lose()
+		s.lost++
 		return
 	}
 	if err := s.tryWrite(text, now); err != nil {
 		s.failed(err, now)
-		s.lose()
+		s.lost++
 	}
 }
 
@@ -112,8 +111,7 @@ func (s *sink) append(text []byte) error {
 	return err
 }
 
-// failed and recovered are the begin and the end of a time without log, lose
-// counts within it.
+// failed and recovered are the begin and the end of a time without log.
 func (s *sink) failed(err error, now time.Time) {
 	if s.why == nil {
 		s.complain("writing", err)
@@ -125,11 +123,6 @@ func (s *sink) recovered() {
 	name, lost, diag := s.sub.Name, s.lost, s.log.o.Diag
 	s.log.tellLater(func() { diag.Warn("mail log is written again", "log", name, "lost", lost) })
 	s.why, s.lost = nil, 0
-}
-
-func (s *sink) lose() {
-	s.lost++
-	s.lostEver++
 }
 
 func (s *sink) complain(doing string, err error) {

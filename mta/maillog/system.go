@@ -9,15 +9,10 @@ func (l *Log) ServerStarting() { l.infof("SMTP server starting") }
 func (l *Log) ServerShutDown() { l.infof("SMTP server shut down") }
 
 // InjectionKilled and DeliveryKilled write a connection that the gateway cut,
-// because it stops and the time to drain is over.
+// because it stops: a session when the time to drain is over, a delivery at
+// once, or a grace period after MAIL.
 func (l *Log) InjectionKilled(c envelope.ICID) { l.infof("SMTP server connection killed ICID: %d", c) }
 func (l *Log) DeliveryKilled(d envelope.DCID)  { l.infof("SMTP client connection killed DCID: %d", d) }
-
-// DeliveryOverLimit writes a delivery connection that was closed because more
-// are open than deliveryconfig allows now.
-func (l *Log) DeliveryOverLimit(d envelope.DCID) {
-	l.infof("Mail delivery client with DCID %d exited due to the maximum concurrency configuration.", d)
-}
 
 // DNSTemporaryFailure writes that a destination waits because a lookup of type
 // "MX", "A" or "AAAA" did not end: why is a word such as "ServFail".

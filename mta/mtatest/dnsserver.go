@@ -70,7 +70,7 @@ func NewDNSServerAt(t testing.TB, addr netip.Addr, zone string) *DNSServer {
 		conns:   make(map[net.Conn]bool),
 		closed:  make(chan struct{}),
 	}
-	s.SetZone(t, zone)
+	s.setZone(t, zone)
 	s.listen(t, addr)
 	s.running.Go(s.serveUDP)
 	s.running.Go(s.serveTCP)
@@ -122,10 +122,10 @@ func (s *DNSServer) Close() {
 // CloseTCP makes the server refuse TCP from now on.
 func (s *DNSServer) CloseTCP() { s.tcp.Close() }
 
-// SetZone replaces what the server knows. The text is in zone-file form; TTL
+// setZone sets what the server knows. The text is in zone-file form; TTL
 // is 3600 where none is given, and a zone should have its SOA record, for
 // answers that say "none".
-func (s *DNSServer) SetZone(t testing.TB, zone string) {
+func (s *DNSServer) setZone(t testing.TB, zone string) {
 	t.Helper()
 	parser := mdns.NewZoneParser(strings.NewReader(zone), ".", "zone")
 	parser.SetDefaultTTL(3600)

@@ -234,8 +234,8 @@ func PointerLoop(x *DNSExchange) {
 }
 
 // Filled answers over TCP with a message of exactly 65,535 bytes: as many
-// copies of the A record as fit, and one TXT record to fill the rest. Over
-// UDP it is truncated.
+// copies of the A record as fit, and one record of type NULL, which takes any
+// bytes, to fill the rest. Over UDP it is truncated.
 func Filled(x *DNSExchange) {
 	if !x.TCP {
 		Truncated(x)
@@ -255,7 +255,7 @@ func Filled(x *DNSExchange) {
 		count++
 	}
 	rest := mdns.MaxMsgSize - len(raw) - 12
-	raw = append(raw, 0xc0, 12, 0, 10, 0, 1, 0, 0, 0, 60, byte(rest>>8), byte(rest)) // type NULL takes any bytes
+	raw = append(raw, 0xc0, 12, 0, 10, 0, 1, 0, 0, 0, 60, byte(rest>>8), byte(rest))
 	raw = append(raw, make([]byte, rest)...)
 	count++
 	raw[6], raw[7] = byte(count>>8), byte(count)

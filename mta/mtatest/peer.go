@@ -2,6 +2,7 @@ package mtatest
 
 import (
 	"bufio"
+	"cmp"
 	"io"
 	"net"
 	"net/netip"
@@ -86,7 +87,11 @@ func StartPeerOn(t testing.TB, address string, script PeerScript) *Peer {
 // started is stopped with its test.
 func (p *Peer) Stop() {
 	close(p.stopped)
-	p.Hangup()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.Close()
+	}
 }
 
 func (p *Peer) accept() {
@@ -101,15 +106,6 @@ func (p *Peer) accept() {
 
 // Addr is where the peer listens.
 func (p *Peer) Addr() netip.AddrPort { return p.listener.Addr().(*net.TCPAddr).AddrPort() }
-
-// Hangup closes the connections that are open now.
-func (p *Peer) Hangup() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
-		c.Close()
-	}
-}
 
 // Connections is how many connections there have been.
 func (p *Peer) Connections() int {
@@ -208,7 +204,7 @@ func (c *PeerConn) Data() (wire string, ok bool) {
 }
 
 func (c *PeerConn) session() {
-	_, alive := c.answer("", orElse(c.peer.script.Banner, "220 peer.test ESMTP"))
+	_, alive := c.answer("", cmp.Or(c.peer.script.Banner, "220 peer.test ESMTP"))
 	for alive {
 		line, ok := c.Line()
 		alive = ok && c.command(line)
@@ -221,7 +217,7 @@ func (c *PeerConn) answer(command, usual string) (reply string, alive bool) {
 	if c.peer.script.Answer != nil {
 		reply = c.peer.script.Answer(c, command)
 	}
-	reply = orElse(reply, usual)
+	reply = cmp.Or(reply, usual)
 	switch reply {
 	case PeerDrop:
 		return reply, false
@@ -289,22 +285,15 @@ func (c *PeerConn) text() (alive bool) {
 	if !ok {
 		return false
 	}
-	c.now.Wire, c.now.Text = wire, Unstuff(wire)
+	c.now.Wire, c.now.Text = wire, unstuff(wire)
 	_, alive = c.answer(".", "250 2.0.0 taken")
 	c.now = PeerMessage{}
 	return alive
 }
 
-func orElse(s, usual string) string {
-	if s == "" {
-		return usual
-	}
-	return s
-}
-
-// Unstuff undoes RFC 5321 §4.5.2 for a whole text with its end of data, by the
+// unstuff undoes RFC 5321 §4.5.2 for a whole text with its end of data, by the
 // strict reading: lines end in CRLF.
-func Unstuff(wire string) string {
+func unstuff(wire string) string {
 	lines := strings.Split(strings.TrimSuffix(wire, ".\r\n"), "\r\n")
 	for i, l := range lines {
 		lines[i] = strings.TrimPrefix(l, ".")

@@ -58,13 +58,25 @@ func mailLoop(domain string) *envelope.Failure {
 	}
 }
 
-// softError is a lookup that did not end, or whose answer was forged.
+// LookupError is the Err of a failure that stands for a lookup which did not
+// end, or whose answer was forged. The mail log has a line of its own for it.
+type LookupError struct {
+	Name string
+	Type string // "MX", "A" or "AAAA"
+	Why  string // lookup.Answer.Why
+}
+
+func (e *LookupError) Error() string {
+	return fmt.Sprintf("looking up %s (%s): %s", e.Name, e.Type, e.Why)
+}
+
 func softError(name, kind, why string) *envelope.Failure {
 	return &envelope.Failure{
 		Enhanced: "4.1.2",
 		Phrase:   badHost,
 		Reason:   envelope.ReasonDNS,
 		Reply:    []string{fmt.Sprintf("DNS Soft Error looking up %s (%s):  %s", name, kind, why)},
+		Err:      &LookupError{Name: name, Type: kind, Why: why},
 	}
 }
 

@@ -97,7 +97,7 @@ func (p *Planner) Plan(ctx context.Context, domain string) (Plan, *envelope.Fail
 	case literal:
 		s.add(s.own(domain, addr, smtpPort))
 	default:
-		s.add(s.exchange(ASCII(domain), smtpPort))
+		s.add(s.exchange(inDNS(domain), smtpPort))
 	}
 	if len(s.hops) == 0 {
 		return Plan{}, s.failure(domain)
@@ -151,7 +151,7 @@ func (s *search) host(h Host) []NextHop {
 	if addr, err := netip.ParseAddr(h.Name); err == nil {
 		return s.own(h.Name, addr, port)
 	}
-	name := key(h.Name)
+	name := inDNS(h.Name)
 	if !h.Bracketed {
 		return s.exchange(name, port)
 	}

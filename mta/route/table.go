@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"esa/mta/lookup"
 )
 
 // Host is one destination of an SMTP route.
@@ -51,16 +53,10 @@ func NewTable(routes []Route) Table {
 	return Table{rows: rows}
 }
 
-// Lookup gives the route of a domain: the entry of the domain itself, else
-// that of the longest partial domain above it, else ALL. A partial domain
-// ".example.com" holds all that is below example.com, not the domain itself.
-func (t Table) Lookup(domain string) (Route, bool) {
-	if r := t.find(domain); r != nil {
-		return r.Route, true
-	}
-	return Route{}, false
-}
-
+// find gives the route of a domain, nil without one: the entry of the domain
+// itself, else that of the longest partial domain above it, else ALL. A partial
+// domain ".example.com" holds all that is below example.com, not the domain
+// itself.
 func (t Table) find(domain string) *row {
 	if len(t.rows) == 0 {
 		return nil
@@ -115,9 +111,15 @@ func byPriority(hosts []Host) [][]Host {
 
 // key is the one form of a domain in the table.
 func key(domain string) string {
-	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
-	if domain == "all" {
-		return All
+	if name := inDNS(domain); name != "all" {
+		return name
 	}
-	return ASCII(domain)
+	return All
+}
+
+// inDNS is a name as a Resolver takes it. A label that DNS cannot hold is left
+// as it is: the lookup of it finds nothing.
+func inDNS(name string) string {
+	name, _ = lookup.ASCII(strings.ToLower(strings.TrimSuffix(name, ".")))
+	return name
 }

@@ -18,10 +18,10 @@
 // on Linux, unless both sockets have SO_REUSEPORT at the moment of binding.
 // They get it for that moment only, or any program of the same user could share
 // the port by asking for it (where the wildcard came second the kernel
-// remembers, and such a program still could). So both can be held, the kernel gives a connection to the closer one,
-// and a change in either direction refuses nobody. An address that is no
-// longer wanted by itself while its wildcard is keeps its socket, served as
-// the wildcard.
+// remembers, and such a program still could). So both can be held, the kernel
+// gives a connection to the closer one, and a change in either direction
+// refuses nobody. An address that is no longer wanted by itself while its
+// wildcard is keeps its socket, served as the wildcard.
 package socket
 
 import (

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -46,15 +47,22 @@ func wants(addrs ...netip.AddrPort) []Want {
 	return all
 }
 
-// free finds a port that is free on all addresses.
+// free finds a port that is free on all addresses. It is below those that the
+// system gives to outgoing connections, of which these tests and others make
+// many: one of them could take the port before it is listened on.
 func free(t testing.TB) uint16 {
 	t.Helper()
-	l, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		port := 20_000 + rand.N(12_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp4", fmt.Sprint("0.0.0.0:", port)); err == nil {
+			l.Close()
+			return uint16(port)
+		}
 	}
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no port is free: ", err)
+	return 0
 }
 
 func at(addr string, port uint16) netip.AddrPort {

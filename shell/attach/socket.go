@@ -115,10 +115,11 @@ func PeerUID(conn net.Conn) (int, error) {
 		return 0, fmt.Errorf("asking for the peer: %w", err)
 	}
 	var cred *unix.Ucred
-	err = errors.Join(raw.Control(func(fd uintptr) {
-		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}), err)
-	if err != nil {
+	var asking error
+	reaching := raw.Control(func(fd uintptr) {
+		cred, asking = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(reaching, asking); err != nil {
 		return 0, fmt.Errorf("asking for the peer: %w", err)
 	}
 	// On a socket that is not connected, or is not a unix socket, the kernel
@@ -171,8 +172,9 @@ func removeStale(path string) error {
 // the descriptor that is bound, so that there is no moment of a wider mode
 // and no need to change the umask, which all threads share.
 func ownerOnly(_, _ string, raw syscall.RawConn) error {
-	var err error
-	return errors.Join(raw.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }), err)
+	var changing error
+	reaching := raw.Control(func(fd uintptr) { changing = unix.Fchmod(int(fd), 0o600) })
+	return errors.Join(reaching, changing)
 }
 
 type listener struct {

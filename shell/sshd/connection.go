@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -59,7 +60,7 @@ func (c *connection) admit(kind string) (ssh.RejectionReason, string) {
 	if c.stopping {
 		return ssh.ResourceShortage, "the server is stopping"
 	}
-	if c.open >= or(c.server.MaxSessions, 32) {
+	if c.open >= cmp.Or(c.server.MaxSessions, 32) {
 		return ssh.ResourceShortage, "too many sessions on this connection"
 	}
 	c.open++
@@ -91,7 +92,7 @@ func (c *connection) stopWhenDone(ctx context.Context, ended <-chan struct{}) {
 	idle := c.open == 0
 	c.mu.Unlock()
 	if !idle {
-		timer := time.NewTimer(or(c.server.StopTimeout, 5*time.Second))
+		timer := time.NewTimer(cmp.Or(c.server.StopTimeout, 5*time.Second))
 		defer timer.Stop()
 		select {
 		case <-ended:
@@ -142,7 +143,7 @@ func (c *connection) newSession(ctx context.Context, ch ssh.Channel) *Session {
 	id := rand.Text()[:12]
 	s := &Session{
 		User:    c.ssh.User(),
-		Source:  or(c.server.Source, host(c.wire.RemoteAddr())),
+		Source:  cmp.Or(c.server.Source, host(c.wire.RemoteAddr())),
 		ID:      id,
 		Env:     map[string]string{},
 		log:     c.log.With("user", c.ssh.User(), "session", id),

@@ -22,6 +22,7 @@
 package sshd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,8 +68,9 @@ type Server struct {
 	Authenticate func(conn net.Conn, user string) error
 
 	// Handle runs one session and returns its exit status, 0 to 255. It
-	// must return when ctx ends, and when it returns nothing of it may
-	// still read or write. A panic in it ends that session only.
+	// must return when ctx ends. A Read or Write of the session that is
+	// under way when it returns, or comes later, gets io.ErrClosedPipe. A
+	// panic in it ends that session only.
 	Handle func(ctx context.Context, s *Session) int
 
 	// AcceptEnv names the environment variables taken from clients.
@@ -139,7 +141,7 @@ func passing(err error) bool {
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	defer s.connections.Add(-1)
-	if s.connections.Add(1) > int64(or(s.MaxConnections, 64)) {
+	if s.connections.Add(1) > int64(cmp.Or(s.MaxConnections, 64)) {
 		s.diag().Warn("too many console connections", "remote", conn.RemoteAddr())
 		// Lines before the version are for people (RFC 4253 §4.2).
 		if err := conn.SetDeadline(time.Now().Add(time.Second)); err == nil {
@@ -150,7 +152,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 
 	c := &connection{
 		server: s,
-		wire:   &wire{Conn: conn, stall: or(s.StallTimeout, 15*time.Minute)},
+		wire:   &wire{Conn: conn, stall: cmp.Or(s.StallTimeout, 15*time.Minute)},
 		log:    s.diag().With("remote", conn.RemoteAddr()),
 	}
 	var watch sync.WaitGroup
@@ -164,7 +166,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 // handshake runs key exchange and authentication. The client may take its
 // time over neither.
 func (c *connection) handshake() (<-chan ssh.NewChannel, <-chan *ssh.Request, error) {
-	deadline := time.Now().Add(or(c.server.HandshakeTimeout, 30*time.Second))
+	deadline := time.Now().Add(cmp.Or(c.server.HandshakeTimeout, 30*time.Second))
 	if err := c.wire.SetDeadline(deadline); err != nil {
 		return nil, nil, fmt.Errorf("bounding the handshake: %w", err)
 	}
@@ -185,7 +187,7 @@ func (c *connection) handshake() (<-chan ssh.NewChannel, <-chan *ssh.Request, er
 func (s *Server) config(conn net.Conn) *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
 		Config:        algorithms(),
-		ServerVersion: "SSH-2.0-" + or(s.Version, "esa"),
+		ServerVersion: "SSH-2.0-" + cmp.Or(s.Version, "esa"),
 		NoClientAuth:  s.Authenticate != nil,
 		NoClientAuthCallback: func(m ssh.ConnMetadata) (*ssh.Permissions, error) {
 			if err := s.Authenticate(conn, m.User()); err != nil {
@@ -233,13 +235,4 @@ func (s *Server) diag() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return s.Diag
-}
-
-// or gives v, or the default for a zero v.
-func or[T comparable](v, standard T) T {
-	var zero T
-	if v == zero {
-		return standard
-	}
-	return v
 }

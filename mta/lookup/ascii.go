@@ -1,4 +1,4 @@
-package route
+package lookup
 
 import (
 	"strings"
@@ -6,21 +6,31 @@ import (
 )
 
 // ASCII gives the form of a domain that DNS knows: labels beyond ASCII as
-// A-labels (RFC 5891 §4.4, Punycode of RFC 3492). The domain is lower case and
-// in normal form already. A label that has no such form is left as it is; the
-// lookup of it will then find nothing.
-func ASCII(domain string) string {
+// A-labels (RFC 5891 §4.4, Punycode of RFC 3492). Nothing is mapped or
+// normalised (RFC 5895 leaves that to who took the name from a person): the
+// domain is in lower case already. It reports false where a label is not UTF-8
+// or too long to have such a form; that label is left as it is.
+func ASCII(domain string) (string, bool) {
 	if isASCII(domain) {
-		return domain
+		return domain, true
 	}
+	all := true
 	labels := strings.Split(domain, ".")
 	for i, label := range labels {
-		if code, ok := punycode(label); ok && !isASCII(label) {
-			labels[i] = "xn--" + code
+		switch {
+		case isASCII(label):
+		case !utf8.ValidString(label) || utf8.RuneCountInString(label) > maxLabel:
+			all = false
+		default:
+			labels[i] = "xn--" + punycode([]rune(label))
 		}
 	}
-	return strings.Join(labels, ".")
+	return strings.Join(labels, "."), all
 }
+
+// maxLabel is how many letters a label has at most: an A-label is never
+// shorter than its U-label, and 63 bytes are all that DNS can hold.
+const maxLabel = 63
 
 func isASCII(s string) bool {
 	for i := range len(s) {
@@ -42,15 +52,11 @@ const (
 	initialN    = 128
 )
 
-// punycode is the encoding procedure of RFC 3492 §6.3. A label is at most 63
-// letters here, so that the sums cannot overflow.
-func punycode(label string) (string, bool) {
-	runes := []rune(label)
-	if len(runes) > 63 || !utf8.ValidString(label) {
-		return "", false
-	}
+// punycode is the encoding procedure of RFC 3492 §6.3. A label of maxLabel
+// letters is too short for the sums to overflow.
+func punycode(label []rune) string {
 	var out []byte
-	for _, r := range runes {
+	for _, r := range label {
 		if r < initialN {
 			out = append(out, byte(r))
 		}
@@ -60,11 +66,11 @@ func punycode(label string) (string, bool) {
 		out = append(out, '-')
 	}
 	n, delta, bias := rune(initialN), 0, initialBias
-	for done := basic; done < len(runes); {
-		next := smallestFrom(runes, n)
+	for done := basic; done < len(label); {
+		next := smallestFrom(label, n)
 		delta += int(next-n) * (done + 1)
 		n = next
-		for _, r := range runes {
+		for _, r := range label {
 			switch {
 			case r < n:
 				delta++
@@ -78,7 +84,7 @@ func punycode(label string) (string, bool) {
 		delta++
 		n++
 	}
-	return string(out), true
+	return string(out)
 }
 
 func smallestFrom(runes []rune, n rune) rune {

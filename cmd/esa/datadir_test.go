@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"esa/shell"
+	"esa/shell/attach"
+)
+
+func open(t *testing.T, path string) *dataDir {
+	t.Helper()
+	d, err := openDir(t.Context(), path, "the gateway", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestLock_TheSecondIsToldWhoHasIt, and gets it when it is free.
+func TestLock_TheSecondIsToldWhoHasIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "data")
+	d := open(t, path)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory: %v, %v", info.Mode(), err)
+	}
+	for _, wait := range []time.Duration{0, time.Millisecond} {
+		_, err := openDir(t.Context(), path, "a command", wait)
+		want := fmt.Sprintf("%s is in use by process %d (the gateway) since ", path, os.Getpid())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("after %v: %v, want %q", wait, err, want)
+		}
+	}
+	if err := d.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, path).close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// waited is a context that tells when it is waited on.
+type waited struct {
+	context.Context
+	on chan struct{}
+}
+
+func (w waited) Done() <-chan struct{} {
+	select {
+	case w.on <- struct{}{}:
+	default:
+	}
+	return w.Context.Done()
+}
+
+func TestLock_AWaiterGetsItWhenItIsFree(t *testing.T) {
+	path := t.TempDir()
+	d := open(t, path)
+	ctx, got := waited{context.Background(), make(chan struct{}, 1)}, make(chan error, 1)
+	go func() {
+		second, err := openDir(ctx, path, "a command", time.Minute)
+		if err == nil {
+			err = second.close()
+		}
+		got <- err
+	}()
+	<-ctx.on
+	if err := d.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLock_AWaiterLearnsOfTheConsole: the gateway has the lock before it has
+// its console; a command that comes between the two is not to wait in vain.
+func TestLock_AWaiterLearnsOfTheConsole(t *testing.T) {
+	path := t.TempDir()
+	d := open(t, path)
+	defer d.close()
+	got := make(chan error, 1)
+	go func() {
+		_, err := openDir(context.Background(), path, "a command", time.Minute)
+		got <- err
+	}()
+	ln, err := attach.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if err := <-got; !errors.Is(err, errServed) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLock_WaitingEndsWithItsContext(t *testing.T) {
+	path := t.TempDir()
+	defer open(t, path).close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := openDir(ctx, path, "a command", time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestDataDir_Refused: what is not a directory that only we can write to.
+func TestDataDir_Refused(t *testing.T) {
+	for name, stage := range map[string]struct {
+		make func(path string) error
+		want string
+	}{
+		"others can write":   {func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o702)) }, "can be written by others (mode 0702): use chmod 700"},
+		"the group can":      {func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o720)) }, "can be written by others (mode 0720): use chmod 700"},
+		"a file":             {func(p string) error { return os.WriteFile(p, nil, 0o600) }, "not a directory"},
+		"the lock is a link": {func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Symlink("../elsewhere", p+"/lock")) }, "opening the lock"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "data")
+			if err := stage.make(path); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := openDir(t.Context(), path, "the gateway", 0); err == nil || !strings.Contains(err.Error(), stage.want) {
+				t.Errorf("%v, want %q", err, stage.want)
+			}
+			if _, err := os.Stat(filepath.Join(path, "..", "elsewhere")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the link was followed: %v", err)
+			}
+		})
+	}
+}
+
+func TestSerial_IsKept(t *testing.T) {
+	d := open(t, t.TempDir())
+	defer d.close()
+	first, err := d.serial()
+	if err != nil || !regexp.MustCompile(`^[0-9A-F]{20}-[0-9A-F]{12}$`).MatchString(first) {
+		t.Fatalf("%q, %v", first, err)
+	}
+	path := filepath.Join(d.path, "serial")
+	for _, text := range []string{first + "\n", first, first + "\r\n\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := d.serial(); err != nil || again != first {
+			t.Errorf("from %q: %q, %v, want %q", text, again, err, first)
+		}
+	}
+	// Written in part: there is no number to keep.
+	if err := os.WriteFile(path, []byte(first[:10]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := d.serial(); err != nil || len(again) != serialLength || again == first {
+		t.Errorf("%q, %v", again, err)
+	}
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if number, err := d.serial(); err == nil {
+		t.Errorf("unreadable, and yet %q", number)
+	}
+}
+
+// refused fails unless err is what an operator is told as it is.
+func refused(t *testing.T, what string, err error) {
+	t.Helper()
+	want := shell.Refusedf("x")
+	if err == nil || fmt.Sprintf("%T", err) != fmt.Sprintf("%T", want) {
+		t.Errorf("%s: %v (%T), want a refusal", what, err, err)
+	}
+}
+
+// TestFolder_Names: no name leads out of the folder.
+func TestFolder_Names(t *testing.T) {
+	dir := t.TempDir()
+	f := folder(filepath.Join(dir, "configuration"))
+	if err := os.Mkdir(string(f), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	outside := filepath.Join(dir, "outside")
+	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", ".", "..", "/etc/passwd", "../outside", "a/b", `a\b`, "a\x00b", strings.Repeat("n", 256)} {
+		_, err := f.Read(name)
+		refused(t, fmt.Sprintf("reading %.20q", name), err)
+		refused(t, fmt.Sprintf("writing %.20q", name), f.Write(name, []byte("x")))
+	}
+	for name, target := range map[string]string{"absolute": outside, "relative": "../outside"} {
+		link := filepath.Join(string(f), name)
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		data, err := f.Read(name)
+		refused(t, "reading through an "+name+" link", err)
+		if data != nil {
+			t.Errorf("read %q through an %s link", data, name)
+		}
+		if err := f.Write(name, []byte("new")); err != nil {
+			t.Errorf("writing over an %s link: %v", name, err)
+		}
+	}
+	if text, err := os.ReadFile(outside); string(text) != "secret" {
+		t.Errorf("outside: %q, %v", text, err)
+	}
+}
+
+func TestFolder_WhatIsNoFileToRead(t *testing.T) {
+	f := folder(t.TempDir())
+	path := func(name string) string { return filepath.Join(string(f), name) }
+	err := errors.Join(os.Mkdir(path("folder"), 0o700), syscall.Mkfifo(path("pipe"), 0o600),
+		os.WriteFile(path("large"), nil, 0o600), os.Truncate(path("large"), maxFile+1),
+		os.WriteFile(path("largest"), nil, 0o600), os.Truncate(path("largest"), maxFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"none", "folder", "pipe", "large"} {
+		_, err := f.Read(name)
+		refused(t, name, err)
+	}
+	if data, err := f.Read("largest"); err != nil || len(data) != maxFile {
+		t.Errorf("the largest file: %d bytes, %v", len(data), err)
+	}
+}
+
+// TestFolder_WriteReplacesTheWholeFile: who has the old one open keeps it, and
+// nothing else is left behind.
+func TestFolder_WriteReplacesTheWholeFile(t *testing.T) {
+	f := folder(t.TempDir())
+	name := strings.Repeat("n", 255)
+	long, short := bytes.Repeat([]byte("long"), 1000), []byte("short")
+	if err := f.Write(name, long); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.Open(filepath.Join(string(f), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if err := f.Write(name, short); err != nil {
+		t.Fatal(err)
+	}
+	was := make([]byte, len(long)+1)
+	if n, _ := old.Read(was); !bytes.Equal(was[:n], long) {
+		t.Errorf("the old file was written to: %d bytes", n)
+	}
+	if got, err := f.Read(name); err != nil || !bytes.Equal(got, short) {
+		t.Errorf("read %q, %v", got, err)
+	}
+	info, err := os.Stat(filepath.Join(string(f), name))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := os.Mkdir(filepath.Join(string(f), "taken"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Write("taken", short); err == nil {
+		t.Error("wrote over a folder")
+	}
+	entries, err := os.ReadDir(string(f))
+	if err != nil || len(entries) != 2 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
