@@ -266,6 +266,17 @@ func TestLimits(t *testing.T) {
 		{"alternate servers", func(c *store.Config) {
 			c.DNS.Alternates = []store.AlternateDNS{{Domain: "a.example", Servers: servers(store.MaxDNSServers)}}
 		}, []string{"dnsconfig", "new", "2", "a.example", "192.0.2.1", "^C", "dnsconfig alternate a.example 192.0.2.1"}, "There is a maximum of 20 DNS servers for a domain."},
+		{"listeners", func(c *store.Config) {
+			c.Listeners = make([]store.Listener, store.MaxListeners)
+		}, []string{"listenerconfig", "new", "", "listenerconfig new A public Management smtp"}, "There is a maximum of 100 listeners."},
+		{"bounce profiles", func(c *store.Config) {
+			for len(c.BounceProfiles) < store.MaxProfiles {
+				c.BounceProfiles = append(c.BounceProfiles, store.BounceProfile{})
+			}
+		}, []string{"bounceconfig", "new", "", "bounceconfig new A"}, "There is a maximum of 100 bounce profiles."},
+		{"logs", func(c *store.Config) {
+			c.Logs = make([]store.LogSubscription, store.MaxLogs)
+		}, []string{"logconfig", "new", "", "logconfig new A"}, "There is a maximum of 100 log subscriptions."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)

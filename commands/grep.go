@@ -119,7 +119,7 @@ func compile(expressions []string, ignoreCase bool) (*regexp.Regexp, error) {
 			return nil, shell.Refusedf("The value must not be longer than %d bytes.", maxExpression)
 		}
 		if _, err := regexp.Compile(expression); err != nil {
-			return nil, shell.Refusedf("That value is not valid: %v", err)
+			return nil, notValid(err)
 		}
 	}
 	flags := ""
@@ -128,9 +128,13 @@ func compile(expressions []string, ignoreCase bool) (*regexp.Regexp, error) {
 	}
 	re, err := regexp.Compile("(?" + flags + ":(?:" + strings.Join(expressions, ")|(?:") + "))")
 	if err != nil {
-		return nil, shell.Refusedf("That value is not valid: %v", err)
+		return nil, notValid(err)
 	}
 	return re, nil
+}
+
+func notValid(err error) error {
+	return shell.Refusedf("That value is not valid: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 }
 
 func grepLog(d *Dialog, env Env, q GrepQuery, paginate bool) error {

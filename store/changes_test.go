@@ -59,6 +59,9 @@ func TestFormatChanges(t *testing.T) {
 			"IP interfaces\n  D2: added\n    Hostname: D2\n"},
 		{"DNS", func(c *Config) { c.DNS.Servers = nil; c.DNS.Alternates[0].Servers = nil },
 			"DNS\n  Local DNS cache servers: 192.0.2.53 (priority 0) -> (none)\n  Alternate DNS servers\n    corp.example: 10.0.0.53:5353 -> \n"},
+		{"left to Default", func(c *Config) {
+			c.BounceProfiles[1].MaxRetries, c.BounceProfiles[1].SendBounces, c.BounceProfiles[1].Alternate = 0, Yes, ""
+		}, "Bounce profiles\n  Bulk\n    Maximum number of retries: 5 -> Default\n    Send hard bounces: no -> yes\n    Alternate address: bounces@example.com -> (none)\n"},
 		{"control characters", setHostname("a\x1b[2J"), "Hostname: mail.example.com -> \"a\\x1b[2J\"\n"},
 	} {
 		c := testConfig()

@@ -294,6 +294,11 @@ func TestProfileInherits(t *testing.T) {
 			t.Errorf("%q: %+v", name, got)
 		}
 	}
+	// The alternate address is not inherited: to answer No is to have none.
+	c.BounceProfiles[0].Alternate, c.BounceProfiles[1].Alternate = "all@example.com", ""
+	if got := c.Profile("Bulk").Alternate; got != "" {
+		t.Errorf("alternate address %q", got)
+	}
 	c.BounceProfiles = nil
 	if got := c.Profile("Bulk"); got != defaultProfile() {
 		t.Errorf("without profiles: %+v", got)

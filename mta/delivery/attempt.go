@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"esa/mta/envelope"
@@ -204,10 +203,7 @@ func (a *attempt) broke(c *conn, f *envelope.Failure) *envelope.Failure {
 	a.note(a.pending, c, f)
 	e := maillog.ConnectionError{
 		DCID: c.dcid, Domain: a.job.Domain, Remote: c.key.Remote, Local: c.local,
-		Details: f.Reply[0], Reason: "network error",
-	}
-	if f.Code != 0 {
-		e.Details = fmt.Sprintf("%d-'%s'", f.Code, f.Reply[0])
+		Code: f.Code, Details: f.Reply[0], Reason: "network error",
 	}
 	if f.Code != 0 || f.Reason == envelope.ReasonProtocol {
 		e.Reason = "unexpected SMTP response"

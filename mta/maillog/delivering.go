@@ -40,7 +40,8 @@ type ConnectionError struct {
 	Domain  string
 	Remote  netip.AddrPort
 	Local   netip.Addr // invalid when not connected
-	Details string     // "timeout", "EOF", "454-'…'"
+	Code    int        // of the peer's reply, 0 without one
+	Details string     // "timeout", "EOF"; the text of the reply where there is one
 	Reason  string     // "network error", "unexpected SMTP response"
 }
 
@@ -50,8 +51,12 @@ func (l *Log) ConnectionFailed(e ConnectionError) {
 	if e.Local.IsValid() {
 		local = e.Local.String()
 	}
+	details := line(e.Details)
+	if e.Code != 0 {
+		details = fmt.Sprintf("%d-%s", e.Code, literal(e.Details))
+	}
 	l.infof("Connection Error: DCID %d domain: %s IP:%s port: %d details: %s interface: %s reason: %s",
-		e.DCID, line(e.Domain), e.Remote.Addr(), e.Remote.Port(), line(e.Details), local, line(e.Reason))
+		e.DCID, line(e.Domain), e.Remote.Addr(), e.Remote.Port(), details, local, line(e.Reason))
 }
 
 // Fate is what both Bounced and Delayed tell.

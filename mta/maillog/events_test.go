@@ -78,8 +78,14 @@ func TestDeliveryText(t *testing.T) {
 			"Info: Delivery start DCID 5 MID 7 to RID [0, 1]\nInfo: Message done DCID 5 MID 7 to RID [0, 1] \n" +
 				`Info: MID 7 RID [0, 1] Response "ok 'x'"` + "\nInfo: Message finished MID 7 done"},
 		{"2.4 connection error", func() {
-			h.ConnectionFailed(ConnectionError{5, "example.net", peer, netip.Addr{}, "timeout", "network error"})
+			h.ConnectionFailed(ConnectionError{DCID: 5, Domain: "example.net", Remote: peer, Details: "timeout", Reason: "network error"})
 		}, "Info: Connection Error: DCID 5 domain: example.net IP:192.0.2.4 port: 25 details: timeout interface: unknown reason: network error"},
+		{"2.4 connection error, with a reply", func() {
+			h.ConnectionFailed(ConnectionError{5, "example.net", peer, here, 454, "TLS not available", "unexpected SMTP response"})
+		}, "Info: Connection Error: DCID 5 domain: example.net IP:192.0.2.4 port: 25 details: 454-'TLS not available' interface: 10.1.1.1 reason: unexpected SMTP response"},
+		{"2.4 connection error, with a reply that would end its quotes", func() {
+			h.ConnectionFailed(ConnectionError{5, "example.net", peer, here, 454, `no' reason: "none`, "unexpected SMTP response"})
+		}, `Info: Connection Error: DCID 5 domain: example.net IP:192.0.2.4 port: 25 details: 454-'no\' reason: "none' interface: 10.1.1.1 reason: unexpected SMTP response`},
 		{"2.4 bounced", func() { h.Bounced(fate(550, "5.1.1", "Bad destination email address", "no", "it's")) },
 			"Info: Bounced: DCID 5 MID 7 From: <a@example.com> To: <b@example.net> RID 1 - 5.1.1 - Bad destination email address ('550', ['no', \"it's\"])"},
 		{"2.4 delayed", func() { h.Delayed(fate(0, "4.4.0", "Other network problem", "timeout")) },
@@ -163,7 +169,8 @@ func hostileEvents(l *Log, s string) int {
 		func() { l.InvalidRecipient(1, 1, s, s) },
 		func() { l.UnknownCommand(1, s) },
 		func() { l.BadSyntax(1, s) },
-		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, s, s}) },
+		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 0, s, s}) },
+		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 454, s, s}) },
 		func() { l.Bounced(f) },
 		func() { l.Delayed(f) },
 		func() { l.DoubleBounced(f) },
@@ -172,6 +179,7 @@ func hostileEvents(l *Log, s string) int {
 		func() { l.DNSQuery(s, s) },
 		func() { l.DNSQueryServer(s, s, 0) },
 		func() { l.DNSCached(CachedAnswer{s, s, time.Unix(0, 0), 0, []lookup.MX{{Host: s}}, []string{s}}) },
+		func() { l.DNSAnswered(CachedAnswer{s, s, time.Unix(0, 0), 0, []lookup.MX{{Host: s}}, []string{s}}, 0) },
 		func() { l.DNSNoData(s, s) },
 		func() { l.InvalidDNSResponse(s, at, s) },
 	}
