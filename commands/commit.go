@@ -196,6 +196,9 @@ func commitFailed(d *Dialog, err error) error {
 }
 
 func describeConflict(c store.Conflict) string {
+	if c.Revision == 0 {
+		return fmt.Sprintf("- %s: in a revision that is no longer kept\n    theirs: %s\n    yours:  %s", c.Object, c.Theirs, c.Mine)
+	}
 	return fmt.Sprintf("- %s: revision %d by %s from %s, %s\n    theirs: %s\n    yours:  %s",
 		c.Object, c.Revision, c.User, c.Source, commitTime(c.Time), c.Theirs, c.Mine)
 }

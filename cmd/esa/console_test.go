@@ -329,11 +329,11 @@ func TestConsole_TwoSessionsWithPendingEdits(t *testing.T) {
 	bob.sees("gw.test> ")
 	ann.types("sethostname ann.test", "gw.test> ")
 	bob.types("sethostname bob.test", "gw.test> ")
-	if got := ann.types("showchanges", "admin (console) has uncommitted changes since "); !strings.Contains(got, "ann.test") || strings.Contains(got, "bob.test") {
+	if got := ann.types("showchanges", "uncommitted changes"); !strings.Contains(got, "ann.test") || strings.Contains(got, "bob.test") {
 		t.Errorf("showchanges: %s", got)
 	}
 	ann.sees("gw.test> ")
-	if got := bob.types("who", "uncommitted changes since "); strings.Count(got, " cli") != 2 {
+	if got := bob.types("who", "uncommitted changes"); strings.Count(got, " cli") != 2 {
 		t.Errorf("who: %s", got)
 	}
 	bob.sees("gw.test> ")
@@ -345,8 +345,14 @@ func TestConsole_TwoSessionsWithPendingEdits(t *testing.T) {
 	bob.sees("ann.test> ")
 	h.wantRunning("ann.test", 2)
 	ann.types("quit", "")
-	if err := ann.session.Wait(); err != nil {
+	bob.types("quit", "Are you sure you wish to exit?")
+	bob.types("y", "")
+	if err := errors.Join(ann.session.Wait(), bob.session.Wait()); err != nil {
 		t.Errorf("leaving: %v", err)
+	}
+	h.p.console.wait(t.Context())
+	if p, err := h.p.store.Pendings(); len(p) > 0 || err != nil {
+		t.Errorf("who leaves keeps %v, %v", p, err)
 	}
 }
 

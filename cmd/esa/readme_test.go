@@ -47,7 +47,7 @@ func TestReadmeSession(t *testing.T) {
 		t.Fatal("the README has no session")
 	}
 	var screen strings.Builder
-	for line := range strings.Lines(strings.TrimPrefix(block, "\n")) {
+	for line := range strings.Lines(strings.Trim(block, "\n") + "\n") {
 		screen.WriteString(strings.TrimPrefix(line, "    "))
 	}
 	file := filepath.Join(t.TempDir(), "session.txt")

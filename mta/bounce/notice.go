@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"esa/mta/envelope"
+	"esa/mta/message"
 )
 
 // Kind is what a notice says.
@@ -43,9 +44,6 @@ type Recipient struct {
 	Attempts int // failed attempts before this one
 }
 
-// dateForm is the date of a header, as reference 4.5 has it: no weekday.
-const dateForm = "02 Jan 2006 15:04:05 -0700"
-
 // Write writes the notice with CRLF line ends. It is 7-bit but for the copy
 // of an original that is not. Nothing that the peer or the sender wrote can
 // begin a line outside that copy (attack E6). The error is that of w or of
@@ -69,10 +67,9 @@ func Write(w io.Writer, n Notice) error {
 }
 
 func (n *Notice) writeHeader(b *bufio.Writer) {
-	date := n.Time.Format(dateForm)
-	fmt.Fprintf(b, "Received: from localhost by %s; %s\r\n", field(n.Hostname), date)
+	b.WriteString(message.Received{By: field(n.Hostname), At: n.Time}.String())
 	fmt.Fprintf(b, "Message-Id: <%s>\r\n", field(n.MessageID))
-	fmt.Fprintf(b, "Date: %s\r\n", date)
+	fmt.Fprintf(b, "Date: %s\r\n", n.Time.Format(message.DateFormat))
 	fmt.Fprintf(b, "To: %s\r\n", field(n.To.String()))
 	fmt.Fprintf(b, "From: \"Mail Delivery System\" <MAILER-DAEMON@%s>\r\n", field(n.Hostname))
 	fmt.Fprintf(b, "Subject: %s\r\n", mime.QEncoding.Encode("utf-8", field(n.subject())))
@@ -132,7 +129,7 @@ func (n *Notice) explanation() string {
 		}
 		if n.Kind == Delay {
 			fmt.Fprintf(&s, "The following message to <%s> has not been delivered yet.\n", field(r.Address.String()))
-			fmt.Fprintf(&s, "It will be tried until %s.\nYou need not send it again.\n", n.Until.Format(dateForm))
+			fmt.Fprintf(&s, "It will be tried until %s.\nYou need not send it again.\n", n.Until.Format(message.DateFormat))
 			s.WriteString("The reason for the delay:\n")
 		} else {
 			fmt.Fprintf(&s, "The following message to <%s> was undeliverable.\n", field(r.Address.String()))
@@ -165,7 +162,7 @@ func (n *Notice) writeStatus(b *bufio.Writer) {
 		}
 		fmt.Fprintf(b, "Diagnostic-Code: smtp; %s (delivery attempts: %d)\r\n", reason(r.Why), r.Attempts)
 		if n.Kind == Delay {
-			fmt.Fprintf(b, "Will-Retry-Until: %s\r\n", n.Until.Format(dateForm))
+			fmt.Fprintf(b, "Will-Retry-Until: %s\r\n", n.Until.Format(message.DateFormat))
 		}
 	}
 }

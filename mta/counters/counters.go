@@ -47,7 +47,9 @@ type Counters struct {
 
 	ids    [kinds]sequence
 	counts [numNames]atomic.Int64 // since this process started
+	others [numNames]func() int64 // what others count, see Include
 	wake   chan struct{}          // asks Run for a save
+	past   past                   // for rates
 
 	mu      sync.Mutex // one save at a time; guards what follows
 	base    [numNames]int64
@@ -55,6 +57,17 @@ type Counters struct {
 	resetAt time.Time
 	started time.Time
 	closed  bool
+}
+
+// past is what the rated counters stood at in the last quarter of an hour.
+type past struct {
+	mu      sync.Mutex
+	samples []sample // oldest first, at most maxSamples
+}
+
+type sample struct {
+	at     time.Time
+	totals totals
 }
 
 // sequence is one kind of id.
@@ -83,6 +96,7 @@ func Open(path string, clock func() time.Time) (*Counters, error) {
 		c.ids[i].end.Store(s.IDs[i])
 	}
 	c.base, c.reset, c.resetAt = s.lifetimes(), s.resets(), s.ResetAt
+	c.sample()
 	// Nothing is saved yet: the first id does it, and a gateway whose disk is
 	// full starts all the same.
 	return c, nil
@@ -144,12 +158,26 @@ func (c *Counters) reserve(kind int, id uint64) error {
 // computed from their parts; adding to them changes nothing.
 func (c *Counters) Add(name Name, n int64) { c.counts[name].Add(n) }
 
+// Include counts in what another part has counted since this process started:
+// total gives it at any time, never less than before. It is called before
+// anybody else uses c.
+func (c *Counters) Include(name Name, total func() int64) { c.others[name] = total }
+
+// sinceStart is a counter's value since this process started.
+func (c *Counters) sinceStart(name Name) int64 {
+	n := c.counts[name].Load()
+	if other := c.others[name]; other != nil {
+		n += other()
+	}
+	return n
+}
+
 // Reset begins the Reset column at zero; ids and the other columns go on.
 func (c *Counters) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.reset {
-		c.reset[i] = c.base[i] + c.counts[i].Load()
+		c.reset[i] = c.base[i] + c.sinceStart(Name(i))
 	}
 	c.resetAt = c.clock()
 }
@@ -163,14 +191,19 @@ func (c *Counters) Save() error {
 }
 
 // Run saves every ten seconds, and earlier when ids run out, until ctx ends.
+// It takes the samples of Rates.
 // failed is told of each save that failed.
 func (c *Counters) Run(ctx context.Context, failed func(error)) {
-	tick := time.NewTicker(interval)
+	tick, beat := time.NewTicker(interval), time.NewTicker(pulse)
 	defer tick.Stop()
+	defer beat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-beat.C:
+			c.sample()
+			continue
 		case <-tick.C:
 		case <-c.wake:
 		}
@@ -200,7 +233,7 @@ func (c *Counters) saveLocked(ahead uint64) error {
 		s.IDs[i] = c.ids[i].last.Load() + ahead
 	}
 	for name := range numNames {
-		s.Counters[name.String()] = value{Lifetime: c.base[name] + c.counts[name].Load(), AtReset: c.reset[name]}
+		s.Counters[name.String()] = value{Lifetime: c.base[name] + c.sinceStart(name), AtReset: c.reset[name]}
 	}
 	if err := s.write(c.path); err != nil {
 		return fmt.Errorf("saving counters: %w", err)

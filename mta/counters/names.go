@@ -26,6 +26,12 @@ const (
 	OtherHardBouncedRecips
 	DeliveredRecips
 	DeletedRecips
+	DNSRequests // from here on those of dnsstatus, which the XML status does not have
+	DNSNetworkRequests
+	DNSCacheHits
+	DNSCacheMisses
+	DNSCacheExceptions
+	DNSCacheExpired
 	numNames
 )
 
@@ -36,6 +42,7 @@ func (n Name) String() string {
 		"completed_recips", "hard_bounced_recips", "dns_hard_bounced_recips", "5xx_hard_bounced_recips",
 		"filter_hard_bounced_recips", "expired_hard_bounced_recips", "other_hard_bounced_recips",
 		"delivered_recips", "deleted_recips",
+		"dns_requests", "dns_network_requests", "dns_cache_hits", "dns_cache_misses", "dns_cache_exceptions", "dns_cache_expired",
 	}[n]
 }
 
@@ -66,7 +73,7 @@ func (c *Counters) Snapshot() Snapshot {
 		Started: c.started, LastReset: c.resetAt,
 	}
 	for i := range s.Counters {
-		up := c.counts[i].Load()
+		up := c.sinceStart(Name(i))
 		life := c.base[i] + up
 		s.Counters[i] = Value{Reset: life - c.reset[i], Uptime: up, Lifetime: life}
 	}

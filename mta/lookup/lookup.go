@@ -4,6 +4,8 @@
 // Every answer says two things apart: how far it can be believed (Status), and
 // what it holds. An answer that failed is never the same as an answer that
 // says "there is none": the first means try again later, the second is a fact.
+//
+// ASCII (ascii.go) gives a domain the form that it is looked up by.
 package lookup
 
 import (

@@ -62,9 +62,6 @@ func NewHeader(w io.Writer, limits HeaderLimits) *Header {
 	return &Header{w: w, Limits: limits}
 }
 
-// Done reports whether the header has ended.
-func (h *Header) Done() bool { return h.done }
-
 // MessageID gives the value of the Message-ID field, the one added if there
 // was none.
 func (h *Header) MessageID() string {

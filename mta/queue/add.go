@@ -152,7 +152,8 @@ func (d *draft) finishSmall(h header, text []byte) error {
 	if err := d.create(); err != nil {
 		return err
 	}
-	whole := append(append(h.encode(), text...), *d.buf...)
+	whole := make([]byte, 0, headerSize+len(text)+len(*d.buf))
+	whole = append(append(append(whole, h.encode()...), text...), *d.buf...)
 	return d.put(whole)
 }
 

@@ -41,9 +41,9 @@ func (q *Queue) attempt(ctx context.Context, l *lot) ending {
 	case l.tried && bounce.Expired(t.profile, t.attempts(), t.age()):
 		return t.settle(t.all(bounce.Expiry()), false)
 	}
-	// After a crash from here to the outcome: the journal says that an attempt
-	// was begun; the recipients are tried again.
-	t.note(t.entry(eventAttempt))
+	if err := t.begin(); err != nil {
+		return q.unreadable(l, err)
+	}
 	outcomes, crashed := t.deliver(ctx)
 	if crashed != nil {
 		return t.panicked(crashed)
@@ -51,8 +51,8 @@ func (q *Queue) attempt(ctx context.Context, l *lot) ending {
 	return t.settle(outcomes, true)
 }
 
-// borrow gives the record of a message, read once for all attempts that run
-// at the same time. The body of a message that was found at start is checked
+// borrow gives the record of a message: the one it was admitted with, or one
+// that is read once for all attempts that run at the same time. The body of a message that was found at start is checked
 // before its first attempt: nothing that was not accepted like that goes out.
 func (q *Queue) borrow(it *item) (*record, error) {
 	it.mu.Lock()
@@ -157,6 +157,32 @@ func (t *trial) noteLocked(entries []entry) {
 		return
 	}
 	t.item.unsaved = nil
+}
+
+// begin writes that an attempt is about to be made. An error says that the
+// message is not there any more.
+//
+// After a crash from here to the outcome: mark or journal say that an attempt
+// was begun; the recipients are tried again.
+func (t *trial) begin() error {
+	e := t.entry(eventAttempt)
+	t.item.mu.Lock()
+	defer t.item.mu.Unlock()
+	if t.rec.touched || len(t.rec.lots) > 1 {
+		t.noteLocked([]entry{e})
+		return nil
+	}
+	err := t.q.store.mark(t.item.mid)
+	switch {
+	case err == nil:
+		t.rec.apply(e)
+	case errors.Is(err, os.ErrNotExist):
+		return err
+	default:
+		t.q.o.Diag.Error("queue: marking message", "mid", t.item.mid, "err", err)
+		t.noteLocked([]entry{e})
+	}
+	return nil
 }
 
 // deliver makes the attempt. A panic in it is this message's, not the

@@ -121,6 +121,27 @@ func TestCrashBetweenOutcomeAndJournal_RecipientsAreTriedAgain(t *testing.T) {
 	})
 }
 
+func TestCrashBetweenLogAndJournal_NoLineIsMissing(t *testing.T) { // R11
+	synctest.Test(t, func(t *testing.T) {
+		d := &faultDisk{}
+		r := setup{disk: d, courier: &courier{answer: always(refused)}}.open(t)
+		var told []string
+		d.fail = func(op, path string) error {
+			if op == "remove" && strings.HasSuffix(path, messageSuffix) {
+				told = r.with("Bounced:")
+			}
+			return nil
+		}
+		r.add(r.message("", "a@there.test"))
+		r.run()
+		synctest.Wait()
+		r.close()
+		if len(told) != 1 {
+			t.Errorf("when the message was removed the log said %q", told)
+		}
+	})
+}
+
 func TestCrashBetweenTwoRemovals_JournalAloneIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -133,8 +154,10 @@ func TestCrashBetweenTwoRemovals_JournalAloneIsRemoved(t *testing.T) {
 			}
 			return nil
 		}
-		r := setup{dir: dir, courier: c, disk: d}.open(t).run()
+		r := setup{dir: dir, courier: c, disk: d}.open(t)
 		mid := r.add(r.message("", "a@there.test"))
+		begun(t, r, mid, false) // else there is no journal
+		r.run()
 		synctest.Wait()
 		r.close()
 		if left := files(t, dir); len(left) != 1 || !strings.HasSuffix(left[0], journalSuffix) {
@@ -205,6 +228,74 @@ func TestCrashBetweenNoticeAndJournal_NoticeCanDoubleButIsNeverLost(t *testing.T
 				}
 				return
 			}
+		}
+	})
+}
+
+func TestCrashAfterMark_AttemptCountsAndRecipientsAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		var r *rig
+		var mid envelope.MID
+		// The process dies in each of its attempts: the first is marked, the
+		// others are in the journal.
+		for life := range 3 {
+			d := &faultDisk{}
+			c := deliver(func(_ context.Context, job envelope.Job) []envelope.Outcome {
+				d.dieAt = 1
+				return []envelope.Outcome{accepted()}
+			})
+			r = setup{dir: dir, courier: c, disk: d}.open(t)
+			if life == 0 {
+				mid = r.add(r.message("", "a@there.test", "b@there.test"))
+			}
+			r.run()
+			synctest.Wait()
+			r.close()
+			rec, err := r.store.read(mid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range rec.states {
+				if s.open != life+1 || s.done != "" {
+					t.Errorf("after %d deaths: %+v", life+1, s)
+				}
+			}
+			if got, want := len(files(t, dir)), min(life+1, 2); got != want {
+				t.Errorf("after %d deaths: files %v", life+1, files(t, dir))
+			}
+		}
+		c := &courier{}
+		again := setup{dir: dir, courier: c}.open(t).run()
+		synctest.Wait()
+		again.close()
+		if left := files(t, dir); len(left) != 0 || len(c.seen()) != 1 {
+			t.Errorf("left %v, tried %d times", left, len(c.seen()))
+		}
+	})
+}
+
+func TestMark_ThatCannotBeWrittenGoesToTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &faultDisk{}
+		d.fail = func(op, _ string) error {
+			if op == "mark" {
+				return errStaged
+			}
+			return nil
+		}
+		r := setup{disk: d}.open(t)
+		mid := r.add(r.message("", "a@there.test"))
+		var seen []string
+		r.o.Courier = deliver(func(context.Context, envelope.Job) []envelope.Outcome {
+			seen = files(t, r.dir)
+			return []envelope.Outcome{accepted()}
+		})
+		r.run()
+		synctest.Wait()
+		r.close()
+		if want := []string{fmt.Sprintf("00/%d.journal", mid), fmt.Sprintf("00/%d.msg", mid)}; !slices.Equal(seen, want) {
+			t.Errorf("files during the attempt: %v", seen)
 		}
 	})
 }

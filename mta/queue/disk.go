@@ -11,11 +11,12 @@ import (
 // disk is what the store asks of a file system. Tests stage faults behind it.
 // Paths are complete.
 type disk interface {
-	mkdir(path string) error                 // not an error if it is there
-	create(path string) (diskFile, error)    // must not exist
-	open(path string) (diskReader, error)    // for reading
-	appendTo(path string, line []byte) error // one write at the end; creates the file
-	remove(path string) error                // not an error if it is gone
+	mkdir(path string) error                     // not an error if it is there
+	create(path string) (diskFile, error)        // must not exist
+	open(path string) (diskReader, error)        // for reading
+	appendTo(path string, line []byte) error     // one write at the end; creates the file
+	writeAt(path string, b byte, at int64) error // one byte of a file that is there
+	remove(path string) error                    // not an error if it is gone
 	rename(from, to string) error
 	list(dir string) ([]string, error)          // names, in no order
 	openDir(path string) (syncHandle, error)    // Sync makes the names in a directory durable
@@ -105,6 +106,15 @@ func (osDisk) appendTo(path string, line []byte) error {
 		return err
 	}
 	_, err = f.Write(line)
+	return errors.Join(err, f.Close())
+}
+
+func (osDisk) writeAt(path string, b byte, at int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte{b}, at)
 	return errors.Join(err, f.Close())
 }
 

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,18 +19,25 @@ import (
 // The file of a message, version 1, made to be read by people too:
 //
 //	header    128 bytes, one line of text padded with blanks:
-//	          esa-message 1 envelope OFFSET LENGTH CRC body OFFSET LENGTH CRC … CRC\n
+//	          esa-message 1 envelope OFFSET LENGTH CRC body OFFSET LENGTH CRC …MARK CRC\n
 //	envelope  JSON; behind the body if it outgrew the place kept before it
 //	body      as it came, CRLF line ends
 //
 // CRCs are CRC-32C in hexadecimal; the last one is of the header before it.
 // Until a message is committed its header says "esa-draft". No rename: the
 // checksums tell a whole file.
+//
+// The mark is one byte, a blank until the first attempt of a message begins
+// that has nothing else to tell, then "+": most messages are delivered by it
+// and never need a journal. For the checksum it counts as a blank, so that
+// writing it can harm nothing: one byte is written whole or not at all.
 const (
 	version      = 1
 	headerSize   = 128
+	markOffset   = headerSize - 10
 	messageMagic = "esa-message"
 	draftMagic   = "esa-draft"
+	attemptMark  = '+'
 )
 
 // maxEnvelope bounds what is read as an envelope: 50,000 recipients with
@@ -58,9 +66,10 @@ func (s span) end() int64 { return s.offset + s.length }
 // header is the first line of a file.
 type header struct {
 	envelope, body span
+	attempted      bool // marked
 }
 
-// encode gives the header of a committed message.
+// encode gives the header of a committed message, not marked.
 func (h header) encode() []byte {
 	return seal(fmt.Sprintf("%s %d envelope %d %d %08x body %d %d %08x", messageMagic, version,
 		h.envelope.offset, h.envelope.length, h.envelope.crc, h.body.offset, h.body.length, h.body.crc))
@@ -80,7 +89,11 @@ func decodeHeader(line []byte) (header, error) {
 	if len(line) < headerSize {
 		return header{}, fmt.Errorf("%w: header cut short", errDamaged)
 	}
-	line = line[:headerSize]
+	line = bytes.Clone(line[:headerSize])
+	attempted := line[markOffset] == attemptMark
+	if attempted {
+		line[markOffset] = ' '
+	}
 	words := strings.Fields(string(line))
 	if len(words) > 1 && (words[0] == messageMagic || words[0] == draftMagic) {
 		// Before the checksum: a newer version may compute another.
@@ -98,7 +111,7 @@ func decodeHeader(line []byte) (header, error) {
 	if len(words) != 11 || words[0] != messageMagic || words[2] != "envelope" || words[6] != "body" {
 		return header{}, fmt.Errorf("%w: header", errDamaged)
 	}
-	var h header
+	h := header{attempted: attempted}
 	h.envelope, err = decodeSpan(words[3:6])
 	if err == nil {
 		h.body, err = decodeSpan(words[7:10])

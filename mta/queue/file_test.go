@@ -28,6 +28,28 @@ func TestHeader_RoundTripAndSize(t *testing.T) {
 	}
 }
 
+func TestHeader_MarkIsOneByteOfTheWidestHeader(t *testing.T) {
+	widest := span{1 << 62, maxEnvelope, 0xffffffff}
+	h := header{envelope: widest, body: span{1 << 62, 1<<62 - 1, 0xffffffff}}
+	b := h.encode()
+	if b[markOffset] != ' ' {
+		t.Fatalf("no place for the mark: %q", b)
+	}
+	b[markOffset] = attemptMark
+	kept := bytes.Clone(b)
+	h.attempted = true
+	if got, err := decodeHeader(b); err != nil || got != h {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if !bytes.Equal(b, kept) {
+		t.Error("reading changed the header")
+	}
+	b[markOffset] = '-'
+	if _, err := decodeHeader(b); !errors.Is(err, errDamaged) {
+		t.Errorf("another mark: %v", err)
+	}
+}
+
 func TestHeader_EveryFlippedBitIsSeen(t *testing.T) {
 	good := header{envelope: span{128, 10, 1}, body: span{138, 20, 2}}.encode()
 	for i := range good[:headerSize-1] {

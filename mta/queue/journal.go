@@ -14,7 +14,8 @@ import (
 )
 
 // The journal of a message lies beside it: one line per event, appended and
-// not synced.
+// not synced. The first attempt of a message with one lot is not told here but
+// by the mark in the message's file, so a message that it settles has none.
 //
 //	CRC {"at":…,"event":…,"rids":[…],…}\n
 //
@@ -169,7 +170,8 @@ type record struct {
 	states  []recipientState // one per recipient, in their order
 	lots    [][]int          // indexes of the recipients of each lot
 	body    span
-	damaged int // journal lines that do not check
+	touched bool // an attempt was begun: the file is marked, or there is a journal
+	damaged int  // journal lines that do not check
 }
 
 func newRecord(m envelope.Message) *record {
@@ -189,8 +191,18 @@ func (r *record) state(id envelope.RID) *recipientState {
 	return nil
 }
 
-// apply takes one journal line into account.
+// rids gives all recipients.
+func (r *record) rids() []envelope.RID {
+	ids := make([]envelope.RID, len(r.message.Recipients))
+	for i := range ids {
+		ids[i] = r.message.Recipients[i].RID
+	}
+	return ids
+}
+
+// apply takes one journal line, or the mark, into account.
 func (r *record) apply(e entry) {
+	r.touched = true
 	for _, id := range e.RIDs {
 		if s := r.state(id); s != nil {
 			s.apply(e)

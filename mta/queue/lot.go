@@ -30,7 +30,7 @@ func split(to []envelope.Recipient) [][]int {
 }
 
 // item is a queued message in memory. What the envelope says is read from
-// disk for each attempt.
+// disk for each attempt, but for the first of a message that is tried at once.
 type item struct {
 	mid      envelope.MID
 	size     int64
@@ -40,9 +40,10 @@ type item struct {
 	lots     []lot
 	open     int32 // lots that are not done; guarded by Queue.mu, as gone
 	gone     bool  // vanished or set aside
+	kept     int   // recipients of rec, while it waits for the first attempt; guarded by Queue.mu
 
 	mu      sync.Mutex // orders what is read and written of the files; guards what follows
-	rec     *record    // while attempts run, or while something is unsaved
+	rec     *record    // while attempts run, while something is unsaved, or kept
 	users   int
 	unsaved []entry // the journal could not be written
 	removed bool    // from disk

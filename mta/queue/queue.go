@@ -5,7 +5,7 @@
 //
 //	disk.go     what is asked of the file system
 //	file.go     one file per message: header, envelope, body
-//	journal.go  beside it, what became of its recipients
+//	journal.go  beside it, from the first failure on, what became of its recipients
 //	syncer.go   one sync for all that wait
 //	store.go    where files are, and what is found at start
 //	add.go      a message on its way into the store
@@ -16,8 +16,9 @@
 //	destination.go  concurrency, hosts that are down, who is next
 //	schedule.go     what is due, and in which order
 //	run.go          recovery, workers, shutdown
-//	attempt.go      one attempt, from the journal's first word to its last
-//	settle.go       what outcomes mean for recipients, log and counters
+//	attempt.go      one attempt, from the word that it begins to its outcome
+//	settle.go       what outcomes mean for recipients and log
+//	tally.go        what they mean for counters, in all and by destination
 //	notice.go       bounces and delay warnings
 //	view.go         what operators see
 //
@@ -128,6 +129,8 @@ type Queue struct {
 	opened time.Time     // with its monotonic part: the zero of steady time
 	wake   chan struct{} // something may be due
 
+	ledger ledger
+
 	mu      sync.Mutex
 	plan    plan // guarded by mu
 	running bool
@@ -219,7 +222,8 @@ func (d *Draft) Write(p []byte) (int, error) { return d.d.write(p) }
 
 // Commit takes the complete envelope and returns nil when the message is on
 // stable storage and scheduled. After an error nothing of it is kept. Size is
-// set to what was written.
+// taken from what was written. The queue keeps the envelope: nobody may change
+// its recipients afterwards.
 func (d *Draft) Commit(final envelope.Message) error {
 	if final.Received.IsZero() {
 		final.Received = d.q.o.Clock()

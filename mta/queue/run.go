@@ -230,6 +230,9 @@ func (q *Queue) admit(rec *record, fresh bool) {
 		l.suspect, _ = rec.suspicion(n)
 		it.lots = append(it.lots, l)
 	}
+	if fresh {
+		q.plan.keep(it, rec, q.policy.Load())
+	}
 	q.plan.add(it)
 	q.signal()
 }

@@ -20,6 +20,7 @@ type plan struct {
 	suspectRunning bool
 	running        int
 
+	kept       int // recipients in records that wait for a first attempt, at most maxKept
 	unread     int // found at start and not read yet
 	unreadable int // left where they are: newer version, or no permission
 	damaged    int // set aside since the start
@@ -51,6 +52,20 @@ type ending struct {
 	trouble   bool // a connection failed
 	last      *envelope.Failure
 	ended     time.Time // wall time
+}
+
+// maxKept bounds the memory of records that are kept.
+const maxKept = 1000
+
+// keep keeps the record of a message that will probably be tried at once, so
+// that it need not be read back. One lot alone: its mark shows whether the
+// file is still there.
+func (p *plan) keep(it *item, rec *record, pol *Policy) {
+	n := len(rec.message.Recipients)
+	if len(it.lots) == 1 && p.kept+n <= maxKept && p.running < pol.Concurrency && it.lots[0].dest.mayStart(pol) {
+		it.rec, it.kept = rec, n
+		p.kept += n
+	}
 }
 
 // add takes in a message.
@@ -173,6 +188,8 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 	it, d := l.item, l.dest
 	p.running--
 	d.running--
+	p.kept -= it.kept
+	it.kept = 0
 	if l.alone {
 		l.alone, p.suspectRunning = false, false
 	}

@@ -418,3 +418,33 @@ func TestTimetable_GivesTheEarliestWhateverHappens(t *testing.T) {
 		}
 	}
 }
+
+func TestKept_RecordsAreBoundedAndGoWithTheirAttempt(t *testing.T) { // R13
+	synctest.Test(t, func(t *testing.T) {
+		c := &courier{answer: always(busy)}
+		r := setup{courier: c}.open(t)
+		records := func() int {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			n := 0
+			for _, it := range r.plan.items {
+				if it.rec != nil {
+					n++
+				}
+			}
+			return n
+		}
+		for i := range maxKept + 50 {
+			r.add(r.message("", fmt.Sprintf("a@there%d.test", i%100)))
+		}
+		if n := records(); n != maxKept || r.plan.kept != maxKept {
+			t.Errorf("%d records kept, counted %d", n, r.plan.kept)
+		}
+		r.run()
+		synctest.Wait()
+		if n := records(); n != 0 || r.plan.kept != 0 || len(c.seen()) != maxKept+50 {
+			t.Errorf("after %d attempts: %d records kept, counted %d", len(c.seen()), n, r.plan.kept)
+		}
+		r.close()
+	})
+}

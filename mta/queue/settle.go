@@ -39,20 +39,22 @@ func (t *trial) all(why envelope.Failure) []envelope.Outcome {
 	return outs
 }
 
-// settle carries out what outcomes mean: notices first, then the journal,
-// then the log, then the schedule.
+// settle carries out what outcomes mean: notices first, then the log, then
+// the journal, then the schedule.
 //
 // After a crash between notice and journal: the notice is queued and the
-// recipient still waits; it can be told twice and never not at all.
-// After a crash between journal and log: a line of the log is missing.
+// recipient still waits; it can be told twice and never not at all. The same
+// holds for the lines of the log (R11).
+// After a crash between removal and the finished line: that line is missing.
 func (t *trial) settle(outs []envelope.Outcome, tried bool) ending {
 	verdicts := t.judge(outs, tried)
 	notices := t.notices(verdicts)
 	e := ending{attempted: tried, expires: t.item.born + t.profile.MaxLifetime, ended: t.q.o.Clock()}
 	e.delay = bounce.NextDelay(t.profile, t.attempts()+1)
 	until := e.ended.Add(e.delay)
-	finished := t.write(verdicts, until)
 	t.tell(verdicts, until, tried)
+	t.count(verdicts, tried)
+	finished := t.write(verdicts, until)
 	for _, n := range notices {
 		t.q.announce(n, t.item.mid)
 	}
@@ -190,7 +192,7 @@ func (t *trial) entries(verdicts []verdict, until time.Time) []entry {
 	return entries
 }
 
-// tell writes log lines and counts.
+// tell writes log lines.
 func (t *trial) tell(verdicts []verdict, until time.Time, tried bool) {
 	q, m := t.q, &t.rec.message
 	var pending, deleted []envelope.RID
@@ -198,28 +200,23 @@ func (t *trial) tell(verdicts []verdict, until time.Time, tried bool) {
 		v := &verdicts[i]
 		if v.soft != nil {
 			q.o.Log.Delayed(v.fate(m, *v.soft))
-			q.o.Counters.Add(counters.SoftBouncedEvts, 1)
 		}
 		switch {
 		case v.deleted():
 			deleted = append(deleted, v.to.RID)
 		case v.out.Result == envelope.Delivered:
-			q.o.Counters.Add(counters.DeliveredRecips, 1)
 		case v.out.Result == envelope.Bounced:
 			q.o.Log.Bounced(v.fate(m, v.out.Failure))
-			q.o.Counters.Add(bounceCounter(v.out.Failure), 1)
 			if m.Sender.IsNull() {
 				q.o.Log.DoubleBounced(v.fate(m, v.out.Failure))
 			}
 		case tried:
 			q.o.Log.Delayed(v.fate(m, v.out.Failure))
-			q.o.Counters.Add(counters.SoftBouncedEvts, 1)
 			pending = append(pending, v.to.RID)
 		}
 	}
 	if len(deleted) > 0 {
 		q.o.Log.Deleted(m.MID, deleted)
-		q.o.Counters.Add(counters.DeletedRecips, int64(len(deleted)))
 	}
 	if len(pending) > 0 {
 		q.o.Log.Pending(m.MID, pending, until, t.profileName())

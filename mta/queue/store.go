@@ -21,7 +21,7 @@ import (
 // The directory of the queue:
 //
 //	version        the format, a line of text
-//	00 … 3f        messages MID.msg and their journals MID.journal
+//	00 … 3f        messages MID.msg and, where there are, journals MID.journal
 //	damaged        what was set aside, for a person to look at
 //
 // Sub-directories are made and synced at start and never removed: no message
@@ -37,7 +37,7 @@ const (
 )
 
 // minInodes is how many free inodes Begin asks for, beside the bytes: a
-// message takes two, and bounces must still fit.
+// message may take two, and bounces must still fit.
 const minInodes = 128
 
 type storeOptions struct {
@@ -50,6 +50,7 @@ type storeOptions struct {
 // store keeps messages in files. It knows nothing of schedules.
 type store struct {
 	dir     string
+	dirs    [shards]string
 	disk    disk
 	diag    *slog.Logger
 	all     *syncer // of the file system; nil: each file is synced
@@ -66,6 +67,9 @@ type store struct {
 // directory of a newer version.
 func openStore(o storeOptions) (*store, error) {
 	s := &store{dir: o.dir, disk: o.disk, diag: o.diag}
+	for i := range s.dirs {
+		s.dirs[i] = filepath.Join(o.dir, fmt.Sprintf("%02x", i))
+	}
 	s.buffers.New = func() any { b := make([]byte, 0, draftBuffer); return &b }
 	if err := s.prepare(); err != nil {
 		return nil, err
@@ -185,10 +189,10 @@ func (s *store) highest() envelope.MID {
 
 func shardOf(m envelope.MID) int { return int(uint64(m) / shardRun % shards) }
 
-func (s *store) shard(i int) string { return filepath.Join(s.dir, fmt.Sprintf("%02x", i)) }
+func (s *store) shard(i int) string { return s.dirs[i] }
 
 func (s *store) path(m envelope.MID, suffix string) string {
-	return filepath.Join(s.shard(shardOf(m)), strconv.FormatUint(uint64(m), 10)+suffix)
+	return s.shard(shardOf(m)) + string(filepath.Separator) + strconv.FormatUint(uint64(m), 10) + suffix
 }
 
 // reserve fails unless 1.5 times the largest message is free (R8).
@@ -264,6 +268,9 @@ func (s *store) read(m envelope.MID) (*record, error) {
 	}
 	rec := newRecord(msg)
 	rec.body = h.body
+	if h.attempted {
+		rec.apply(entry{Event: eventAttempt, RIDs: rec.rids()})
+	}
 	return rec, s.replay(m, rec)
 }
 
@@ -324,6 +331,13 @@ func (s *store) check(m envelope.MID, body span) error {
 		return fmt.Errorf("%w: body checksum", errDamaged)
 	}
 	return nil
+}
+
+// mark writes into the file of a message that its first attempt begins.
+//
+// After a crash here: the mark is there or not.
+func (s *store) mark(m envelope.MID) error {
+	return noSpace(s.disk.writeAt(s.path(m, messageSuffix), attemptMark, markOffset))
 }
 
 // note appends to the journal of a message.

@@ -313,6 +313,13 @@ func (d *faultDisk) appendTo(path string, line []byte) error {
 	return d.osDisk.appendTo(path, line)
 }
 
+func (d *faultDisk) writeAt(path string, b byte, at int64) error {
+	if err := d.step("mark", path); err != nil {
+		return err
+	}
+	return d.osDisk.writeAt(path, b, at)
+}
+
 func (d *faultDisk) remove(path string) error {
 	if err := d.step("remove", path); err != nil {
 		return err

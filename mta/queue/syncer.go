@@ -91,11 +91,17 @@ func (s *syncer) once() error {
 		s.handle = h
 	}
 	err := s.handle.Sync()
-	if err != nil {
-		err = errors.Join(err, s.handle.Close())
+	if err == nil {
+		return nil
+	}
+	err = errors.Join(err, s.handle.Close())
+	// The next one is opened before anybody writes that will count on it: of
+	// an error before its opening a handle may not be told.
+	next, openErr := s.open()
+	if s.handle = next; openErr != nil {
 		s.handle = nil
 	}
-	return err
+	return errors.Join(err, openErr)
 }
 
 // failLocked fails g and those who wait for the next sync.

@@ -77,6 +77,9 @@ func TestSyncer_AFailureFailsEverybodyWhoHadWritten(t *testing.T) { // R9
 		fails(500 * time.Millisecond)  // waits for the next
 		fails(1500 * time.Millisecond) // still writing when the sync failed
 		all.Wait()
+		if *h.opened != 2 {
+			t.Errorf("%d handles: the next must be open before anybody counts on it", *h.opened)
+		}
 		h.mu.Lock()
 		*h.err = nil
 		h.mu.Unlock()

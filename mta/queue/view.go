@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -130,7 +131,9 @@ type RecipientState struct {
 }
 
 // Each reads the messages of the queue in the order of their ids, until visit
-// returns false. Messages that leave the queue meanwhile are left out.
+// returns false. Messages that leave the queue meanwhile are left out; one
+// that cannot be read does not keep back the others (R10): the error is that
+// of the first such message.
 func (q *Queue) Each(visit func(Entry) bool) error {
 	q.mu.Lock()
 	mids := make([]envelope.MID, 0, len(q.plan.items))
@@ -139,19 +142,18 @@ func (q *Queue) Each(visit func(Entry) bool) error {
 	}
 	q.mu.Unlock()
 	slices.Sort(mids)
+	var unread error
 	for _, m := range mids {
 		rec, err := q.store.read(m)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !visit(rec.view()) {
-			return nil
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+		case err != nil:
+			unread = cmp.Or(unread, fmt.Errorf("reading MID %d: %w", m, err))
+		case !visit(rec.view()):
+			return unread
 		}
 	}
-	return nil
+	return unread
 }
 
 func (r *record) view() Entry {

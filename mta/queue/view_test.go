@@ -1,6 +1,9 @@
 package queue
 
 import (
+	"errors"
+	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,4 +80,24 @@ func TestDestinations_AreForgottenWithoutMail(t *testing.T) {
 		}
 		r.close()
 	})
+}
+
+func TestEach_OneThatCannotBeReadKeepsNoOtherBack(t *testing.T) { // R10
+	r := setup{}.open(t)
+	var mids []envelope.MID
+	for range 3 {
+		mids = append(mids, r.add(r.message("", "a@there.test")))
+	}
+	if err := os.Truncate(r.store.path(mids[0], messageSuffix), 10); err != nil {
+		t.Fatal(err)
+	}
+	var seen []envelope.MID
+	err := r.Each(func(e Entry) bool {
+		seen = append(seen, e.Message.MID)
+		return true
+	})
+	if !errors.Is(err, errDamaged) || !slices.Equal(seen, mids[1:]) {
+		t.Errorf("read %v, %v", seen, err)
+	}
+	r.close()
 }

@@ -208,7 +208,8 @@ func isPrintableUTF8(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
-// printable gives what came from the network as it may stand in a reply.
+// printable gives what came from the network as it may stand in a reply or a
+// line of the log: the first 64 bytes, with ? for what is not printable ASCII.
 func printable(s string) string {
 	if len(s) > 64 {
 		s = s[:64]

@@ -62,8 +62,10 @@ func (c *conversation) turnAway() {
 	c.close(421, textBadCommands)
 }
 
-// close says the last word.
+// close says the last word. The seat is free before the client can read it
+// and connect again.
 func (c *conversation) close(code int, text string) bool {
+	c.leave()
 	c.wire.reply(code, text)
 	c.wire.farewell()
 	return false
@@ -322,14 +324,14 @@ func (c *conversation) data(line []byte, arg string) bool {
 	if arg != "" {
 		return c.syntax(line, "#5.5.2 syntax error DATA")
 	}
-	if err := c.prepare(); err != nil {
-		return c.answerError(err)
-	}
 	if c.wire.pending() {
-		// It did not wait for 354: what follows may be a text or commands,
-		// and nobody knows which.
+		// It did not wait for the reply: what follows may be a text or
+		// commands, and nobody knows which, least of all if we refuse.
 		c.Reset()
 		return c.close(503, "#5.5.0 improper use of SMTP command pipelining")
+	}
+	if err := c.prepare(); err != nil {
+		return c.answerError(err)
 	}
 	c.wire.reply(354, "go ahead")
 	r := &dataReader{wire: c.wire, pace: newPace(c.limits.Data, c.limits.MinRate)}

@@ -207,7 +207,7 @@ func (t *text) accept() error {
 
 // fault is the answer to what is not the client's doing.
 func (s *session) fault(err error) *smtp.SMTPError {
-	s.srv.Diag.Error("keeping a message failed", "icid", uint64(s.icid), "err", err)
+	s.srv.Diag.Error("keeping a message failed", "icid", uint64(s.icid), "revision", s.set.Revision, "err", err)
 	if errors.Is(err, ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		s.srv.Log.ReceivingFailed(s.icid, "Queue full")
 		return refuse(452, textQueueFull)

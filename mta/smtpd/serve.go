@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"esa/mta/maillog"
@@ -63,7 +64,8 @@ func newSession(srv *Server, set *Settings, load func() *Settings) *session {
 func (s *session) serve(ctx context.Context, w *wire) {
 	key := hostKey{s.at.Addr, s.client.Addr}
 	onListener, onHost := s.srv.seat(key)
-	defer s.srv.unseat(key)
+	s.leave = sync.OnceFunc(func() { s.srv.unseat(key) })
+	defer s.leave()
 	if s.at.MaxConnections > 0 && onListener > s.at.MaxConnections {
 		s.register()
 		s.crowded(w, "to this listener")
@@ -107,8 +109,10 @@ func (s *session) injection() maillog.Injection {
 		Remote: s.client.Addr, Host: s.client.Host, Verified: s.client.Verified}
 }
 
-// crowded turns away a connection beyond a limit.
+// crowded turns away a connection beyond a limit. It gives its seat back
+// first: those who are turned away must not keep others out.
 func (s *session) crowded(w *wire, which string) {
+	s.leave()
 	s.srv.Log.ReceivingFailed(s.icid, "Connection limit exceeded")
 	w.reply(421, "#4.4.5 Too many connections "+which)
 	w.farewell()

@@ -18,6 +18,7 @@ import (
 type session struct {
 	srv      *Server
 	load     func() *Settings
+	leave    func()    // gives the seat back; does it once
 	at       *Settings // of the accept: banner and what EHLO announced
 	set      *Settings // of the last MAIL
 	limits   Limits

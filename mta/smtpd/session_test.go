@@ -162,7 +162,7 @@ func TestPaceOfText(t *testing.T) {
 		want         string
 	}{
 		{"2 KB a second", 2048, 1, "250 ok:"},
-		{"10 KB each minute, below the rate by little", 15 << 10, 60, "421 #4.4.2"},
+		{"29 KB each minute, below the rate by little", 29 << 10, 60, "421 #4.4.2"},
 		{"one byte each 10 seconds", 1, 10, "421 #4.4.2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

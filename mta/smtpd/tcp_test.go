@@ -102,20 +102,38 @@ func TestFarewellReadsTheRest(t *testing.T) {
 	}
 }
 
-func TestReconnectAfterQuit(t *testing.T) {
+// connect opens a connection and leaves its greeting to be read.
+func connect(b *bench) (*bufio.Reader, net.Conn) {
+	c := b.tcp()
+	return bufio.NewReader(c), c
+}
+
+// line reads one line, which must begin so.
+func line(t *testing.T, r *bufio.Reader, want string) {
+	t.Helper()
+	if got, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
+
+// A place is free when the client has the last reply, although we may wait
+// for it to close; and those who are turned away take none (attack D2).
+func TestPlaceIsFreeWithTheLastReply(t *testing.T) {
 	b := newBench(t)
 	b.change(func(s *Settings) { s.MaxConnections = 1 })
-	c := b.tcp()
-	r := bufio.NewReader(c)
-	for _, command := range []string{"", "QUIT\r\n"} {
-		if _, err := io.WriteString(c, command); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
+	first, conn := connect(b)
+	line(t, first, "220 ")
+	for range 2 {
+		refused, _ := connect(b) // and left open
+		line(t, refused, "421 #4.4.5 ")
 	}
-	if _, err := r.ReadByte(); err != io.EOF {
+	if _, err := io.WriteString(conn, "QUIT\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	line(t, first, "221 ")
+	again, _ := connect(b)
+	line(t, again, "220 ")
+	if _, err := first.ReadByte(); err != io.EOF {
 		t.Errorf("after QUIT: %v", err)
 	}
 }
