@@ -12,6 +12,8 @@
 //	receive      streams the text into the spool's draft                                 receive.go
 //	wire         lines, replies, the text of DATA, deadlines                             wire.go
 //
+// Peers (peers.go) tells operators who is connected.
+//
 // # Rules
 //
 // A transaction is judged whole by the settings of its MAIL. Each MAIL loads
@@ -105,6 +107,7 @@ type Server struct {
 	wires    map[*wire]struct{}
 	perAddr  map[netip.AddrPort]int // open connections, by address listened on
 	perHost  map[hostKey]int        // and by client
+	present  map[*session]Peer      // who is connected
 	draining chan struct{}          // closed by Drain
 	ended    sync.WaitGroup
 }
@@ -128,6 +131,7 @@ func New(o Options) *Server {
 		wires:    make(map[*wire]struct{}),
 		perAddr:  make(map[netip.AddrPort]int),
 		perHost:  make(map[hostKey]int),
+		present:  make(map[*session]Peer),
 		draining: make(chan struct{}),
 	}
 }
