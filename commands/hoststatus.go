@@ -108,7 +108,7 @@ func hostDNS(h HostDetail) string {
 		b.WriteString("    Preference   IPs\n")
 	}
 	for _, a := range h.Addresses {
-		fmt.Fprintf(&b, "    %-13d%s\n", a.Preference, addresses(a.Addrs))
+		fmt.Fprintf(&b, "    %-13d%s\n", a.Preference, spaced(a.Addrs))
 	}
 	if len(h.Addresses) == 0 {
 		b.WriteString("    None\n")
@@ -138,7 +138,7 @@ func mxTable(mx lookup.MXAnswer) string {
 	return b.String()
 }
 
-func addresses(addrs []netip.Addr) string {
+func spaced(addrs []netip.Addr) string {
 	words := make([]string, len(addrs))
 	for i, a := range addrs {
 		words[i] = a.String()

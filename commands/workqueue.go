@@ -16,7 +16,14 @@ func workqueue() Command {
 		Long: `Accepted messages are queued for delivery at once: the work queue is always
 empty, and cannot be paused.`,
 		Forms: []Form{
-			{Usage: "workqueue status", Run: func(d *Dialog, env Env, _ []string) error { return showWorkQueue(d, env) }},
+			{Usage: "workqueue status", Run: func(d *Dialog, env Env, _ []string) error {
+				text, err := workQueue(env)
+				if err != nil {
+					return err
+				}
+				d.Text(text)
+				return d.Err()
+			}},
 			{Usage: "workqueue rate SECONDS [COUNT]", Run: func(d *Dialog, env Env, args []string) error {
 				p, err := parsePace(args)
 				if err != nil {
@@ -30,29 +37,26 @@ empty, and cannot be paused.`,
 }
 
 func workQueueDialog(d *Dialog, env Env) error {
-	if err := showWorkQueue(d, env); err != nil {
-		return err
-	}
-	for {
-		switch d.Menu("", shell.Op{Word: "STATUS", Text: "Display work queue status."},
-			shell.Op{Word: "RATE", Text: "Display work queue statistics over time."}); d.Op() {
-		case "STATUS":
-			tell(d, showWorkQueue(d, env))
-		case "RATE":
-			return showWorkRate(d, env, askPace(d))
-		default:
-			return d.Err()
-		}
-	}
-}
-
-func showWorkQueue(d *Dialog, env Env) error {
-	s, err := online(env)
+	text, err := workQueue(env)
 	if err != nil {
 		return err
 	}
-	d.Printf("Status as of:  %s\nStatus:        Operational\nMessages:      0\n", commitTime(s.At))
+	for d.Menu(text, shell.Op{Word: "STATUS", Text: "Display work queue status."},
+		shell.Op{Word: "RATE", Text: "Display work queue statistics over time."}) {
+		if d.Op() == "RATE" {
+			return showWorkRate(d, env, askPace(d))
+		}
+		if text, err = workQueue(env); err != nil {
+			return err
+		}
+	}
 	return d.Err()
+}
+
+// workQueue is its status.
+func workQueue(env Env) (string, error) {
+	s, err := online(env)
+	return fmt.Sprintf("Status as of:  %s\nStatus:        Operational\nMessages:      0\n", commitTime(s.At)), err
 }
 
 // showWorkRate shows what passes the work queue: messages come and go in the
@@ -68,7 +72,7 @@ func showWorkRate(d *Dialog, env Env, p pace) error {
 		if err != nil {
 			return "", err
 		}
-		now := s.Counters["inj_msgs"].Uptime + s.Counters["gen_bounce_recips"].Uptime
+		now := s.Counters["inj_msgs"].Uptime
 		if before < 0 {
 			before = now
 		}
