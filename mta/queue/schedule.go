@@ -13,12 +13,14 @@ type plan struct {
 	dests map[string]*destination
 	due   timetable[*lot]         // by the time of the next attempt
 	hosts timetable[*destination] // by the time of the host's retry
+	spent timetable[*quota]       // by the time they are full again
 	ring  []*destination          // that may start and have something ready, in turn
 
 	ahead          []*lot // bounced without an attempt: they wait for no destination
 	suspects       []*lot
 	suspectRunning bool
 	running        int
+	policy         *Policy // that the ring was made by
 
 	unread     int // found at start and not read yet
 	unreadable int // left where they are: newer version, or no permission
@@ -49,6 +51,7 @@ type ending struct {
 	down      bool // no host could be reached
 	delivered bool
 	trouble   bool // a connection failed
+	crowded   bool // the hosts are at their limits
 	last      *envelope.Failure
 	ended     time.Time // wall time
 }
@@ -79,6 +82,10 @@ func (p *plan) destination(domain string) *destination {
 	return d
 }
 
+// crowdedAgain is when a destination is asked again that is at its limits
+// though nothing runs for it.
+const crowdedAgain = time.Second
+
 // start gives the lots whose attempt begins now. No destination is served
 // twice while another that may start waits.
 func (p *plan) start(t moment) []*lot {
@@ -88,6 +95,10 @@ func (p *plan) start(t moment) []*lot {
 	for p.hosts.isDue(t.now) {
 		p.hostDue(p.hosts.pop(), t)
 	}
+	for p.spent.isDue(t.now) {
+		p.enter(p.spent.pop().dest, t)
+	}
+	p.follow(t)
 	var started []*lot
 	for p.running < t.policy.Concurrency {
 		l := p.pick(t)
@@ -98,6 +109,17 @@ func (p *plan) start(t moment) []*lot {
 		started = append(started, l)
 	}
 	return started
+}
+
+// follow lets a new policy decide anew who may start.
+func (p *plan) follow(t moment) {
+	if p.policy == t.policy {
+		return
+	}
+	p.policy = t.policy
+	for _, d := range p.dests {
+		p.enter(d, t)
+	}
 }
 
 // ready puts a lot that is due where it waits for its turn.
@@ -117,7 +139,7 @@ func (p *plan) ready(l *lot, t moment) {
 
 // enter puts a destination into the ring if it can use a turn.
 func (p *plan) enter(d *destination, t moment) {
-	if !d.inRing && d.head != nil && d.mayStart(t.policy) {
+	if !d.inRing && d.head != nil && d.mayStart(t) {
 		d.inRing = true
 		p.ring = append(p.ring, d)
 	}
@@ -126,13 +148,13 @@ func (p *plan) enter(d *destination, t moment) {
 // pick takes the next lot whose turn it is; nil if none may start.
 func (p *plan) pick(t moment) *lot {
 	if l := first(&p.ahead); l != nil {
-		l.dest.running++
+		l.dest.begin(l, t)
 		return l
 	}
 	if !p.suspectRunning {
 		if l := first(&p.suspects); l != nil {
 			l.alone, p.suspectRunning = true, true
-			l.dest.running++
+			l.dest.begin(l, t)
 			return l
 		}
 	}
@@ -140,7 +162,7 @@ func (p *plan) pick(t moment) *lot {
 		d := p.ring[0]
 		p.ring = p.ring[1:]
 		d.inRing = false
-		if !d.mayStart(t.policy) {
+		if !d.mayStart(t) {
 			continue
 		}
 		l := d.pop()
@@ -148,7 +170,8 @@ func (p *plan) pick(t moment) *lot {
 			continue
 		}
 		l.probe, d.retryDue = d.down, false
-		d.running++
+		d.begin(l, t)
+		p.take(l, t)
 		p.enter(d, t)
 		return l
 	}
@@ -172,7 +195,8 @@ func first(list *[]*lot) *lot {
 func (p *plan) finish(l *lot, e ending, t moment) {
 	it, d := l.item, l.dest
 	p.running--
-	d.running--
+	d.end(l)
+	p.refund(l, e, t)
 	if l.alone {
 		l.alone, p.suspectRunning = false, false
 	}
@@ -185,10 +209,13 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 	}
 	p.learn(l, e, t)
 	if !it.gone && e.left > 0 {
+		if e.crowded && d.running == 0 {
+			e.delay = max(e.delay, crowdedAgain)
+		}
 		l.at, l.parked, l.suspect, l.sentence = t.now+e.delay, e.down, e.suspect, nil
 		l.tried = l.tried || e.attempted
 		if e.expires != 0 {
-			it.expires = e.expires
+			l.expires = e.expires
 		}
 		p.postpone(l, t)
 	}
@@ -260,7 +287,10 @@ func (p *plan) remove(it *item) {
 func (p *plan) next() (time.Duration, bool) {
 	at, ok := p.due.next()
 	if host, some := p.hosts.next(); some && (!ok || host < at) {
-		return host, true
+		at, ok = host, true
+	}
+	if quota, some := p.spent.next(); some && (!ok || quota < at) {
+		at, ok = quota, true
 	}
 	return at, ok
 }
