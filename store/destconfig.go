@@ -107,6 +107,9 @@ func ParseDestination(text string) (string, error) {
 	if bracketed, err := parseLiteral(literal); err == nil {
 		return strings.TrimPrefix(strings.Trim(bracketed, "[]"), "IPv6:"), nil
 	}
+	if strings.EqualFold(text, defaultSection) || strings.EqualFold(text, allHosts) {
+		return "", refuse("The word %s is not a domain.", text)
+	}
 	return parseDomain(text)
 }
 
