@@ -99,7 +99,7 @@ func destDetails(defaults, e store.Destination) string {
 	fmt.Fprintf(&b, "    Limits apply to: %s\n", shown(e.Scope != "", scope))
 	fmt.Fprintf(&b, "    Limits are enforced: %s\n", shown(e.Place != "", place))
 	if e.Domain != "" {
-		fmt.Fprintf(&b, "  Bounce Profile: %s\n", cmp.Or(e.BounceProfile, "Default"))
+		fmt.Fprintf(&b, "  Bounce Profile: %s\n", cmp.Or(e.BounceProfile, "Default (that of the listener)"))
 	}
 	fmt.Fprintf(&b, "  IP Version Preference: %s\n", shown(e.Family != "", familyText(whole.Family)))
 	return b.String()
