@@ -49,8 +49,8 @@ func FamilyOrders() []FamilyOrder { return []FamilyOrder{PreferV4, PreferV6, Req
 // Destinations are the destination controls. Whatever their order, the most
 // specific entry counts.
 type Destinations struct {
-	Default Destination   `label:"Default" object:"default"`
-	Entries []Destination `label:"Entries" object:"entry"`
+	Default Destination   `label:"Default" object:"destination default"`
+	Entries []Destination `label:"Entries" object:"destination"`
 }
 
 // Destination is what holds for the mail to one domain. In all but the default

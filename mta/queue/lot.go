@@ -69,6 +69,7 @@ type lot struct {
 	tried     bool              // by this process, or its host was
 	parked    bool              // waits for its host
 	probe     bool              // this attempt finds out whether the host is back
+	crowded   bool              // waits for a limit of its hosts
 	suspect   bool              // see suspectAfter
 	alone     bool              // this attempt is the only one of a suspect
 }

@@ -51,7 +51,8 @@ type ending struct {
 	down      bool // no host could be reached
 	delivered bool
 	trouble   bool // a connection failed
-	crowded   bool // the hosts are at their limits
+	crowded   bool // the hosts are at work as much as they may
+	waits     bool // the hosts are at their limits until some time
 	last      *envelope.Failure
 	ended     time.Time // wall time
 }
@@ -111,12 +112,21 @@ func (p *plan) start(t moment) []*lot {
 	return started
 }
 
-// follow lets a new policy decide anew who may start.
+// follow lets a new policy decide anew who may start, and who waits only for
+// limits of the old one.
 func (p *plan) follow(t moment) {
 	if p.policy == t.policy {
 		return
 	}
 	p.policy = t.policy
+	for _, it := range p.items {
+		for i := range it.lots {
+			if l := &it.lots[i]; l.crowded && l.pos >= 0 {
+				p.due.remove(l)
+				p.ready(l, t)
+			}
+		}
+	}
 	for _, d := range p.dests {
 		p.enter(d, t)
 	}
@@ -124,7 +134,7 @@ func (p *plan) follow(t moment) {
 
 // ready puts a lot that is due where it waits for its turn.
 func (p *plan) ready(l *lot, t moment) {
-	l.parked = false
+	l.parked, l.crowded = false, false
 	switch {
 	case l.item.gone:
 	case l.suspect:
@@ -213,7 +223,7 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 			e.delay = max(e.delay, crowdedAgain)
 		}
 		l.at, l.parked, l.suspect, l.sentence = t.now+e.delay, e.down, e.suspect, nil
-		l.tried = l.tried || e.attempted
+		l.tried, l.crowded = l.tried || e.attempted, e.waits
 		if e.expires != 0 {
 			l.expires = e.expires
 		}

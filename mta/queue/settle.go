@@ -276,7 +276,7 @@ func (e *ending) add(v *verdict) {
 	}
 	if v.idle {
 		e.delay = v.out.Wait
-		e.crowded = e.crowded || v.out.Wait == 0
+		e.crowded, e.waits = e.crowded || v.out.Wait == 0, e.waits || v.out.Wait > 0
 		return
 	}
 	if !e.attempted {
