@@ -83,11 +83,13 @@ func TestPerAddress_Concurrency(t *testing.T) {
 func TestPerAddress_ConcurrencyOfTwoDomains(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.configure(func(s *Settings) { s.Destination = limited(AddressLimits{Concurrency: 1}) })
-		go w.client.Deliver(w.t.Context(), job(plainText, "a"))
+		done := make(chan bool)
+		go func() { w.client.Deliver(w.t.Context(), job(plainText, "a")); close(done) }()
 		synctest.Wait()
 		other := job(plainText, "a")
 		other.Domain = "other.test"
 		check(t, w.deliver(other), "delivered")
+		<-done
 		if d, c := w.crowd(1); d != 1 || c != 0 {
 			t.Errorf("%d delivered, %d crowded", d, c)
 		}

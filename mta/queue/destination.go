@@ -70,16 +70,14 @@ func (d *destination) pop() *lot {
 	return nil
 }
 
-// mayStart reports whether one more attempt may begin.
+// mayStart reports whether one more attempt may begin, as far as hosts and
+// concurrency go.
 func (d *destination) mayStart(t moment) bool {
-	if d.down && (!d.retryDue || d.running > 0) {
-		return false
+	if d.down {
+		return d.retryDue && d.running == 0
 	}
 	l := t.policy.limits(d.domain)
-	if l.Recipients > 0 && d.quota(l, t).left(l) == 0 {
-		return false
-	}
-	return d.down || d.running < d.limit && d.counted(l, t) < l.Concurrency
+	return d.running < d.limit && d.counted(l, t) < l.Concurrency
 }
 
 func (d *destination) idle() bool { return d.lots == 0 && d.running == 0 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,14 +179,13 @@ func TestLimits_RecipientsTakeTurns(t *testing.T) {
 // What no host was asked about uses nothing up.
 func TestLimits_AHostThatIsDownUsesNoRecipients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
-		c := &courier{}
-		c.answer = func(envelope.Job, envelope.Recipient) envelope.Outcome {
-			if down {
-				return hostDown()
+		var up atomic.Bool
+		c := &courier{answer: func(envelope.Job, envelope.Recipient) envelope.Outcome {
+			if up.Load() {
+				return accepted()
 			}
-			return accepted()
-		}
+			return hostDown()
+		}}
 		r := setup{courier: c}.open(t)
 		p := limited(Limits{Recipients: 10, Interval: time.Hour})
 		p.HostRetry = HostRetry{Initial: time.Minute, Max: time.Minute}
@@ -194,7 +194,7 @@ func TestLimits_AHostThatIsDownUsesNoRecipients(t *testing.T) {
 		r.add(r.message("", people(10, "there.test")...))
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
-		down = false
+		up.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := r.Stats().ActiveRecipients; got != 0 {
@@ -326,6 +326,48 @@ func TestProfileOfTheDestination(t *testing.T) {
 		synctest.Wait()
 		if got := r.with("Bounced:"); len(got) != 1 || len(onlyTo(c.seen(), "there.test")) != 2 || len(onlyTo(c.seen(), "other.test")) != 1 {
 			t.Errorf("log %q, jobs %v", got, slices.Collect(slices.Values(c.seen())))
+		}
+		r.close()
+	})
+}
+
+// A limit that a commit lowers below what was sent already lets the rest wait
+// for the end of the interval, not longer.
+func TestLimits_LoweredBelowWhatWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &courier{}
+		r := setup{courier: c}.open(t)
+		r.Configure(limited(Limits{Recipients: 10, Interval: 10 * time.Minute}))
+		r.run()
+		start := time.Now()
+		r.add(r.message("", people(8, "there.test")...))
+		synctest.Wait()
+		r.Configure(limited(Limits{Recipients: 3, Interval: 10 * time.Minute}))
+		r.add(r.message("", people(4, "there.test")...))
+		time.Sleep(25 * time.Minute)
+		synctest.Wait()
+		sameCounts(t, taken(c.seen(), start), map[int]int{0: 8, 10: 3, 20: 1})
+		r.close()
+	})
+}
+
+// A recipient that was refused for now is not kept waiting by others of its
+// message that met a limit.
+func TestCrowded_DoesNotHoldUpWhatWasTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &courier{answer: func(_ envelope.Job, to envelope.Recipient) envelope.Outcome {
+			if to.RID == 0 {
+				return busy()
+			}
+			return envelope.Outcome{Crowded: true, Wait: time.Hour}
+		}}
+		r := setup{courier: c}.open(t).run()
+		start := time.Now()
+		r.add(r.message("", people(2, "there.test")...))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := offsets(c.seen(), start); len(got) != 2 || got[1] != 60 {
+			t.Errorf("tried at %v", got)
 		}
 		r.close()
 	})

@@ -92,9 +92,19 @@ func (p *plan) take(l *lot, t moment) {
 	l.interval = q.until
 	l.share = min(l.left, int32(min(q.left(limits), lotSize)))
 	q.used += int(l.share)
-	if q.left(limits) == 0 {
-		p.spent.put(q)
+}
+
+// exhausted gives the quota that keeps attempts from beginning, nil if none
+// does.
+func (d *destination) exhausted(t moment) *quota {
+	l := t.policy.limits(d.domain)
+	if l.Recipients <= 0 {
+		return nil
 	}
+	if q := d.quota(l, t); q.left(l) == 0 {
+		return q
+	}
+	return nil
 }
 
 // refund gives back what an attempt that ended has not used.

@@ -147,9 +147,15 @@ func (p *plan) ready(l *lot, t moment) {
 	}
 }
 
-// enter puts a destination into the ring if it can use a turn.
+// enter puts a destination into the ring if it can use a turn, or lets it wait
+// for the end of its interval.
 func (p *plan) enter(d *destination, t moment) {
-	if !d.inRing && d.head != nil && d.mayStart(t) {
+	if d.inRing || d.head == nil {
+		return
+	}
+	if q := d.exhausted(t); q != nil {
+		p.spent.put(q)
+	} else if d.mayStart(t) {
 		d.inRing = true
 		p.ring = append(p.ring, d)
 	}
@@ -172,7 +178,8 @@ func (p *plan) pick(t moment) *lot {
 		d := p.ring[0]
 		p.ring = p.ring[1:]
 		d.inRing = false
-		if !d.mayStart(t) {
+		if d.exhausted(t) != nil || !d.mayStart(t) {
+			p.enter(d, t)
 			continue
 		}
 		l := d.pop()

@@ -275,7 +275,9 @@ func (e *ending) add(v *verdict) {
 		e.left++
 	}
 	if v.idle {
-		e.delay = v.out.Wait
+		if e.delay > v.out.Wait || !e.attempted {
+			e.delay = v.out.Wait
+		}
 		e.crowded, e.waits = e.crowded || v.out.Wait == 0, e.waits || v.out.Wait > 0
 		return
 	}
