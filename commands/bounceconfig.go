@@ -16,7 +16,8 @@ func bounceconfig() Command {
 	return Command{
 		Name:  "bounceconfig",
 		Short: "Configure the behavior of bounces.",
-		Long: `A listener names the profile of the mail it takes. The value default, in the
+		Long: `A listener names the profile of the mail it takes; that of a destination
+(destconfig) goes before it. The value default, in the
 dialog and in the one-line forms, leaves a setting to the profile Default, which
 cannot be deleted. How often a host is tried that is unreachable, and how much
 of a message a bounce holds, is set in the profile Default only.`,
@@ -124,12 +125,17 @@ func bounceEdit(d *Dialog, cfg *store.Config) {
 	}
 }
 
-// changeProfile is where dialog and one-line form of EDIT meet: listeners go on
-// using the profile under its new name.
+// changeProfile is where dialog and one-line form of EDIT meet: listeners and
+// destinations go on using the profile under its new name.
 func changeProfile(cfg *store.Config, n int, p store.BounceProfile) {
 	for i := range cfg.Listeners {
 		if cfg.Listeners[i].BounceProfile == cfg.BounceProfiles[n].Name {
 			cfg.Listeners[i].BounceProfile = p.Name
+		}
+	}
+	for i := range cfg.Destinations.Entries {
+		if e := &cfg.Destinations.Entries[i]; e.BounceProfile == cfg.BounceProfiles[n].Name {
+			e.BounceProfile = p.Name
 		}
 	}
 	cfg.BounceProfiles[n] = p
@@ -159,6 +165,9 @@ func deletableProfile(cfg *store.Config, n int) error {
 		if l.BounceProfile == name {
 			return shell.Refusedf("The profile %q is in use by listener %q. Choose another one there first.", name, l.Name)
 		}
+	}
+	if domain := destinationOf(cfg, name); domain != "" {
+		return shell.Refusedf("The profile %q is in use by destination %q. Choose another one there first.", name, domain)
 	}
 	return nil
 }

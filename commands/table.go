@@ -8,6 +8,7 @@ func Table() []Command {
 		commit(),
 		commitdetail(),
 		deliveryconfig(),
+		destconfig(),
 		dnsconfig(),
 		dnsflush(),
 		dnsstatus(),

@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -33,10 +34,6 @@ type generation struct {
 	logs        []maillog.Subscription
 	logSettings maillog.Settings
 }
-
-// factoryConcurrency is how many connections to one destination may be open:
-// destconfig's default (reference esa-operations 4.2).
-const factoryConcurrency = 500
 
 // build makes a generation, or says everything that keeps the configuration
 // from running. It opens nothing.
@@ -161,6 +158,8 @@ func deliverySettings(c *store.Config, own []socket.Want, revision uint64) *deli
 		Possible: c.Delivery.Possible,
 		Revision: revision,
 	}
+	to := newDestinations(c)
+	s.Destination = func(domain string) delivery.Destination { return deliveryDestination(to.find(domain)) }
 	for _, i := range c.Interfaces {
 		s.Interfaces = append(s.Interfaces, delivery.Interface{
 			Name: i.Name, Hostname: i.Hostname, IPv4: i.IPv4.Addr(), IPv6: i.IPv6.Addr(),
@@ -185,8 +184,8 @@ func routeTable(routes []store.Route) route.Table {
 	return route.NewTable(rows)
 }
 
-// queuePolicy resolves every bounce profile once: a message names the one of
-// the listener it came by.
+// queuePolicy resolves every bounce profile once: that of the destination,
+// else that of the listener a message came by, which the message names.
 func queuePolicy(c *store.Config) queue.Policy {
 	profiles := map[string]bounce.Profile{}
 	for _, p := range c.BounceProfiles {
@@ -194,11 +193,13 @@ func queuePolicy(c *store.Config) queue.Policy {
 	}
 	standard := bounceProfile(c.Profile(store.DefaultProfile))
 	host := c.Profile(store.DefaultProfile)
+	to := newDestinations(c)
 	return queue.Policy{
-		Concurrency:            c.Delivery.Concurrency,
-		DestinationConcurrency: func(string) int { return factoryConcurrency },
-		Profile: func(m *envelope.Message) bounce.Profile {
-			if p, ok := profiles[m.BounceProfile]; ok {
+		Concurrency: c.Delivery.Concurrency,
+		Interface:   c.Delivery.Interface,
+		Limits:      func(domain string) queue.Limits { return queueLimits(to.find(domain)) },
+		Profile: func(m *envelope.Message, domain string) bounce.Profile {
+			if p, ok := profiles[cmp.Or(to.find(domain).BounceProfile, m.BounceProfile)]; ok {
 				return p
 			}
 			return standard

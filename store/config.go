@@ -36,6 +36,7 @@ type Config struct {
 	Interfaces     []Interface       `label:"IP interfaces" object:"interface"`
 	Delivery       Delivery          `label:"Mail delivery" object:"delivery settings"`
 	Routes         []Route           `label:"SMTP routes" object:"route"`
+	Destinations   Destinations      `label:"Destination controls" object:"destination controls"`
 	DNS            DNS               `label:"DNS" object:"DNS settings"`
 	Listeners      []Listener        `label:"Listeners" object:"listener"`
 	BounceProfiles []BounceProfile   `label:"Bounce profiles" object:"bounce profile"` // the first is Default
@@ -76,6 +77,7 @@ func (c *Config) Validate() []Problem {
 	c.validateInterfaces(&p)
 	c.validateDelivery(&p)
 	c.validateRoutes(&p)
+	c.validateDestinations(&p)
 	c.validateDNS(&p)
 	c.validateListeners(&p)
 	c.validateBounceProfiles(&p)

@@ -22,6 +22,7 @@ func Factory(facts FactoryFacts) *Config {
 		Hostname:       hostname,
 		Interfaces:     []Interface{{Name: "Management", Hostname: hostname, IPv4: netip.MustParsePrefix("127.0.0.1/8")}},
 		Delivery:       Delivery{Concurrency: 10000, TLSConcurrency: 100},
+		Destinations:   Destinations{Default: factoryDestination()},
 		DNS:            factoryDNS(facts.DNS),
 		Listeners:      []Listener{factoryListener()},
 		BounceProfiles: []BounceProfile{defaultProfile()},

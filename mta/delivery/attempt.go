@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"esa/mta/envelope"
 	"esa/mta/maillog"
@@ -18,13 +19,18 @@ const maxRefusals = 2
 type attempt struct {
 	client   *Client
 	set      *running
+	to       Destination
 	job      envelope.Job
+	ticket   ticket // of the address that is being tried
 	outcomes []envelope.Outcome
 	pending  []int             // not settled when the last transaction ended; their outcomes hold what is known so far
 	settled  []bool            // by recipient
 	last     *envelope.Failure // what ended the work with a host last
 	ready    bool              // a host came as far as MAIL
 	ours     bool              // a fault of ours stood in the way
+	crowded  bool              // a limit kept an address from being tried, or from taking all
+	busy     bool              // it was one of concurrency
+	wait     time.Duration     // until one of recipients is over, the soonest
 }
 
 func newAttempt(c *Client, job envelope.Job) *attempt {
@@ -48,8 +54,11 @@ func (a *attempt) run(ctx context.Context) {
 		a.failPending(localFailure(errNotConfigured))
 		return
 	}
+	a.to = a.set.destination(a.job.Domain)
+	planner := a.set.planner
+	planner.Family = a.to.Family
 	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
-	plan, f := a.set.planner.Plan(within, a.job.Domain)
+	plan, f := planner.Plan(within, a.job.Domain)
 	cancel()
 	switch {
 	case ctx.Err() != nil:
@@ -83,7 +92,7 @@ func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
 			a.failPending(stopped())
 			return
 		}
-		if a.tryHost(ctx, hop) {
+		if a.visit(ctx, hop) {
 			refusals++
 		}
 		if refusals == maxRefusals {
@@ -94,11 +103,27 @@ func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
 		a.failPending(stopped())
 		return
 	}
-	down := !a.ready && !a.ours
+	down := !a.ready && !a.ours && !a.crowded
 	for _, i := range a.pending {
-		a.outcomes[i].HostDown = down
+		o := &a.outcomes[i]
+		if o.HostDown = down; a.crowded && o.Failure.Reason == envelope.ReasonNone {
+			o.Crowded = true
+			if !a.busy {
+				o.Wait = a.wait
+			}
+		}
 	}
 	a.failPending(a.last)
+}
+
+// visit tries a hop within the limits of its address, and reports whether it
+// was reached and did not take all that it could have had.
+func (a *attempt) visit(ctx context.Context, hop route.NextHop) bool {
+	if !a.enter(hop) {
+		return false
+	}
+	defer func() { a.client.gate.leave(a.ticket) }()
+	return a.tryHost(ctx, hop) && !a.ticket.spent()
 }
 
 // tryHost delivers to one address until nobody is pending or it does not go
@@ -116,7 +141,7 @@ func (a *attempt) tryHost(ctx context.Context, hop route.NextHop) (reached bool)
 			continue
 		}
 		reached, a.ready = true, true
-		if v != ended {
+		if v != ended || a.ticket.spent() {
 			return true
 		}
 	}
@@ -131,7 +156,7 @@ func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *c
 		if c == nil {
 			break
 		}
-		if c.capacity(a.set) > 0 {
+		if c.capacity(a.to) > 0 {
 			c.leash = newLeash(ctx, c.net, a.set.Timeouts)
 			c.host, c.reused = hop.Host, true
 			return c
@@ -156,7 +181,7 @@ func (a *attempt) converse(c *conn) verdict {
 	for {
 		next := a.transact(c)
 		a.pending = slices.DeleteFunc(a.pending, func(i int) bool { return a.settled[i] })
-		if next != ended || c.dead || len(a.pending) == 0 || c.capacity(a.set) == 0 {
+		if next != ended || c.dead || len(a.pending) == 0 || c.capacity(a.to) <= 0 || a.ticket.spent() {
 			v = next
 			return v
 		}
@@ -168,7 +193,7 @@ func (a *attempt) converse(c *conn) verdict {
 func (a *attempt) giveBack(c *conn) {
 	c.leash.release()
 	now := a.client.settings.Load()
-	if c.capacity(now) > 0 && now.made(c.key) && a.client.pool.put(c, now.Timeouts.Idle) {
+	if c.capacity(now.destination(a.job.Domain)) > 0 && now.made(c.key) && a.client.pool.put(c, now.Timeouts.Idle) {
 		return
 	}
 	c.close(true)
@@ -296,7 +321,7 @@ func (a *attempt) failPending(f *envelope.Failure) {
 		if a.settled[i] {
 			continue
 		}
-		if o.Failure.Reason == envelope.ReasonNone {
+		if o.Failure.Reason == envelope.ReasonNone && !o.Crowded {
 			o.Failure = *f
 		}
 		if o.Failure.Permanent {

@@ -278,7 +278,7 @@ func TestAReplyIsNotForgottenForANetworkError(t *testing.T) {
 func TestRoundRobin(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.configure(func(s *Settings) {
-			s.MessagesPerConnection = 1
+			s.Destination = one
 			s.Routes = routes(route.Host{Name: "192.0.2.1"}, route.Host{Name: "192.0.2.2"}, route.Host{Name: "192.0.2.3"})
 		})
 		for range 6 {

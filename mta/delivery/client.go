@@ -4,6 +4,7 @@
 // The steps of an attempt, in order:
 //
 //	plan         the addresses to try (mta/route), at most five
+//	enter        the limits of the address, where it has its own (gate.go)
 //	connect      from the delivery interface, or an idle connection that is the same in every respect (pool.go)
 //	greet        banner, EHLO, HELO where EHLO is refused (conn.go); the first line of the EHLO reply is the greeting (RFC 1869 §4.3)
 //	check        what the host announced against what the message needs (check.go)
@@ -57,6 +58,7 @@ type Client struct {
 	opt      Options
 	settings atomic.Pointer[running]
 	pool     pool
+	gate     gate
 	blocks   sync.Pool // *[]byte, to read message texts into
 	possible atomic.Int64
 	open     atomic.Int64
@@ -79,6 +81,7 @@ func New(opt Options) *Client {
 	}
 	c := &Client{opt: opt}
 	c.pool.idle = make(map[connKey][]*idleConn)
+	c.gate.held = make(map[gateKey]*held)
 	c.blocks.New = func() any { return new(make([]byte, blockSize)) }
 	return c
 }

@@ -107,8 +107,8 @@ func (c *conn) greet(set *running) *envelope.Failure {
 }
 
 // capacity is how many more transactions the connection may carry.
-func (c *conn) capacity(set *running) int {
-	limit := set.MessagesPerConnection
+func (c *conn) capacity(to Destination) int {
+	limit := to.MessagesPerConnection
 	if c.ext.mails > 0 {
 		limit = min(limit, c.ext.mails)
 	}

@@ -144,7 +144,7 @@ func TestE2_ManySlowRecipientsEndWithTheSession(t *testing.T) {
 func TestE2_NothingWaitsForQUIT(t *testing.T) {
 	inWorld(t, func(w *world) {
 		start := time.Now()
-		w.configure(func(s *Settings) { s.MessagesPerConnection = 1 })
+		w.configure(func(s *Settings) { s.Destination = one })
 		check(t, w.deliver(job(plainText, "a")), "delivered")
 		if took := time.Since(start); took > 0 {
 			t.Errorf("took %v", took)

@@ -46,7 +46,7 @@ func TestMessagesPerConnection(t *testing.T) {
 		if n := w.peers[0].Connections(); n != 3 {
 			t.Errorf("%d connections for 101 messages, want 3", n)
 		}
-		w.configure(func(s *Settings) { s.MessagesPerConnection = 1 })
+		w.configure(func(s *Settings) { s.Destination = one })
 		check(t, w.deliver(job(plainText, "a")), "delivered")
 		check(t, w.deliver(job(plainText, "a")), "delivered")
 		if n := w.peers[0].Connections(); n != 5 {
@@ -302,3 +302,6 @@ func TestClosedClientKeepsNothing(t *testing.T) {
 		}
 	}, mtatest.PeerScript{})
 }
+
+// one allows one message on each connection.
+func one(string) Destination { return Destination{MessagesPerConnection: 1} }

@@ -12,17 +12,32 @@ import (
 // Settings are what one configuration says about delivery. They are read once
 // per attempt.
 type Settings struct {
-	Hostname              string      // of the system: said in EHLO where the interface has no name
-	Interfaces            []Interface // the addresses mail may leave from
-	Source                string      // name of the delivery interface; empty is Auto: the system chooses the address
-	Routes                route.Table
-	Self                  []netip.AddrPort // of our listeners
+	Hostname             string      // of the system: said in EHLO where the interface has no name
+	Interfaces           []Interface // the addresses mail may leave from
+	Source               string      // name of the delivery interface; empty is Auto: the system chooses the address
+	Routes               route.Table
+	Self                 []netip.AddrPort                // of our listeners
+	Destination          func(domain string) Destination // nil: the zero one for all; called from many goroutines
+	Possible             bool                            // "Possible Delivery": a message whose final dot was not answered counts as delivered
+	RecipientsPerMessage int                             // 0 means 100
+	Timeouts             Timeouts
+	Revision             uint64 // of the configuration, for diagnostics
+}
+
+// Destination is how mail to one domain is delivered.
+type Destination struct {
 	Family                route.Family
-	Possible              bool // "Possible Delivery": a message whose final dot was not answered counts as delivered
-	MessagesPerConnection int  // 0 means 50
-	RecipientsPerMessage  int  // 0 means 100
-	Timeouts              Timeouts
-	Revision              uint64 // of the configuration, for diagnostics
+	MessagesPerConnection int // 0 means 50
+	PerAddress            AddressLimits
+}
+
+// AddressLimits are what each address of a destination is given at most. What
+// meets a limit everywhere is left to the queue as crowded (gate.go).
+type AddressLimits struct {
+	Concurrency  int // connections at work at once; 0: any number
+	Recipients   int // within Interval; 0: any number
+	Interval     time.Duration
+	PerInterface bool // each for every interface that mail leaves by
 }
 
 // Interface is a named address, or one of each family.
@@ -82,7 +97,6 @@ type running struct {
 func newRunning(s *Settings, opt Options) *running {
 	r := &running{Settings: *s}
 	r.Timeouts = s.Timeouts.withDefaults()
-	r.MessagesPerConnection = cmp.Or(s.MessagesPerConnection, defaultMessages)
 	r.RecipientsPerMessage = cmp.Or(s.RecipientsPerMessage, defaultRecipients)
 	v4, v6 := r.families()
 	r.planner = route.Planner{
@@ -90,12 +104,21 @@ func newRunning(s *Settings, opt Options) *running {
 		Table:    s.Routes,
 		Self:     s.Self,
 		Rand:     opt.Rand,
-		Family:   s.Family,
 		NoIPv4:   !v4,
 		NoIPv6:   !v6,
 	}
 	r.naming = r.describeNames()
 	return r
+}
+
+// destination gives the settings of a domain with their defaults.
+func (r *running) destination(domain string) Destination {
+	var d Destination
+	if r.Destination != nil {
+		d = r.Destination(domain)
+	}
+	d.MessagesPerConnection = cmp.Or(d.MessagesPerConnection, defaultMessages)
+	return d
 }
 
 // families reports which families mail can leave by: those of the delivery

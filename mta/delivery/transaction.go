@@ -60,6 +60,9 @@ func (a *attempt) batch(c *conn) []int {
 	if c.ext.rcpts > 0 {
 		room = min(room, c.ext.rcpts)
 	}
+	if a.ticket.counts {
+		room = min(room, a.ticket.left)
+	}
 	var batch, unable []int
 	for _, i := range a.pending {
 		if len(batch) == room {
@@ -95,6 +98,7 @@ func (t *transaction) run() verdict {
 	if v, goOn := t.mail(mail); !goOn {
 		return v
 	}
+	t.a.ticket.left -= len(t.batch)
 	if v, goOn := t.recipients(); !goOn {
 		return v
 	}

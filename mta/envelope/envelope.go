@@ -106,6 +106,11 @@ type Outcome struct {
 	// HostDown says that no host of the destination could be reached at all:
 	// the destination waits, not only this message.
 	HostDown bool
+	// Crowded says that nothing was tried: all hosts of the destination are at
+	// their limits. That is no attempt. Wait is how long they will be, 0 until
+	// another attempt for the destination ends.
+	Crowded bool
+	Wait    time.Duration
 }
 
 // Failure is why one attempt ended without delivery. The zero Permanent means

@@ -21,6 +21,7 @@ type trial struct {
 	rec     *record
 	profile bounce.Profile
 	waiting []int // indexes of the recipients that it is for
+	rest    int   // recipients of the lot that a limit keeps from being tried now
 }
 
 // attempt settles what can be settled of a lot now.
@@ -32,9 +33,10 @@ func (q *Queue) attempt(ctx context.Context, l *lot) ending {
 	}
 	t := &trial{
 		q: q, lot: l, item: l.item, rec: rec,
-		profile: q.policy.Load().Profile(&rec.message),
+		profile: q.policy.Load().Profile(&rec.message, l.dest.domain),
 		waiting: rec.waiting(int(l.number)),
 	}
+	t.limit()
 	switch {
 	case l.sentence != nil:
 		return t.settle(t.all(*l.sentence), false)
@@ -224,7 +226,7 @@ func (t *trial) panicked(crashed error) ending {
 		return ending{removed: true}
 	}
 	return ending{
-		left: len(t.waiting), delay: delay, attempted: true, suspect: t.lot.suspect,
+		left: len(t.waiting) + t.rest, delay: delay, attempted: true, suspect: t.lot.suspect,
 		expires: t.item.born + t.profile.MaxLifetime, ended: q.o.Clock(),
 	}
 }

@@ -25,6 +25,8 @@ type destination struct {
 	head, tail  *lot // the ready, first come first served
 	inRing      bool
 	running     int
+	begun       map[string]int // of running, by the interface they leave by
+	quotas      []*quota       // that were used, by interface
 	limit       int
 	lots        int // all that are not done
 	recipients  int // of those, and
@@ -68,12 +70,14 @@ func (d *destination) pop() *lot {
 	return nil
 }
 
-// mayStart reports whether one more attempt may begin.
-func (d *destination) mayStart(pol *Policy) bool {
+// mayStart reports whether one more attempt may begin, as far as hosts and
+// concurrency go.
+func (d *destination) mayStart(t moment) bool {
 	if d.down {
 		return d.retryDue && d.running == 0
 	}
-	return d.running < min(d.limit, max(1, pol.DestinationConcurrency(d.domain)))
+	l := t.policy.limits(d.domain)
+	return d.running < d.limit && d.counted(l, t) < l.Concurrency
 }
 
 func (d *destination) idle() bool { return d.lots == 0 && d.running == 0 }
@@ -96,7 +100,9 @@ func (p *plan) learn(l *lot, e ending, t moment) {
 	}
 	switch {
 	case e.delivered:
-		d.limit = min(d.limit+1, max(initialLimit, t.policy.DestinationConcurrency(d.domain)))
+		d.limit = min(d.limit+1, max(initialLimit, t.policy.limits(d.domain).Concurrency))
+	case e.crowded:
+		d.limit = max(1, d.running)
 	case e.trouble:
 		d.limit = max(1, d.limit/2)
 	}
@@ -152,7 +158,8 @@ func (p *plan) hostUp(d *destination, t moment) {
 // it waited is given up now: its host was tried, if not it itself.
 func (p *plan) hostDue(d *destination, t moment) {
 	if d.idle() {
-		delete(p.dests, d.domain)
+		d.lastAt = time.Time{} // remembered long enough
+		p.rest(d, t.now)
 		return
 	}
 	if !d.down {
@@ -162,7 +169,7 @@ func (p *plan) hostDue(d *destination, t moment) {
 	var keep []*lot
 	for l := d.pop(); l != nil; l = d.pop() {
 		l.tried = true
-		if l.item.expires <= t.now {
+		if l.expires <= t.now {
 			p.ahead = append(p.ahead, l)
 		} else {
 			keep = append(keep, l)
@@ -180,7 +187,7 @@ func (p *plan) rest(d *destination, now time.Duration) {
 	if !d.idle() {
 		return
 	}
-	if len(p.dests) > maxIdle || !d.down && d.lastAt.IsZero() {
+	if !d.owes(now) && (len(p.dests) > maxIdle || d.lastAt.IsZero()) {
 		p.hosts.remove(d)
 		delete(p.dests, d.domain)
 		return

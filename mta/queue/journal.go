@@ -33,6 +33,7 @@ const (
 	eventDeferred  = "deferred" // until Next
 	eventWarned    = "warned"   // the sender was told of the delay
 	eventPanic     = "panic"    // the attempt ended in a fault of ours
+	eventCrowded   = "crowded"  // there was no attempt: limits of the destination
 )
 
 // entry is one line of a journal.
@@ -157,6 +158,8 @@ func (s *recipientState) apply(e entry) {
 		s.panics++
 		s.open, s.alone = 0, 0
 		s.next, s.last = e.Next, e
+	case eventCrowded:
+		s.open, s.alone = max(0, s.open-1), max(0, s.alone-1)
 	case eventWarned:
 		s.warned++
 		s.warnedAt = e.At

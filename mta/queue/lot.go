@@ -36,7 +36,6 @@ type item struct {
 	size     int64
 	received int64         // wall time, Unix seconds
 	born     time.Duration // steady time; before zero if it was found at start
-	expires  time.Duration // by the profile when it was last looked at
 	lots     []lot
 	open     int32 // lots that are not done; guarded by Queue.mu, as gone
 	gone     bool  // vanished or set aside
@@ -58,15 +57,20 @@ type lot struct {
 	item      *item
 	dest      *destination
 	at        time.Duration     // when it is due, steady time
+	expires   time.Duration     // by its profile when that was last looked at
 	next      *lot              // in the list of the ready
 	sentence  *envelope.Failure // to be bounced without an attempt
 	number    int32             // in record.lots
 	left      int32             // recipients that wait
+	share     int32             // of those, how many this attempt may try; 0: all
+	interval  time.Duration     // the end of that in which share was taken
+	from      string            // the interface that this attempt leaves by
 	pos       int32             // in the timetable, -1: not there
 	attempted bool              // ever
 	tried     bool              // by this process, or its host was
 	parked    bool              // waits for its host
 	probe     bool              // this attempt finds out whether the host is back
+	crowded   bool              // waits for a limit of its hosts
 	suspect   bool              // see suspectAfter
 	alone     bool              // this attempt is the only one of a suspect
 }

@@ -14,6 +14,7 @@
 //
 //	lot.go          recipients of one message and one destination: what an attempt takes
 //	destination.go  concurrency, hosts that are down, who is next
+//	quota.go        recipients per interval, and where limits are counted
 //	schedule.go     what is due, and in which order
 //	run.go          recovery, workers, shutdown
 //	attempt.go      one attempt, from the word that it begins to its outcome
@@ -83,12 +84,22 @@ type HostRetry struct {
 // Policy is what a configuration says about the queue. Zero fields take the
 // factory values. Its functions are called from many goroutines.
 type Policy struct {
-	Concurrency            int                                      // attempts at once
-	DestinationConcurrency func(domain string) int                  // attempts at once to one domain
-	Profile                func(m *envelope.Message) bounce.Profile // the bounce profile of a message
-	HostRetry              HostRetry                                // 60 s doubling to 3600 s
-	BounceDown             bool                                     // bounce all mail for a domain whose host is down
-	MaxMessage             int64                                    // largest message a listener takes: Begin keeps 1.5 times of it free (R8)
+	Concurrency int                                                     // attempts at once
+	Limits      func(domain string) Limits                              // of one destination
+	Interface   string                                                  // that mail leaves by now, where Limits are counted for each
+	Profile     func(m *envelope.Message, domain string) bounce.Profile // the bounce profile of a message for a destination
+	HostRetry   HostRetry                                               // 60 s doubling to 3600 s
+	BounceDown  bool                                                    // bounce all mail for a domain whose host is down
+	MaxMessage  int64                                                   // largest message a listener takes: Begin keeps 1.5 times of it free (R8)
+}
+
+// Limits bound what goes to one domain. Mail that meets one waits; it is never
+// a reason to bounce.
+type Limits struct {
+	Concurrency  int // attempts at once; 0: 500
+	Recipients   int // that are tried within Interval; 0: any number
+	Interval     time.Duration
+	PerInterface bool // each for every interface that mail leaves by
 }
 
 // Factory values of Policy.
@@ -102,11 +113,11 @@ func (p Policy) withDefaults() *Policy {
 	if p.Concurrency <= 0 {
 		p.Concurrency = defaultConcurrency
 	}
-	if p.DestinationConcurrency == nil {
-		p.DestinationConcurrency = func(string) int { return defaultDestinationConcurrency }
+	if p.Limits == nil {
+		p.Limits = func(string) Limits { return Limits{} }
 	}
 	if p.Profile == nil {
-		p.Profile = func(*envelope.Message) bounce.Profile { return bounce.Default() }
+		p.Profile = func(*envelope.Message, string) bounce.Profile { return bounce.Default() }
 	}
 	if p.HostRetry.Initial <= 0 {
 		p.HostRetry.Initial = time.Minute

@@ -200,7 +200,7 @@ func (q *Queue) setAside(m envelope.MID, why error) {
 // are brought within what the profile allows (R17).
 func (q *Queue) admit(rec *record, fresh bool) {
 	m := &rec.message
-	p := q.policy.Load().Profile(m)
+	policy := q.policy.Load()
 	now, wall := q.steady(), q.o.Clock()
 	it := &item{
 		mid: m.MID, size: m.Size, received: m.Received.Unix(), trusted: fresh, born: now,
@@ -209,7 +209,6 @@ func (q *Queue) admit(rec *record, fresh bool) {
 	if !fresh {
 		it.born = now - max(0, wall.Sub(m.Received))
 	}
-	it.expires = it.born + p.MaxLifetime
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for n := range rec.lots {
@@ -217,8 +216,10 @@ func (q *Queue) admit(rec *record, fresh bool) {
 		if len(open) == 0 {
 			continue
 		}
-		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, pos: -1}
-		l.dest = q.plan.destination(m.Recipients[open[0]].Address.Domain)
+		domain := m.Recipients[open[0]].Address.Domain
+		p := policy.Profile(m, domain)
+		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, expires: it.born + p.MaxLifetime, pos: -1}
+		l.dest = q.plan.destination(domain)
 		for _, i := range open {
 			s := &rec.states[i]
 			l.attempted = l.attempted || s.attempts+s.open > 0
@@ -232,7 +233,7 @@ func (q *Queue) admit(rec *record, fresh bool) {
 		it.lots = append(it.lots, l)
 	}
 	if fresh {
-		q.plan.keep(it, rec, q.policy.Load())
+		q.plan.keep(it, rec, moment{q.steady(), q.policy.Load()})
 	}
 	q.plan.add(it)
 	q.signal()

@@ -13,12 +13,14 @@ type plan struct {
 	dests map[string]*destination
 	due   timetable[*lot]         // by the time of the next attempt
 	hosts timetable[*destination] // by the time of the host's retry
+	spent timetable[*quota]       // by the time they are full again
 	ring  []*destination          // that may start and have something ready, in turn
 
 	ahead          []*lot // bounced without an attempt: they wait for no destination
 	suspects       []*lot
 	suspectRunning bool
 	running        int
+	policy         *Policy // that the ring was made by
 
 	kept       int // recipients in records that wait for a first attempt, at most maxKept
 	unread     int // found at start and not read yet
@@ -50,6 +52,8 @@ type ending struct {
 	down      bool // no host could be reached
 	delivered bool
 	trouble   bool // a connection failed
+	crowded   bool // the hosts are at work as much as they may
+	waits     bool // the hosts are at their limits until some time
 	last      *envelope.Failure
 	ended     time.Time // wall time
 }
@@ -60,9 +64,9 @@ const maxKept = 1000
 // keep keeps the record of a message that will probably be tried at once, so
 // that it need not be read back. One lot alone: its mark shows whether the
 // file is still there.
-func (p *plan) keep(it *item, rec *record, pol *Policy) {
+func (p *plan) keep(it *item, rec *record, t moment) {
 	n := len(rec.message.Recipients)
-	if len(it.lots) == 1 && p.kept+n <= maxKept && p.running < pol.Concurrency && it.lots[0].dest.mayStart(pol) {
+	if len(it.lots) == 1 && p.kept+n <= maxKept && p.running < t.policy.Concurrency && it.lots[0].dest.mayStart(t) {
 		it.rec, it.kept = rec, n
 		p.kept += n
 	}
@@ -94,6 +98,10 @@ func (p *plan) destination(domain string) *destination {
 	return d
 }
 
+// crowdedAgain is when a destination is asked again that is at its limits
+// though nothing runs for it.
+const crowdedAgain = time.Second
+
 // start gives the lots whose attempt begins now. No destination is served
 // twice while another that may start waits.
 func (p *plan) start(t moment) []*lot {
@@ -103,6 +111,10 @@ func (p *plan) start(t moment) []*lot {
 	for p.hosts.isDue(t.now) {
 		p.hostDue(p.hosts.pop(), t)
 	}
+	for p.spent.isDue(t.now) {
+		p.enter(p.spent.pop().dest, t)
+	}
+	p.follow(t)
 	var started []*lot
 	for p.running < t.policy.Concurrency {
 		l := p.pick(t)
@@ -115,9 +127,29 @@ func (p *plan) start(t moment) []*lot {
 	return started
 }
 
+// follow lets a new policy decide anew who may start, and who waits only for
+// limits of the old one.
+func (p *plan) follow(t moment) {
+	if p.policy == t.policy {
+		return
+	}
+	p.policy = t.policy
+	for _, it := range p.items {
+		for i := range it.lots {
+			if l := &it.lots[i]; l.crowded && l.pos >= 0 {
+				p.due.remove(l)
+				p.ready(l, t)
+			}
+		}
+	}
+	for _, d := range p.dests {
+		p.enter(d, t)
+	}
+}
+
 // ready puts a lot that is due where it waits for its turn.
 func (p *plan) ready(l *lot, t moment) {
-	l.parked = false
+	l.parked, l.crowded = false, false
 	switch {
 	case l.item.gone:
 	case l.suspect:
@@ -130,9 +162,15 @@ func (p *plan) ready(l *lot, t moment) {
 	}
 }
 
-// enter puts a destination into the ring if it can use a turn.
+// enter puts a destination into the ring if it can use a turn, or lets it wait
+// for the end of its interval.
 func (p *plan) enter(d *destination, t moment) {
-	if !d.inRing && d.head != nil && d.mayStart(t.policy) {
+	if d.inRing || d.head == nil {
+		return
+	}
+	if q := d.exhausted(t); q != nil {
+		p.spent.put(q)
+	} else if d.mayStart(t) {
 		d.inRing = true
 		p.ring = append(p.ring, d)
 	}
@@ -141,13 +179,13 @@ func (p *plan) enter(d *destination, t moment) {
 // pick takes the next lot whose turn it is; nil if none may start.
 func (p *plan) pick(t moment) *lot {
 	if l := first(&p.ahead); l != nil {
-		l.dest.running++
+		l.dest.begin(l, t)
 		return l
 	}
 	if !p.suspectRunning {
 		if l := first(&p.suspects); l != nil {
 			l.alone, p.suspectRunning = true, true
-			l.dest.running++
+			l.dest.begin(l, t)
 			return l
 		}
 	}
@@ -155,7 +193,8 @@ func (p *plan) pick(t moment) *lot {
 		d := p.ring[0]
 		p.ring = p.ring[1:]
 		d.inRing = false
-		if !d.mayStart(t.policy) {
+		if d.exhausted(t) != nil || !d.mayStart(t) {
+			p.enter(d, t)
 			continue
 		}
 		l := d.pop()
@@ -163,7 +202,8 @@ func (p *plan) pick(t moment) *lot {
 			continue
 		}
 		l.probe, d.retryDue = d.down, false
-		d.running++
+		d.begin(l, t)
+		p.take(l, t)
 		p.enter(d, t)
 		return l
 	}
@@ -187,9 +227,10 @@ func first(list *[]*lot) *lot {
 func (p *plan) finish(l *lot, e ending, t moment) {
 	it, d := l.item, l.dest
 	p.running--
-	d.running--
 	p.kept -= it.kept
 	it.kept = 0
+	d.end(l)
+	p.refund(l, e, t)
 	if l.alone {
 		l.alone, p.suspectRunning = false, false
 	}
@@ -202,10 +243,13 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 	}
 	p.learn(l, e, t)
 	if !it.gone && e.left > 0 {
+		if e.crowded && d.running == 0 {
+			e.delay = max(e.delay, crowdedAgain)
+		}
 		l.at, l.parked, l.suspect, l.sentence = t.now+e.delay, e.down, e.suspect, nil
-		l.tried = l.tried || e.attempted
+		l.tried, l.crowded = l.tried || e.attempted, e.waits
 		if e.expires != 0 {
-			it.expires = e.expires
+			l.expires = e.expires
 		}
 		p.postpone(l, t)
 	}
@@ -277,7 +321,10 @@ func (p *plan) remove(it *item) {
 func (p *plan) next() (time.Duration, bool) {
 	at, ok := p.due.next()
 	if host, some := p.hosts.next(); some && (!ok || host < at) {
-		return host, true
+		at, ok = host, true
+	}
+	if quota, some := p.spent.next(); some && (!ok || quota < at) {
+		at, ok = quota, true
 	}
 	return at, ok
 }

@@ -20,7 +20,7 @@ import (
 func profile(change func(*bounce.Profile)) Policy {
 	p := bounce.Default()
 	change(&p)
-	return Policy{Profile: func(*envelope.Message) bounce.Profile { return p }}
+	return Policy{Profile: func(*envelope.Message, string) bounce.Profile { return p }}
 }
 
 // offsets gives when a courier was asked, in seconds since start.
@@ -238,7 +238,7 @@ func TestConcurrency_GrowsByOneWithEverySuccess(t *testing.T) {
 			return accepted()
 		}}
 		r := setup{courier: c}.open(t)
-		r.Configure(Policy{DestinationConcurrency: func(string) int { return 12 }})
+		r.Configure(Policy{Limits: func(string) Limits { return Limits{Concurrency: 12} }})
 		for range 100 {
 			r.add(r.message("", "a@there.test"))
 		}

@@ -16,6 +16,7 @@ type verdict struct {
 	out   envelope.Outcome
 	soft  *envelope.Failure // the failure that was the last one allowed
 	warn  bool              // the sender is told of the delay
+	idle  bool              // there was no attempt: limits of the destination
 }
 
 // fate is what the log tells of a verdict.
@@ -61,8 +62,16 @@ func (t *trial) settle(outs []envelope.Outcome, tried bool) ending {
 	if finished {
 		t.q.o.Log.Finished(t.item.mid)
 	}
+	e.attempted = false
+	for i := range verdicts {
+		e.attempted = e.attempted || tried && !verdicts[i].idle
+	}
 	for i := range verdicts {
 		e.add(&verdicts[i])
+	}
+	e.left += t.rest
+	if t.rest > 0 && !e.down {
+		e.delay = 0
 	}
 	return e
 }
@@ -80,6 +89,11 @@ func (t *trial) judge(outs []envelope.Outcome, tried bool) []verdict {
 		v := verdict{to: t.rec.message.Recipients[i], state: &t.rec.states[i]}
 		v.out = byID[v.to.RID]
 		v.out.RID = v.to.RID
+		v.idle = tried && v.out.Crowded && v.out.Result == envelope.Deferred
+		if v.idle {
+			verdicts = append(verdicts, v)
+			continue
+		}
 		v.explain()
 		if tried && v.out.Result == envelope.Deferred && bounce.Expired(t.profile, v.state.attempts+1, t.age()) {
 			why := v.out.Failure
@@ -181,6 +195,8 @@ func (t *trial) entries(verdicts []verdict, until time.Time) []entry {
 			k = key{event: eventDelivered}
 		case v.out.Result == envelope.Bounced:
 			k.event = eventBounced
+		case v.idle:
+			k.event = eventCrowded
 		default:
 			k.event = eventDeferred
 		}
@@ -202,6 +218,7 @@ func (t *trial) tell(verdicts []verdict, until time.Time, tried bool) {
 			q.o.Log.Delayed(v.fate(m, *v.soft))
 		}
 		switch {
+		case v.idle:
 		case v.deleted():
 			deleted = append(deleted, v.to.RID)
 		case v.out.Result == envelope.Delivered:
@@ -253,6 +270,13 @@ func bounceCounter(f envelope.Failure) counters.Name {
 func (e *ending) add(v *verdict) {
 	if v.out.Result == envelope.Deferred {
 		e.left++
+	}
+	if v.idle {
+		if e.delay > v.out.Wait || !e.attempted {
+			e.delay = v.out.Wait
+		}
+		e.crowded, e.waits = e.crowded || v.out.Wait == 0, e.waits || v.out.Wait > 0
+		return
 	}
 	if !e.attempted {
 		return

@@ -45,7 +45,7 @@ type row struct {
 func NewTable(routes []Route) Table {
 	rows := make(map[string]*row, len(routes))
 	for _, r := range routes {
-		k := key(r.Domain)
+		k := Key(r.Domain)
 		if _, taken := rows[k]; !taken {
 			rows[k] = &row{Route: r, groups: byPriority(r.Hosts)}
 		}
@@ -54,25 +54,31 @@ func NewTable(routes []Route) Table {
 }
 
 // find gives the route of a domain, nil without one: the entry of the domain
-// itself, else that of the longest partial domain above it, else ALL. A partial
-// domain ".example.com" holds all that is below example.com, not the domain
-// itself.
+// itself, else that of the longest partial domain above it, else ALL.
 func (t Table) find(domain string) *row {
 	if len(t.rows) == 0 {
 		return nil
 	}
-	k := key(domain)
-	if r := t.rows[k]; r != nil {
+	if r, ok := Closest(t.rows, Key(domain)); ok {
 		return r
 	}
-	if !strings.HasPrefix(k, "[") {
-		for i := strings.IndexByte(k, '.'); i >= 0; i = nextDot(k, i) {
-			if r := t.rows[k[i:]]; r != nil {
-				return r
-			}
+	return t.rows[All]
+}
+
+// Closest gives the row that says most about a domain, in lower case: its own,
+// else that of the longest partial domain above it. A partial domain
+// ".example.com" holds all that is below example.com, not the domain itself.
+func Closest[V any](rows map[string]V, domain string) (V, bool) {
+	row, ok := rows[domain]
+	if ok || strings.HasPrefix(domain, "[") {
+		return row, ok
+	}
+	for i := strings.IndexByte(domain, '.'); i >= 0; i = nextDot(domain, i) {
+		if row, ok = rows[domain[i:]]; ok {
+			return row, true
 		}
 	}
-	return t.rows[All]
+	return row, false
 }
 
 func nextDot(s string, after int) int {
@@ -109,8 +115,8 @@ func byPriority(hosts []Host) [][]Host {
 	return groups
 }
 
-// key is the one form of a domain in the table.
-func key(domain string) string {
+// Key is the one form of a domain as the key of a table.
+func Key(domain string) string {
 	if name := inDNS(domain); name != "all" {
 		return name
 	}

@@ -1,0 +1,238 @@
+package commands
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"esa/shell"
+	"esa/store"
+)
+
+// destconfig says how much mail goes to a destination at once, and how.
+func destconfig() Command {
+	keys := destKeys(&store.Config{}, &store.Destination{})
+	return Command{
+		Name:  "destconfig",
+		Short: "Configure destination controls.",
+		Long: `An entry is for a domain, for all below a domain (.example.com), or for an
+address (mail to user@[192.0.2.1]). The most specific one counts; what it does
+not set is as in the default. A limit holds for each domain by itself. Mail
+that meets one waits and is never bounced for it. "Per Virtual Gateway" counts
+for each interface that mail leaves by (deliveryconfig).
+
+The bounce profile of a destination goes before that of the listener. In the
+one-line forms the value default leaves a setting to the default entry.`,
+		Commit: true,
+		Forms: []Form{
+			{Usage: usage("destconfig new|edit DOMAIN", keys), Run: destSetForm},
+			{Usage: "destconfig delete DOMAIN", Run: destDeleteForm},
+			{Usage: "destconfig list", Run: destListForm},
+			{Usage: "destconfig detail DOMAIN|default|all", Run: destDetailForm},
+			{Usage: "destconfig clear", Run: destClearForm},
+			{Usage: "destconfig import FILE", Run: destImportForm},
+			{Usage: "destconfig export FILE", Run: destExportForm},
+		},
+		Dialog: destDialog,
+	}
+}
+
+// The words that stand for entries that have no domain.
+const (
+	defaultEntry = "default"
+	allEntries   = "all"
+)
+
+func destDialog(d *Dialog, env Env) error {
+	return env.Edit(func(cfg *store.Config) error {
+		for d.Menu(destSummary(cfg), destMenu(cfg)...) {
+			switch d.Op() {
+			case "NEW":
+				destNew(d, cfg)
+			case "EDIT":
+				destEdit(d, cfg)
+			case "DELETE":
+				destDelete(d, cfg)
+			case "DEFAULT":
+				destDefault(d, cfg)
+			case "LIST":
+				d.Text(destList(cfg))
+			case "DETAIL":
+				destDetail(d, cfg)
+			case "CLEAR":
+				clearDestinations(d, cfg)
+			case "IMPORT":
+				tell(d, importDestinations(d, env, cfg, d.Required("Enter the name of the file to import:", "")))
+			case "EXPORT":
+				tell(d, exportDestinations(d, env, cfg, d.Required("Enter a name for the exported file:", "")))
+			}
+		}
+		return d.Err()
+	})
+}
+
+func destSummary(cfg *store.Config) string {
+	if len(cfg.Destinations.Entries) == 0 {
+		return "There are currently no entries configured."
+	}
+	return fmt.Sprintf("There are currently %d entries configured.", len(cfg.Destinations.Entries))
+}
+
+// destMenu leaves out SETUP: its questions are about TLS.
+func destMenu(cfg *store.Config) []shell.Op {
+	none := len(cfg.Destinations.Entries) == 0
+	ops := []shell.Op{
+		{Word: "NEW", Text: "Create a new entry."},
+		{Word: "EDIT", Text: "Modify an entry."},
+		{Word: "DELETE", Text: "Remove an entry."},
+		{Word: "DEFAULT", Text: "Change the default."},
+		{Word: "LIST", Text: "Display a summary list of all entries."},
+		{Word: "DETAIL", Text: "Display details for one destination or all entries."},
+		{Word: "CLEAR", Text: "Remove all entries."},
+		{Word: "IMPORT", Text: "Import tables from a file."},
+		{Word: "EXPORT", Text: "Export tables to a file."},
+	}
+	return slices.DeleteFunc(ops, func(op shell.Op) bool {
+		return none && slices.Contains([]string{"EDIT", "DELETE", "CLEAR"}, op.Word)
+	})
+}
+
+func destNew(d *Dialog, cfg *store.Config) {
+	if err := roomForDestination(cfg); err != nil {
+		tell(d, err)
+		return
+	}
+	domain := shell.Ask(d, "Enter the domain you wish to configure.", "", func(s string) (string, error) { return freeDestination(cfg, s) })
+	to := destQuestions(d, cfg, store.Destination{Domain: domain}, true)
+	if d.Err() == nil {
+		cfg.Destinations.Entries = append(cfg.Destinations.Entries, to)
+	}
+}
+
+func roomForDestination(cfg *store.Config) error {
+	if len(cfg.Destinations.Entries) >= store.MaxDestinationEntries {
+		return shell.Refusedf("There is a maximum of %d entries.", store.MaxDestinationEntries)
+	}
+	return nil
+}
+
+// freeDestination reads a domain that has no entry yet.
+func freeDestination(cfg *store.Config, text string) (string, error) {
+	domain, err := store.ParseDestination(text)
+	switch {
+	case err != nil:
+		return "", err
+	case destIndex(cfg, domain) >= 0:
+		return "", shell.Refusedf("The domain %s is already in the destination control table.", domain)
+	}
+	return domain, nil
+}
+
+func destIndex(cfg *store.Config, domain string) int {
+	return slices.IndexFunc(cfg.Destinations.Entries, func(e store.Destination) bool { return e.Domain == domain })
+}
+
+// knownDestination reads a domain that has an entry, and gives its index.
+func knownDestination(cfg *store.Config, text string) (int, error) {
+	domain, err := store.ParseDestination(text)
+	if err != nil {
+		return -1, err
+	}
+	n := destIndex(cfg, domain)
+	if n < 0 {
+		return -1, shell.Refusedf("The domain %s was not found in the destination control table.", domain)
+	}
+	return n, nil
+}
+
+func askDestination(d *Dialog, cfg *store.Config, question string) int {
+	return shell.Ask(d, question, "", func(s string) (int, error) { return knownDestination(cfg, s) })
+}
+
+func destEdit(d *Dialog, cfg *store.Config) {
+	n := askDestination(d, cfg, "Enter the domain you wish to edit.")
+	if d.Err() != nil {
+		return
+	}
+	to := destQuestions(d, cfg, cfg.Destinations.Entries[n], false)
+	if d.Err() == nil {
+		cfg.Destinations.Entries[n] = to
+	}
+}
+
+func destDelete(d *Dialog, cfg *store.Config) {
+	n := askDestination(d, cfg, "Enter the domain you wish to delete.")
+	if d.Err() == nil {
+		deleteDestination(d, cfg, n)
+	}
+}
+
+// deleteDestination is where dialog and one-line form of DELETE meet.
+func deleteDestination(d *Dialog, cfg *store.Config, n int) {
+	d.Printf("Entry for %s deleted.\n", cfg.Destinations.Entries[n].Domain)
+	cfg.Destinations.Entries = slices.Delete(cfg.Destinations.Entries, n, n+1)
+}
+
+// clearDestinations is where dialog and one-line form of CLEAR meet. The
+// default stays.
+func clearDestinations(d *Dialog, cfg *store.Config) {
+	d.Printf("%d entries removed.\n", len(cfg.Destinations.Entries))
+	cfg.Destinations.Entries = nil
+}
+
+// importDestinations puts the table of a file in place of the one there is,
+// its default included.
+func importDestinations(d *Dialog, env Env, cfg *store.Config, name string) error {
+	if d.Err() != nil {
+		return d.Err()
+	}
+	text, err := env.Files.Read(name)
+	if err != nil {
+		return fileFailed("Error reading file.", err)
+	}
+	table, err := store.ParseDestinations(bytes.NewReader(text))
+	if err != nil {
+		return shell.Refusedf("%w\nImport failed.", err)
+	}
+	for i, e := range table.Entries {
+		if e.BounceProfile == "" {
+			continue
+		}
+		n, err := findProfile(cfg, e.BounceProfile)
+		if err != nil {
+			return shell.Refusedf("%s: %w\nImport failed.", e.Domain, err)
+		}
+		table.Entries[i].BounceProfile = cfg.BounceProfiles[n].Name
+	}
+	cfg.Destinations = table
+	d.Printf("%d entries successfully imported from %s.\n", len(table.Entries), name)
+	return nil
+}
+
+func exportDestinations(d *Dialog, env Env, cfg *store.Config, name string) error {
+	if d.Err() != nil {
+		return d.Err()
+	}
+	var text bytes.Buffer
+	if err := store.WriteDestinations(&text, cfg.Destinations); err != nil {
+		return err
+	}
+	if err := env.Files.Write(name, text.Bytes()); err != nil {
+		return fileFailed("Error writing file.", err)
+	}
+	d.Printf("%d entries exported to %s.\n", len(cfg.Destinations.Entries), name)
+	return nil
+}
+
+// destinationOf names the entry that uses a bounce profile, "" if none does.
+func destinationOf(cfg *store.Config, profile string) string {
+	n := slices.IndexFunc(cfg.Destinations.Entries, func(e store.Destination) bool { return e.BounceProfile == profile })
+	if n < 0 {
+		return ""
+	}
+	return cfg.Destinations.Entries[n].Domain
+}
+
+// isDefaultEntry reports whether a one-line form means the default.
+func isDefaultEntry(word string) bool { return strings.EqualFold(word, defaultEntry) }
