@@ -183,10 +183,16 @@ func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
 	if r.Original, ok = original(o); !ok {
 		return refuse(501, "Unknown value of RCPT option")
 	}
+	if err := s.harvest(a); err != nil {
+		return err
+	}
 	verdict := s.judge(a, isPostmaster(to))
 	if !verdict.Accept {
 		s.srv.Counters.Add(counters.RejectedRecips, 1)
 		return refuse(verdict.Code, verdict.Text)
+	}
+	if err := s.meter(a, verdict); err != nil {
+		return err
 	}
 	tx.Recipients = append(tx.Recipients, r)
 	s.srv.Log.To(tx.MID, s.icid, r)
@@ -210,6 +216,7 @@ func (s *session) judge(a envelope.Address, postmaster bool) policy.Verdict {
 		v.Accept = v.Accept || postmaster
 		if !v.Accept {
 			s.srv.Log.RejectedByRAT(tx.MID, s.icid, a)
+			s.invalid()
 		}
 	}
 	if v.Accept && (v.Code < 200 || v.Code > 299) {

@@ -9,6 +9,7 @@
 //	conversation reads commands, keeps the time, counts what a client does wrong         conversation.go
 //	parse…       takes MAIL and RCPT apart into go-smtp's options                        arguments.go
 //	session      decides: go-smtp's Session, so that another server can drive it         session.go
+//	rates        holds it to the limits that outlive a session                           rates.go
 //	receive      streams the text into the spool's draft                                 receive.go
 //	wire         lines, replies, the text of DATA, deadlines                             wire.go
 //
@@ -48,6 +49,7 @@ import (
 	"esa/mta/counters"
 	"esa/mta/envelope"
 	"esa/mta/maillog"
+	"esa/mta/policy"
 )
 
 // ErrNoSpace is what a Spool's errors match (errors.Is) when the message
@@ -105,7 +107,8 @@ type Server struct {
 	wires    map[*wire]struct{}
 	perAddr  map[netip.AddrPort]int // open connections, by address listened on
 	perHost  map[hostKey]int        // and by client
-	draining chan struct{}          // closed by Drain
+	rates    *policy.Rates
+	draining chan struct{} // closed by Drain
 	ended    sync.WaitGroup
 }
 
@@ -128,6 +131,7 @@ func New(o Options) *Server {
 		wires:    make(map[*wire]struct{}),
 		perAddr:  make(map[netip.AddrPort]int),
 		perHost:  make(map[hostKey]int),
+		rates:    policy.NewRates(),
 		draining: make(chan struct{}),
 	}
 }
