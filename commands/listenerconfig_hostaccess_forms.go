@@ -91,40 +91,45 @@ func (f accessForm) hostAccess(action string, l *store.Listener) error {
 	return shell.Refusedf("Invalid hostaccess command: %q. The commands are new, edit, delete, move, list, print, clear, import and export.", action)
 }
 
-// entry cuts "sendergroup NAME" or "policy NAME" off the words.
-func (f accessForm) entry(action string) (isGroup bool, name string, rest []string, err error) {
+// entry is what a line names: a sender group or a policy, and what is said of
+// it.
+type entry struct {
+	isGroup bool
+	name    string
+	rest    []string
+}
+
+func (f accessForm) entry(action string) (entry, error) {
 	if len(f.words) < 2 {
-		return false, "", nil, shell.Refusedf(`The hostaccess %q command requires either "sendergroup" or "policy" and a name.`, action)
+		return entry{}, shell.Refusedf(`The hostaccess %q command requires either "sendergroup" or "policy" and a name.`, action)
 	}
-	switch strings.ToLower(f.words[0]) {
-	case "sendergroup":
-		return true, f.words[1], f.words[2:], nil
-	case "policy":
-		return false, f.words[1], f.words[2:], nil
+	e := entry{strings.EqualFold(f.words[0], "sendergroup"), f.words[1], f.words[2:]}
+	if !e.isGroup && !strings.EqualFold(f.words[0], "policy") {
+		return entry{}, shell.Refusedf("Invalid hostaccess %q command: %s", action, strings.Join(f.words, " "))
 	}
-	return false, "", nil, shell.Refusedf("Invalid hostaccess %q command: %s", action, strings.Join(f.words, " "))
+	return e, nil
 }
 
 func (f accessForm) newEntry(h *store.HAT) error {
-	isGroup, name, rest, err := f.entry("new")
+	e, err := f.entry("new")
 	switch {
 	case err != nil:
 		return err
-	case isGroup:
-		return f.newGroup(h, name, rest)
-	case len(rest) == 0:
+	case e.isGroup:
+		return f.newGroup(h, e.name, e.rest)
+	case len(e.rest) == 0:
 		return shell.Refusedf(`The hostaccess "new" command requires a name and a behavior for a policy.`)
 	case len(h.Policies) >= store.MaxPolicies:
 		return shell.Refusedf("There is a maximum of %d policies.", store.MaxPolicies)
 	}
 	var p store.Policy
-	if p.Name, err = freePolicyName(*h, name); err != nil {
+	if p.Name, err = freePolicyName(*h, e.name); err != nil {
 		return err
 	}
-	if p.Behavior, err = parseBehavior(rest[0]); err != nil {
+	if p.Behavior, err = parseBehavior(e.rest[0]); err != nil {
 		return err
 	}
-	if err := setOptions(policyOptions(&p.Params, false), rest[1:]); err != nil {
+	if err := setOptions(policyOptions(&p.Params, false), e.rest[1:]); err != nil {
 		return err
 	}
 	addPolicy(f.d, h, p)
@@ -204,22 +209,22 @@ func (f accessForm) editEntry(h *store.HAT) error {
 		f.d.Printf("Default policy parameters changed.\n")
 		return nil
 	}
-	isGroup, name, rest, err := f.entry("edit")
+	e, err := f.entry("edit")
 	switch {
 	case err != nil:
 		return err
-	case len(rest) < 2:
+	case len(e.rest) < 2:
 		return shell.Refusedf("Invalid hostaccess \"edit\" command: %s", strings.Join(f.words, " "))
-	case isGroup:
-		return f.editGroup(h, name, rest)
+	case e.isGroup:
+		return f.editGroup(h, e.name, e.rest)
 	case len(h.Policies) == 0:
 		return shell.Refusedf("No policies to edit.")
 	}
-	n, err := f.findPolicy(*h, name)
+	n, err := f.findPolicy(*h, e.name)
 	if err != nil {
 		return err
 	}
-	p := h.Policies[n]
+	p, rest := h.Policies[n], e.rest
 	if strings.EqualFold(rest[0], "behavior") {
 		if p.Behavior, err = parseBehavior(rest[1]); err != nil {
 			return err
@@ -291,20 +296,20 @@ func editHosts(own, words []string) ([]string, error) {
 }
 
 func (f accessForm) deleteEntry(h *store.HAT) error {
-	isGroup, name, rest, err := f.entry("delete")
+	e, err := f.entry("delete")
 	switch {
 	case err != nil:
 		return err
-	case len(rest) > 0:
+	case len(e.rest) > 0:
 		return shell.Refusedf("Invalid hostaccess \"delete\" command: %s", strings.Join(f.words, " "))
-	case isGroup:
-		n, err := f.findGroup(*h, name)
+	case e.isGroup:
+		n, err := f.findGroup(*h, e.name)
 		if err != nil {
 			return err
 		}
 		return deleteGroup(f.d, h, n)
 	}
-	n, err := f.findPolicy(*h, name)
+	n, err := f.findPolicy(*h, e.name)
 	if err != nil {
 		return err
 	}
