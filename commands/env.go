@@ -36,11 +36,13 @@ type Env struct {
 	Session  *store.Session // its pending configuration
 	Store    *store.Store   // running configuration and history
 	Gateway  Gateway
+	Look     Look
 	Logs     Logs
 	Machine  Machine
 	Files    Files
 	Sessions func() []SessionInfo
 	Clock    func() time.Time
+	Wait     func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version  Version
 }
 
@@ -159,8 +161,9 @@ type Status struct {
 	Destinations int   // in memory
 	KBUsed       int64 // of the queue
 	KBFree       int64
-	Unbound      []string // listeners that could not be bound, and why
-	Damaged      int      // messages set aside
+	Rates        map[string]Rate // by the names of their counters
+	Unbound      []string        // listeners that could not be bound, and why
+	Damaged      int             // messages set aside
 }
 
 // Counter is one number of status since the last reset, since the start, and

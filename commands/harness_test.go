@@ -104,6 +104,7 @@ type world struct {
 	t       testing.TB
 	store   *store.Store
 	gateway *fakeGateway
+	look    *fakeLook
 	logs    *fakeLogs
 	files   fakeFiles
 	time    *clock
@@ -121,7 +122,7 @@ func newWorld(t testing.TB) *world {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return &world{
-		t: t, store: s, gateway: &fakeGateway{store: s, clock: now}, logs: newLogs(),
+		t: t, store: s, gateway: &fakeGateway{store: s, clock: now}, look: &fakeLook{clock: now}, logs: newLogs(),
 		files: fakeFiles{}, time: now, others: map[string]Env{},
 	}
 }
@@ -134,7 +135,7 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Logs: w.logs, Machine: machine{}, Files: w.files, Clock: w.time.Now,
+		Gateway: w.gateway, Look: w.look, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files, Clock: w.time.Now,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},
@@ -317,6 +318,7 @@ func (g *fakeGateway) Status() Status {
 		At: now, Since: now.Add(-25*time.Hour - 2*time.Minute - 3*time.Second), State: "Online",
 		OldestMID: 17, Oldest: now.Add(-90 * time.Second), MID: 1234567, ICID: 89012, DCID: 3456,
 		Counters: map[string]Counter{"inj_msgs": {12, 1234, 1234567}, "inj_recips": {15, 2345, 2345678}},
+		Rates:    map[string]Rate{"inj_msgs": {6000, 1200, 400}, "soft_bounced_evts": {0, 12, 1234567}},
 		Inbound:  2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
 	}
 }

@@ -15,6 +15,7 @@ func status() Command {
 		Forms: []Form{
 			{Usage: "status", Run: func(d *Dialog, env Env, _ []string) error { return showStatus(d, env.Gateway.Status(), false) }},
 			{Usage: "status detail", Run: func(d *Dialog, env Env, _ []string) error { return showStatus(d, env.Gateway.Status(), true) }},
+			{Usage: "status xml", Run: func(d *Dialog, env Env, _ []string) error { return statusXML(d, env) }},
 		},
 	}
 }
@@ -42,7 +43,11 @@ func showStatus(d *Dialog, s Status, detail bool) error {
 	if s.Damaged > 0 {
 		d.Printf("Damaged messages set aside:    %d\n", s.Damaged)
 	}
-	d.Text("\n" + counterTable(s, detail) + "\n" + gaugeTable(s, detail))
+	d.Text("\n" + counterTable(s, detail))
+	if detail {
+		d.Text("\n" + rateTable(s))
+	}
+	d.Text("\n" + gaugeTable(s, detail))
 	return d.Err()
 }
 

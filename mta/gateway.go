@@ -50,6 +50,9 @@ type Options struct {
 	Serial  string
 	Clock   func() time.Time // nil: time.Now
 	Diag    *slog.Logger     // nil: nobody
+	// Listening is called by Run once every listener that can be had is
+	// there; nil: nobody is told.
+	Listening func()
 }
 
 // Bounds of the gateway's own waiting.
@@ -136,6 +139,7 @@ func (g *Gateway) open() (_ *live, err error) {
 		g.Diag.Error("the counters begin anew", "error", damage)
 	}
 	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
+	l.countDNS()
 	l.client = delivery.New(delivery.Options{
 		Resolver: l.resolver, Log: l.log, Counters: l.counters, Diag: g.Diag,
 	})
@@ -234,7 +238,11 @@ func (g *Gateway) configure(next *generation) {
 func (g *Gateway) bind(ctx context.Context) {
 	tick := time.NewTicker(g.bindRetry)
 	defer tick.Stop()
-	for !g.bindOnce(ctx) {
+	complete := g.bindOnce(ctx)
+	if g.Listening != nil {
+		g.Listening()
+	}
+	for ; !complete; complete = g.bindOnce(ctx) {
 		select {
 		case <-ctx.Done():
 			return

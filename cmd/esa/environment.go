@@ -27,11 +27,13 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Session:  pending,
 		Store:    c.process.store,
 		Gateway:  gatewayView{c.process.gateway},
+		Look:     lookView{c.process.gateway},
 		Logs:     logView{c.process.gateway},
 		Machine:  machine{},
 		Files:    folder(filepath.Join(c.process.dir.path, "configuration")),
 		Sessions: c.list,
 		Clock:    time.Now,
+		Wait:     wait,
 		Version:  c.version,
 	}
 }
@@ -54,6 +56,10 @@ func (g gatewayView) Status() commands.Status {
 		Unattempted: s.Queue.UnattemptedRecipients, Attempted: s.Queue.AttemptedRecipients, Destinations: s.Queue.Destinations,
 		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
 		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Counters: map[string]commands.Counter{},
+		Rates: map[string]commands.Rate{},
+	}
+	for name, rate := range g.Rates() {
+		view.Rates[name.String()] = commands.Rate(rate)
 	}
 	for name, value := range s.Counters.Counters {
 		view.Counters[counters.Name(name).String()] = commands.Counter(value)

@@ -11,14 +11,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"esa/mta/mtatest"
 )
 
 // patience bounds every wait for something that must happen.
@@ -55,10 +60,15 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
-// startGateway starts the gateway and waits until its console answers.
+// startGateway starts the gateway and waits until its console answers. A new
+// data directory is given a DNS server on loopback first: nothing of a test
+// asks the machine's.
 func startGateway(t *testing.T, dir string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, dir: dir, done: make(chan error, 1)}
+	if _, err := os.Stat(filepath.Join(dir, "config.db")); errors.Is(err, fs.ErrNotExist) {
+		g.useDNS(mtatest.NewDNSServer(t, "").Addr())
+	}
 	g.cmd = exec.Command(binary(t), "--data", dir, "serve")
 	g.cmd.Stderr = os.Stderr
 	out, err := g.cmd.StdoutPipe()
@@ -87,6 +97,20 @@ func startGateway(t *testing.T, dir string) *gateway {
 		t.Fatal("the gateway does not say that it is ready")
 	}
 	return g
+}
+
+// useDNS puts one server in the place of those the factory configuration took
+// from the machine, before the gateway starts.
+func (g *gateway) useDNS(server netip.AddrPort) {
+	g.t.Helper()
+	lines := []string{}
+	for line := range strings.Lines(g.script("dnsconfig print")) {
+		if m := regexp.MustCompile(`^\d+\. Priority: \d+  (\S+)`).FindStringSubmatch(line); m != nil {
+			lines = append(lines, "dnsconfig delete "+m[1])
+		}
+	}
+	lines = append(lines, "dnsconfig new "+server.String(), `commit "loopback DNS"`)
+	g.script(lines...)
 }
 
 // stop asks the gateway to end and waits for it.

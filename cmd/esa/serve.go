@@ -111,7 +111,9 @@ func serve(ctx context.Context, inv invocation) (int, error) {
 	if err != nil {
 		return statusFailed, errors.Join(err, p.abandon(ctx))
 	}
-	fmt.Printf("The gateway is running; its console is %s.\n", filepath.Join(inv.dir, attach.SocketName))
+	p.gateway.Listening = func() {
+		fmt.Printf("The gateway is running; its console is %s.\n", filepath.Join(inv.dir, attach.SocketName))
+	}
 	if err := p.run(ctx, socket); err != nil {
 		return statusFailed, err
 	}

@@ -19,10 +19,11 @@ type Kind int
 const (
 	Failure Kind = iota // the recipients were given up
 	Delay               // they are still tried
+	Relayed             // a host took them that reports nothing: success was to be told (RFC 3461 §5.2.2)
 )
 
 // Notice is a notice to be written: the recipients of one message that
-// failed in the same attempt.
+// failed, or were relayed, in the same attempt.
 type Notice struct {
 	Kind       Kind
 	Profile    Profile
@@ -37,7 +38,8 @@ type Notice struct {
 	Original   io.Reader // the message text, CRLF line ends; read only as far as it is copied
 }
 
-// Recipient is one recipient that a notice tells of, and why.
+// Recipient is one recipient that a notice tells of, and why. Of a Relayed one
+// Why is the answer of the host that took it.
 type Recipient struct {
 	envelope.Recipient
 	Why      envelope.Failure
@@ -78,6 +80,8 @@ func (n *Notice) writeHeader(b *bufio.Writer) {
 
 func (n *Notice) subject() string {
 	switch {
+	case n.Kind == Relayed:
+		return "Delivery Status Notification (Relay)"
 	case n.Kind == Delay && n.Profile.WarnSubject != "":
 		return n.Profile.WarnSubject
 	case n.Kind == Delay:
@@ -127,13 +131,15 @@ func (n *Notice) explanation() string {
 		if i > 0 {
 			s.WriteString("\n")
 		}
-		if n.Kind == Delay {
-			fmt.Fprintf(&s, "The following message to <%s> has not been delivered yet.\n", field(r.Address.String()))
-			fmt.Fprintf(&s, "It will be tried until %s.\nYou need not send it again.\n", n.Until.Format(message.DateFormat))
-			s.WriteString("The reason for the delay:\n")
-		} else {
-			fmt.Fprintf(&s, "The following message to <%s> was undeliverable.\n", field(r.Address.String()))
-			s.WriteString("The reason for the problem:\n")
+		fmt.Fprintf(&s, "The following message to <%s> ", field(r.Address.String()))
+		switch n.Kind {
+		case Delay:
+			fmt.Fprintf(&s, "has not been delivered yet.\nIt will be tried until %s.\n", n.Until.Format(message.DateFormat))
+			s.WriteString("You need not send it again.\nThe reason for the delay:\n")
+		case Relayed:
+			s.WriteString("was passed on to a host that does not\nreport on delivery. No further notice will come from here.\nThe answer of that host:\n")
+		default:
+			s.WriteString("was undeliverable.\nThe reason for the problem:\n")
 		}
 		s.WriteString(reason(r.Why) + "\n")
 	}
@@ -152,11 +158,7 @@ func (n *Notice) writeStatus(b *bufio.Writer) {
 			fmt.Fprintf(b, "Original-Recipient: %s\r\n", ascii(r.Original))
 		}
 		fmt.Fprintf(b, "Final-Recipient: %s\r\n", typed(r.Address))
-		action := "failed"
-		if n.Kind == Delay {
-			action = "delayed"
-		}
-		fmt.Fprintf(b, "Action: %s\r\nStatus: %s\r\n", action, n.status(r.Why))
+		fmt.Fprintf(b, "Action: %s\r\nStatus: %s\r\n", n.action(), n.status(r.Why))
 		if host := remote(r.Why); host != "" {
 			fmt.Fprintf(b, "Remote-MTA: dns; %s\r\n", host)
 		}
@@ -167,12 +169,27 @@ func (n *Notice) writeStatus(b *bufio.Writer) {
 	}
 }
 
+// action is the Action field (RFC 3464 §2.3.3).
+func (n *Notice) action() string {
+	switch n.Kind {
+	case Delay:
+		return "delayed"
+	case Relayed:
+		return "relayed"
+	default:
+		return "failed"
+	}
+}
+
 // status is the Status field: the class alone, unless the profile asks for
 // the code in the peer's reply and there is one of that class.
 func (n *Notice) status(why envelope.Failure) string {
 	class, word := "5", "(permanent failure)"
-	if n.Kind == Delay {
+	switch n.Kind {
+	case Delay:
 		class, word = "4", "(temporary failure)"
+	case Relayed:
+		class, word = "2", "(success)"
 	}
 	if n.Profile.ParseStatus && len(why.Reply) > 0 {
 		if code := statusCode(why.Reply[0]); strings.HasPrefix(code, class+".") {

@@ -75,6 +75,10 @@ func TestWrite_Golden(t *testing.T) {
 			why.Code, why.Enhanced, why.Phrase, why.Reply = 451, "4.3.0", "Other mail system problem", []string{"busy", "it's late"}
 			n.Recipients[0].Attempts = 1
 		},
+		"relayed": func(n *Notice) {
+			n.Kind = Relayed
+			n.Recipients[0].Why = envelope.Failure{Code: 250, Enhanced: "2.0.0", Phrase: "Relayed", Reply: []string{"queued as 4711"}}
+		},
 		"plain": func(n *Notice) { n.Profile.DSNFormat = false },
 		"eight_bit": func(n *Notice) {
 			n.Message.EightBit = true

@@ -272,6 +272,7 @@ func (a *attempt) deliver(recipients []int, c *conn, answer string) {
 	for _, i := range recipients {
 		o := &a.outcomes[i]
 		o.Result, o.DCID, o.Reply, o.Failure = envelope.Delivered, c.dcid, answer, envelope.Failure{}
+		o.DSN = c.ext.has("DSN")
 	}
 	a.settle(recipients)
 	a.client.opt.Log.Delivered(c.dcid, a.job.Message.MID, a.rids(recipients), answer)

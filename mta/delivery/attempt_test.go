@@ -63,6 +63,23 @@ func TestEnvelopeIsPipelinedWhereOffered(t *testing.T) {
 	}
 }
 
+// RFC 3461 §5.2: who tells of success depends on what the host offers.
+func TestOutcomeSaysWhetherTheHostDoesDSN(t *testing.T) {
+	for _, offered := range []bool{true, false} {
+		var script mtatest.PeerScript
+		if offered {
+			script.Hello = []string{"DSN"}
+		}
+		inWorld(t, func(w *world) {
+			out := w.deliver(job(plainText, "a"))
+			check(t, out, "delivered")
+			if out[0].DSN != offered {
+				t.Errorf("DSN %v, want %v", out[0].DSN, offered)
+			}
+		}, script)
+	}
+}
+
 func TestHELOWhereEHLOIsRefused(t *testing.T) {
 	inWorld(t, func(w *world) {
 		check(t, w.deliver(job(plainText, "a")), "delivered")

@@ -105,10 +105,21 @@ type run struct {
 
 // resolve asks servers until q is answered, aliases followed.
 func (r *Resolver) resolve(ctx context.Context, st *state, q question) *answer {
+	t, err := r.chase(ctx, st, q)
+	if err != nil {
+		return failed(err, r.clock().Add(failureTTL))
+	}
+	a := t.answer()
+	r.keep(q, a, st.set.MinTTL)
+	return a
+}
+
+// chase asks servers for q and for what its aliases lead to.
+func (r *Resolver) chase(ctx context.Context, st *state, q question) (*trail, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, maxTimeouts*st.set.Timeout, errLookupDue)
 	defer cancel()
 	l := &run{Resolver: r, st: st}
-	t := trail{question: q, ttl: maxTTL, status: lookup.Secure}
+	t := &trail{question: q, ttl: maxTTL, status: lookup.Secure}
 	for !t.done {
 		reply, err := l.ask(ctx, t.question)
 		if err == nil {
@@ -117,12 +128,10 @@ func (r *Resolver) resolve(ctx context.Context, st *state, q question) *answer {
 		}
 		if err != nil {
 			r.diag.Debug("lookup failed", "name", q.name, "type", q.typeName(), "err", err)
-			return failed(err, r.clock().Add(failureTTL))
+			return nil, err
 		}
 	}
-	a := t.answer()
-	r.keep(q, a, st.set.MinTTL)
-	return a
+	return t, nil
 }
 
 // keep sets how long a may be kept: as long as its records say, within bounds.

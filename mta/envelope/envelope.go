@@ -101,6 +101,7 @@ type Outcome struct {
 	Result  Result
 	DCID    DCID    // 0: never connected
 	Reply   string  // of the next hop, when Delivered: the text after the code, as received
+	DSN     bool    // when Delivered: the next hop took over what NOTIFY= asks for (RFC 3461 §5.2.1)
 	Failure Failure // when Deferred or Bounced
 	// HostDown says that no host of the destination could be reached at all:
 	// the destination waits, not only this message.

@@ -12,12 +12,13 @@ import (
 	"esa/mta/envelope"
 )
 
-// notices tells the sender of the bounced and of the delayed, one notice for
-// each kind, and returns them on stable storage, not yet scheduled. If a
-// bounce cannot be told, its recipients go on waiting; a warning that cannot
-// be told is left for the next attempt.
+// notices tells the sender of the bounced, of the delayed and of those relayed
+// whose success was to be told, one notice for each kind, and returns them on
+// stable storage, not yet scheduled. If a bounce cannot be told, its recipients
+// go on waiting; a warning that cannot be told is left for the next attempt; a
+// relay that cannot be told is only noted, since it is done.
 func (t *trial) notices(verdicts []verdict) []*record {
-	var failed, delayed []bounce.Recipient
+	var failed, delayed, relayed []bounce.Recipient
 	for i := range verdicts {
 		v := &verdicts[i]
 		told := bounce.Recipient{Recipient: v.to, Why: v.out.Failure, Attempts: v.state.attempts}
@@ -26,6 +27,10 @@ func (t *trial) notices(verdicts []verdict) []*record {
 		}
 		if v.warn {
 			delayed = append(delayed, told)
+		}
+		if t.tellsRelay(v) {
+			told.Why = relayAnswer(v.out)
+			relayed = append(relayed, told)
 		}
 	}
 	var made []*record
@@ -49,7 +54,27 @@ func (t *trial) notices(verdicts []verdict) []*record {
 			made = append(made, n)
 		}
 	}
+	if len(relayed) > 0 {
+		n, err := t.addNotice(bounce.Relayed, relayed)
+		if err != nil {
+			t.q.o.Diag.Error("queue: writing relay notice", "mid", t.item.mid, "err", err)
+		} else {
+			made = append(made, n)
+		}
+	}
 	return made
+}
+
+// tellsRelay reports whether the sender asked to hear of success and the next
+// hop will not tell (RFC 3461 §5.2.2).
+func (t *trial) tellsRelay(v *verdict) bool {
+	return v.out.Result == envelope.Delivered && !v.out.DSN &&
+		!t.rec.message.Sender.IsNull() && v.to.Notify.Wants(envelope.NotifySuccess)
+}
+
+// relayAnswer gives the answer to the final dot as a notice tells it.
+func relayAnswer(o envelope.Outcome) envelope.Failure {
+	return envelope.Failure{Code: 250, Enhanced: "2.0.0", Phrase: "Relayed", Reply: []string{o.Reply}}
 }
 
 // tellsBounce reports whether the sender hears of this bounce: the null

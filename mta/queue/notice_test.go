@@ -126,6 +126,48 @@ func TestBounce_WhoIsTold(t *testing.T) {
 	}
 }
 
+func TestRelayed_WhoIsTold(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		from   string
+		notify envelope.Notify
+		dsn    bool // the next hop takes the request over
+		told   bool
+	}{
+		{name: "not asked for", from: "a@sender.test"},
+		{name: "NOTIFY=FAILURE", from: "a@sender.test", notify: envelope.NotifyFailure},
+		{name: "NOTIFY=SUCCESS", from: "a@sender.test", notify: envelope.NotifySuccess, told: true},
+		{name: "the next hop will tell", from: "a@sender.test", notify: envelope.NotifySuccess, dsn: true},
+		{name: "null sender", from: "", notify: envelope.NotifySuccess},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := &courier{answer: always(func() envelope.Outcome {
+					o := accepted()
+					o.DSN = tt.dsn
+					return o
+				})}
+				r := setup{courier: c}.open(t).run()
+				m := r.message(tt.from, "b@there.test")
+				m.Recipients[0].Notify = tt.notify
+				r.add(m)
+				synctest.Wait()
+				notices := onlyTo(c.seen(), "sender.test")
+				if got := len(notices) == 1; got != tt.told {
+					t.Fatalf("%d notices", len(notices))
+				}
+				if tt.told && !strings.Contains(notices[0].body, "Action: relayed\r\nStatus: 2.0.0 (success)\r\n") {
+					t.Errorf("notice\n%s", notices[0].body)
+				}
+				if got := r.counters.Snapshot().Counters[counters.DeliveredRecips].Uptime; got < 1 {
+					t.Error("the recipient does not count as delivered")
+				}
+				r.close()
+			})
+		})
+	}
+}
+
 func TestBounce_ANoticeThatBouncesMakesNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &courier{answer: always(refused)}

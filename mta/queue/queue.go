@@ -129,7 +129,7 @@ type Queue struct {
 	opened time.Time     // with its monotonic part: the zero of steady time
 	wake   chan struct{} // something may be due
 
-	ledger ledger
+	tallies tallies
 
 	mu      sync.Mutex
 	plan    plan // guarded by mu

@@ -28,15 +28,15 @@ func (t Tally) Completed() int64 {
 	return t.HardBounced() + t.Counts[counters.DeliveredRecips] + t.Counts[counters.DeletedRecips]
 }
 
-// Bounds of the ledger.
+// Bounds of what is remembered.
 const (
 	maxTallies = 10000
 	keepTally  = 24 * time.Hour
 )
 
-// ledger keeps the tallies of destinations. It has a lock of its own: nothing
+// tallies keeps the tally of each destination. It has a lock of its own: nothing
 // is decided by it.
-type ledger struct {
+type tallies struct {
 	mu     sync.Mutex
 	places map[string]*list.Element // of *page
 	pages  list.List                // the last active first
@@ -76,23 +76,23 @@ func (t *trial) count(verdicts []verdict, tried bool) {
 	for name, n := range found.Counts {
 		t.q.o.Counters.Add(name, n)
 	}
-	t.q.ledger.add(t.lot.dest.domain, found)
+	t.q.tallies.add(t.lot.dest.domain, found)
 }
 
 // add books what was found of a destination, and forgets others that must
 // make room or have had their time.
-func (l *ledger) add(domain string, found Tally) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	place := l.places[domain]
+func (b *tallies) add(domain string, found Tally) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	place := b.places[domain]
 	if place == nil {
-		if l.places == nil {
-			l.places = map[string]*list.Element{}
+		if b.places == nil {
+			b.places = map[string]*list.Element{}
 		}
-		place = l.pages.PushFront(&page{domain: domain, tally: Tally{Counts: map[counters.Name]int64{}}})
-		l.places[domain] = place
+		place = b.pages.PushFront(&page{domain: domain, tally: Tally{Counts: map[counters.Name]int64{}}})
+		b.places[domain] = place
 	}
-	l.pages.MoveToFront(place)
+	b.pages.MoveToFront(place)
 	t := &place.Value.(*page).tally
 	for name, n := range found.Counts {
 		t.Counts[name] += n
@@ -101,27 +101,27 @@ func (l *ledger) add(domain string, found Tally) {
 	if found.Last5XX.Code != 0 {
 		t.Last5XX, t.Last5XXAt = found.Last5XX, found.Last5XXAt
 	}
-	l.forgetLocked(found.LastActivity)
+	b.forgetLocked(found.LastActivity)
 }
 
-func (l *ledger) forgetLocked(now time.Time) {
-	for back := l.pages.Back(); back != nil; back = l.pages.Back() {
+func (b *tallies) forgetLocked(now time.Time) {
+	for back := b.pages.Back(); back != nil; back = b.pages.Back() {
 		p := back.Value.(*page)
-		if l.pages.Len() <= maxTallies && now.Sub(p.tally.LastActivity) < keepTally {
+		if b.pages.Len() <= maxTallies && now.Sub(p.tally.LastActivity) < keepTally {
 			return
 		}
-		l.pages.Remove(back)
-		delete(l.places, p.domain)
+		b.pages.Remove(back)
+		delete(b.places, p.domain)
 	}
 }
 
 // all gives copies of the tallies by domain.
-func (l *ledger) all(now time.Time) map[string]Tally {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.forgetLocked(now)
-	all := make(map[string]Tally, len(l.places))
-	for domain, place := range l.places {
+func (b *tallies) all(now time.Time) map[string]Tally {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forgetLocked(now)
+	all := make(map[string]Tally, len(b.places))
+	for domain, place := range b.places {
 		t := place.Value.(*page).tally
 		counts := make(map[counters.Name]int64, len(t.Counts))
 		for name, n := range t.Counts {
@@ -143,13 +143,13 @@ type Host struct {
 // Hosts lists the destinations that have mail or are remembered, in no
 // particular order.
 func (q *Queue) Hosts() []Host {
-	tallies := q.ledger.all(q.o.Clock())
+	remembered := q.tallies.all(q.o.Clock())
 	var hosts []Host
 	for _, d := range q.Destinations() {
-		hosts = append(hosts, Host{Destination: d, Tally: tallies[d.Domain], Known: true})
-		delete(tallies, d.Domain)
+		hosts = append(hosts, Host{Destination: d, Tally: remembered[d.Domain], Known: true})
+		delete(remembered, d.Domain)
 	}
-	for domain, t := range tallies {
+	for domain, t := range remembered {
 		hosts = append(hosts, Host{Destination: Destination{Domain: domain, Up: true}, Tally: t, Known: true})
 	}
 	return hosts

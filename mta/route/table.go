@@ -123,3 +123,11 @@ func inDNS(name string) string {
 	name, _ = lookup.ASCII(strings.ToLower(strings.TrimSuffix(name, ".")))
 	return name
 }
+
+// Route gives the route that mail for a domain takes, without taking its turn.
+func (t Table) Route(domain string) (Route, bool) {
+	if r := t.find(domain); r != nil {
+		return r.Route, true
+	}
+	return Route{}, false
+}

@@ -63,6 +63,8 @@ func newSession(srv *Server, set *Settings, load func() *Settings) *session {
 // serve decides about the connection and holds its dialogue.
 func (s *session) serve(ctx context.Context, w *wire) {
 	key := hostKey{s.at.Addr, s.client.Addr}
+	s.show()
+	defer s.hide()
 	onListener, onHost := s.srv.seat(key)
 	s.leave = sync.OnceFunc(func() { s.srv.unseat(key) })
 	defer s.leave()
@@ -72,6 +74,7 @@ func (s *session) serve(ctx context.Context, w *wire) {
 		return
 	}
 	s.lookUp(ctx)
+	s.show()
 	s.decision = s.at.HAT.Decide(s.client)
 	if s.decision.Behavior == policy.TCPRefuse {
 		s.srv.Log.TCPRefused(s.decision.Group, s.decision.Match)

@@ -13,6 +13,8 @@
 //	receive      streams the text into the spool's draft                                 receive.go
 //	wire         lines, replies, the text of DATA, deadlines                             wire.go
 //
+// Peers (peers.go) tells operators who is connected.
+//
 // # Rules
 //
 // A transaction is judged whole by the settings of its MAIL. Each MAIL loads
@@ -108,7 +110,8 @@ type Server struct {
 	perAddr  map[netip.AddrPort]int // open connections, by address listened on
 	perHost  map[hostKey]int        // and by client
 	rates    *policy.Rates
-	draining chan struct{} // closed by Drain
+	present  map[*session]Peer // who is connected
+	draining chan struct{}     // closed by Drain
 	ended    sync.WaitGroup
 }
 
@@ -132,6 +135,7 @@ func New(o Options) *Server {
 		perAddr:  make(map[netip.AddrPort]int),
 		perHost:  make(map[hostKey]int),
 		rates:    policy.NewRates(),
+		present:  make(map[*session]Peer),
 		draining: make(chan struct{}),
 	}
 }
