@@ -144,6 +144,9 @@ const groupHostsQuestion = `Enter the hosts to add to the sender group.
 IP addresses, CIDR addresses and IP address ranges are allowed.
 Hostnames such as "crm.example.com" are allowed.
 Partial hostnames such as ".example.com" are allowed.
+DNS lists such as "dnslist[query.example]" are allowed.
+"nx.domain", "serv.fail" and "not.double.verified" are hosts without a name,
+hosts whose name cannot be looked up, and hosts whose name is not theirs.
 Separate multiple hosts with commas.`
 
 func groupNew(d *Dialog, h *store.HAT) {

@@ -151,7 +151,7 @@ func (g *Gateway) open() (_ *live, err error) {
 		return nil, err
 	}
 	l.server = smtpd.New(smtpd.Options{
-		Queue: spool{l.queue}, Names: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Queue: spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())

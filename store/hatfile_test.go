@@ -23,7 +23,7 @@ func TestHATRoundTrip(t *testing.T) {
 	full.Policies[0].Params = fullParams()
 	full.Policies[1].Params = PolicyParams{BannerHost: BannerHost{Use: No}, AcceptReply: Reply{Use: No}, RejectReply: Reply{Use: No},
 		LimitReply: Reply{Use: No}, HarvestReply: Reply{Use: No}, SenderRate: SenderRate{Use: No}, DropHarvester: Yes}
-	full.Groups[0].Hosts = []string{"10.1.1.0/24", "2001:db8::1", "10.1.1.1-10.1.1.9", ".example.com"}
+	full.Groups[0].Hosts = []string{"10.1.1.0/24", "2001:db8::1", "10.1.1.1-10.1.1.9", ".example.com", "nx.domain", "dnslist[bl.example]"}
 	full.Groups[1].Policy = "TCPREFUSE"
 	for _, h := range []HAT{privateHAT(), publicHAT(), full} {
 		var text strings.Builder
@@ -116,7 +116,7 @@ func TestParseHATRefused(t *testing.T) {
 		"G:\nACCEPT {\n}" + all:                                 "line 2: A sender group cannot have parameters of its own",
 		"G:\nREJECT\nG:\nREJECT" + all:                          `The name "G" is used by another sender group.`,
 		"10.1.1.300\nREJECT" + all:                              "line 1: ",
-		strings.Repeat("$A\nX\n", 30):                             "not shown",
+		strings.Repeat("$A\nX\n", 30):                           "not shown",
 		"# " + strings.Repeat("x", 70000):                       "line 1: The line is too long.",
 	} {
 		if got, err := ParseHAT(strings.NewReader(text), factoryParams()); err == nil || !strings.Contains(err.Error(), want) {

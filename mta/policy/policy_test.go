@@ -33,6 +33,7 @@ func TestMemberMatches(t *testing.T) {
 		{"mail.example.com", "10.0.0.1=mail.example.com", "10.0.0.1?mail.example.com 10.0.0.1=x.mail.example.com 10.0.0.1"},
 		{"Mail.Example.COM.", "10.0.0.1=mail.example.com", "10.0.0.1=example.com"},
 		{".example.com", "10.0.0.1=a.example.com 10.0.0.1=a.b.example.com", "10.0.0.1=example.com 10.0.0.1=badexample.com 10.0.0.1?a.example.com"},
+		{"NOT.double.verified", "10.0.0.1?mail.example.com", "10.0.0.1 10.0.0.1=mail.example.com"},
 		{"all", "10.0.0.1 ::1", ""},
 	} {
 		m, err := ParseMember(tt.member)
@@ -66,7 +67,7 @@ func client(s string) Client {
 func TestParseMemberRefused(t *testing.T) {
 	for _, in := range []string{
 		"", " ", ".", "10.1.1.256", "10.1.1.1-", "10.1.1.9-1", "10.1.1.1-256", "10.1.1.0/33", "10.1.1.1/x", "1.2.3.4.5",
-		"::ffff:10.1.1.0/120", "fe80::1%eth0", "10.1.1.1-::1", "[10.1.1.1]", "a b", "a_b!.test", "..a", "-", "-5", "10.1.1.1-10.1.1.0",
+		"::ffff:10.1.1.0/120", "fe80::1%eth0", "10.1.1.1-::1", "[10.1.1.1]", "a b", "a_b!.test", "..a", "-", "-5", "dnslist[", "dnslist[]", "dnslist[a b]", "dnslist[a.example", "10.1.1.1-10.1.1.0",
 	} {
 		if m, err := ParseMember(in); !errors.Is(err, ErrMember) {
 			t.Errorf("ParseMember(%q) = %q, %v", in, m, err)

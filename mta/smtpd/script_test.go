@@ -245,6 +245,8 @@ func (s *script) configure(rest string) {
 		case word == "everybody":
 			b, _ := policy.ParseBehavior(value)
 			set.HAT.Groups = []policy.Group{groupOf("ALL", b, "ALL")}
+		case word == "turnaway":
+			set.HAT.Groups = append([]policy.Group{groupOf("BAD", policy.Reject, value)}, set.HAT.Groups...)
 		case word == "rat":
 			rat, err := policy.NewRAT([]policy.Entry{{Address: value, Accept: true, Code: 250, Text: "welcome"},
 				{Address: "ALL", Code: 551, Text: "ask elsewhere"}})

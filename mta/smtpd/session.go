@@ -18,9 +18,10 @@ import (
 type session struct {
 	srv      *Server
 	load     func() *Settings
-	leave    func()    // gives the seat back; does it once
-	at       *Settings // of the accept: banner and what EHLO announced
-	set      *Settings // of the last MAIL
+	leave    func()           // gives the seat back; does it once
+	learn    func(policy.HAT) // asks what a table wants to know of the client
+	at       *Settings        // of the accept: banner and what EHLO announced
+	set      *Settings        // of the last MAIL
 	limits   Limits
 	client   policy.Client
 	decision policy.Decision // by set
@@ -108,6 +109,9 @@ func (s *session) renew() error {
 		return refuse(421, "#4.3.2 "+textUnavailable)
 	}
 	if set != s.set {
+		if s.learn != nil {
+			s.learn(set.HAT)
+		}
 		decision := set.HAT.Decide(s.client)
 		if !decision.Admits() {
 			return refuse(421, "#4.3.2 "+textUnavailable)

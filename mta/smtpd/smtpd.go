@@ -87,10 +87,20 @@ type Names interface {
 	Reverse(ctx context.Context, addr netip.Addr) (host string, verified bool)
 }
 
+// Lists answers what host access tables ask beyond the name. Each call takes a
+// bounded time.
+type Lists interface {
+	// Naming says why an address has no name.
+	Naming(ctx context.Context, addr netip.Addr) policy.Naming
+	// Listed reports whether a DNS list names the address (RFC 5782).
+	Listed(ctx context.Context, addr netip.Addr, zone string) bool
+}
+
 // Options are what a Server works with. Queue and Counters must be there.
 type Options struct {
 	Queue    Spool
 	Names    Names        // nil: no names are known
+	Lists    Lists        // nil: nobody is listed
 	Log      *maillog.Log // nil: no log
 	Counters *counters.Counters
 	Clock    func() time.Time // for dates in log and headers; nil: time.Now
