@@ -410,7 +410,7 @@ func TestRevisionTable(t *testing.T) {
 	at := time.Date(2014, time.May, 23, 6, 53, 43, 0, time.UTC)
 	// As the reference has it (2.4).
 	want := `   Committed On                User                Description
----------------------------------------------------------------------------------
+--------------------------------------------------------------------------------
 1. Fri May 23 06:53:43 2014    admin               new user
 2. Fri May 23 06:53:43 2014    admin
 3. Fri May 23 06:53:43 2014    admin               two lines

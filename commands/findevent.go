@@ -2,7 +2,6 @@ package commands
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"regexp"
@@ -154,7 +153,7 @@ func findEvents(d *Dialog, env Env, s eventSearch) (found int, err error) {
 	if s.mid != 0 {
 		found, err = showMessage(d, env, s)
 	} else {
-		err = readLog(d.Context(), env, s.log, s.of, func(line string) error {
+		err = readLog(d, env, GrepQuery{Log: s.log, Expression: s.of}, func(line string) error {
 			m := s.of.FindStringSubmatch(line)
 			if m == nil || !s.expression.MatchString(m[2]) {
 				return nil
@@ -177,11 +176,11 @@ func findEvents(d *Dialog, env Env, s eventSearch) (found int, err error) {
 // lines of their connections that are about no other message. The log is read
 // twice: what a line belongs to can stand after it.
 func showMessage(d *Dialog, env Env, s eventSearch) (found int, err error) {
-	j := newJourney(s.mid)
-	if err := readLog(d.Context(), env, s.log, eventLine, func(line string) error { j.learn(line); return nil }); err != nil {
+	j, q := newJourney(s.mid), GrepQuery{Log: s.log, Expression: eventLine}
+	if err := readLog(d, env, q, func(line string) error { j.learn(line); return nil }); err != nil {
 		return 0, err
 	}
-	err = readLog(d.Context(), env, s.log, eventLine, func(line string) error {
+	err = readLog(d, env, q, func(line string) error {
 		if !j.holds(line) {
 			return nil
 		}
@@ -192,10 +191,10 @@ func showMessage(d *Dialog, env Env, s eventSearch) (found int, err error) {
 	return found, err
 }
 
-// readLog hands each line of a log that matches to visit, until it fails.
-func readLog(ctx context.Context, env Env, log string, expression *regexp.Regexp, visit func(string) error) error {
+// readLog hands each line that a search finds to visit, until it fails.
+func readLog(d *Dialog, env Env, q GrepQuery, visit func(string) error) error {
 	lines := &lineWriter{visit: visit}
-	if _, err := env.Logs.Grep(ctx, GrepQuery{Log: log, Expression: expression}, lines); err != nil {
+	if _, err := env.Logs.Grep(d.Context(), q, lines); err != nil {
 		return err
 	}
 	return lines.end()

@@ -66,7 +66,7 @@ func showHost(d *Dialog, env Env, domain string) error {
 // hostNumbers is the counters and gauges of a destination.
 func hostNumbers(h Host) string {
 	var b strings.Builder
-	row := func(label string, n int64) { fmt.Fprintf(&b, "%s%*s\n", label, 51-len(label), thousands(n)) }
+	row := func(label string, n int64) { fmt.Fprintf(&b, "%s%*s\n", label, 55-len(label), thousands(n)) }
 	b.WriteString("Counters:\n  Queue\n")
 	row("    Soft Bounced Events", h.Counters["soft_bounced_evts"])
 	b.WriteString("  Completion\n")

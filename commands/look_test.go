@@ -24,14 +24,12 @@ type fakeLook struct {
 	reset   int
 }
 
-// wait lets the clock go on twice and is then interrupted by Ctrl-C.
+// wait lets the clock go on. Nobody watches a display for ever.
 func (f *fakeLook) wait(ctx context.Context, d time.Duration) error {
-	if f.waited++; f.waited <= 2 {
-		f.clock.advance(d)
-		return nil
+	f.clock.advance(d)
+	if f.waited++; f.waited%50 == 0 {
+		return shell.ErrInterrupt
 	}
-	f.waited = 0
-	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
@@ -73,6 +71,8 @@ func (f *fakeLook) Host(_ context.Context, domain string) (HostDetail, error) {
 		d.MX.Status, d.MX.Why = lookup.Failed, "timeout asking 192.0.2.53"
 	case "routed.example.org":
 		d.Route, d.LastActivity = "[192.0.2.1]:2525, mx.example.org/pri=5", now
+	case "[192.0.2.25]":
+		d.Addresses = []HostAddresses{{0, []netip.Addr{netip.MustParseAddr("192.0.2.25")}}}
 	case "null.example":
 		d.MX.Records = []lookup.MX{{}}
 	case "nowhere.example":
@@ -122,7 +122,7 @@ func TestHostLookups(t *testing.T) {
 		"bare.example":       "Ordered IP addresses:\n    None\nMX Records:\n    None\n",
 		"slow.example.net":   "MX Records:\n    The lookup failed: timeout asking 192.0.2.53\n",
 		"routed.example.org": "SMTP Routes for this host:\n    [192.0.2.1]:2525, mx.example.org/pri=5\n",
-		"stop.example":       "Interrupted.\n",
+		"stop.example":       "The command failed: interrupted.\n",
 	} {
 		if got := w.run(env, "hoststatus "+host); !strings.Contains(got, want) {
 			t.Errorf("%s: %q is missing in\n%s", host, want, got)
@@ -177,6 +177,53 @@ func TestRateLine(t *testing.T) {
 	h := Host{State: "up", Outbound: 1, Counters: map[string]int64{"delivered_recips": 4}}
 	if got, want := hostRateLine(at.Add(70*time.Second), Host{}, h), "  23:38:23       up          1         0       0       4         0         0"; got != want {
 		t.Errorf("got\n%s want\n%s", got, want)
+	}
+}
+
+// TestWatchedUntilCtrlC: the displays go on until Ctrl-C, which is their
+// ordinary end, and the heading comes again.
+func TestWatchedUntilCtrlC(t *testing.T) {
+	w := newWorld(t)
+	for line, heading := range map[string]string{
+		"rate 5": "\nTime        Connections Recipients", "hostrate example.com 5": "\n      Time     Host    CrtCncOut",
+		"workqueue rate 5": "\nTime        Pending       In      Out\n",
+	} {
+		env := w.env("admin", false)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		waited := 0
+		w.look.waited = 0
+		env.Wait = func(ctx context.Context, d time.Duration) error {
+			if waited++; waited == 30 || d != 5*time.Second {
+				cancel(shell.ErrInterrupt)
+			}
+			return w.look.wait(ctx, d)
+		}
+		screen := shelltest.NewScreen()
+		screen.Plain = true
+		w.shell(env, screen).Exec(ctx, line)
+		got := screen.String()
+		if rows := strings.Count(got, ":"); strings.Count(got, heading) != 2 || rows != 2*30 {
+			t.Errorf("%s: %d rows\n%s", line, rows/2, got)
+		}
+	}
+}
+
+// TestWatchedByDialog asks for the pace and shows at it.
+func TestWatchedByDialog(t *testing.T) {
+	w := newWorld(t)
+	env := w.env("admin", true)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	env.Wait = func(ctx context.Context, d time.Duration) error {
+		if d != 7*time.Second {
+			t.Errorf("waits %v", d)
+		}
+		cancel(shell.ErrInterrupt)
+		return context.Cause(ctx)
+	}
+	screen := shelltest.NewScreen("rate", "7")
+	_ = w.shell(env, screen).Interactive(ctx)
+	if got := screen.String(); !strings.Contains(got, "[10]> 7\nHit Ctrl-C to return to the main prompt.\n\nTime  ") {
+		t.Error(got)
 	}
 }
 

@@ -79,7 +79,7 @@ func askRevision(d *Dialog, env Env, revisions []store.Revision) (store.Record, 
 // esa-cli-config 2.4).
 func revisionTable(revisions []store.Revision) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "   %-28s%-20s%s\n%s\n", "Committed On", "User", "Description", strings.Repeat("-", 81))
+	fmt.Fprintf(&b, "   %-28s%-20s%s\n%s\n", "Committed On", "User", "Description", strings.Repeat("-", 80))
 	for i, r := range revisions {
 		on := fmt.Sprintf("%d. %s", i+1, r.Time.Local().Format(time.ANSIC))
 		row := fmt.Sprintf("%-31s%-20s%s", on, r.User, oneLine(r.Comment))

@@ -30,6 +30,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"esa/mta/counters"
@@ -151,7 +152,8 @@ func (g *Gateway) open() (_ *live, err error) {
 		return nil, err
 	}
 	l.server = smtpd.New(smtpd.Options{
-		Queue: spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		MaxConnections: connectionLimit(),
+		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())
@@ -159,6 +161,17 @@ func (g *Gateway) open() (_ *live, err error) {
 		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
 	}, g.Diag)
 	return l, nil
+}
+
+// connectionLimit is how many inbound connections the process can hold. Each
+// may need a descriptor for its message too; a third of all is left for
+// console, delivery and logs. It is never so small that no mail comes.
+func connectionLimit() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 0
+	}
+	return max(8, int(min(files.Cur, 1<<20))/3)
 }
 
 // close ends the parts in the order that none still uses another.

@@ -21,7 +21,7 @@ func refuse(format string, args ...any) error {
 const (
 	errBlank    = ValueError("The value cannot be blank.")
 	errPort     = ValueError("The port must be a number from 1 to 65535.")
-	errIPv4     = ValueError("The IP address must be 4 numbers separated by a period, each from 0 to 255, or an IPv6 address. (Ex: 192.168.1.2 or 2001:db8::1)")
+	errIPv4     = ValueError("The IP address must be 4 numbers separated by a period, each from 0 to 255,\nor an IPv6 address. (Ex: 192.168.1.2 or 2001:db8::1)")
 	errHostname = ValueError(`A hostname is a string that must match the following rules:
 - A label is a set of letters, numbers, dashes, and underscores.
 - The first and last character of a label must not be a dash.

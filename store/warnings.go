@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Warnings gives what Validate lets pass and an operator should know. A new
 // open relay is not among them: it is asked about (OpensRelay).
@@ -34,6 +37,9 @@ func (c *Config) warnListener(p *problems, l Listener) {
 	if l.Type == Public && !accepts {
 		p.at(l.place(), "listenerconfig -> EDIT -> RCPTACCESS")("The listener accepts mail for no recipient.")
 	}
+	if l.Type == Private && !l.relaysForSomebody() {
+		p.at(l.place(), "listenerconfig edit "+l.Name+" relay=HOSTS")("The listener relays for nobody: it rejects every connection.")
+	}
 	reachable := true
 	for _, g := range l.HAT.Groups {
 		if !reachable {
@@ -44,4 +50,12 @@ func (c *Config) warnListener(p *problems, l Listener) {
 			reachable = reachable && (host != allHosts || behavior == ContinueOn)
 		}
 	}
+}
+
+// relaysForSomebody reports whether a sender group with hosts may relay.
+func (l Listener) relaysForSomebody() bool {
+	return slices.ContainsFunc(l.HAT.Groups, func(g SenderGroup) bool {
+		behavior, _, _ := l.HAT.Resolve(g)
+		return len(g.Hosts) > 0 && (behavior == Relay || behavior == Accept)
+	})
 }

@@ -18,9 +18,15 @@ import (
 	"esa/shell/attach"
 )
 
-// lockWait is how long a command waits for another that has the data
-// directory.
+// lockWait is how long a data directory is waited for that another process
+// has: a command, or a gateway that starts or ends.
 const lockWait = 30 * time.Second
+
+// What a data directory is locked for.
+const (
+	forCommand = "a command"
+	forGateway = "the gateway"
+)
 
 // dataDir is a data directory that this process owns until close.
 type dataDir struct {
@@ -39,7 +45,12 @@ func openDir(ctx context.Context, path, purpose string, wait time.Duration) (*da
 		return nil, fmt.Errorf("opening the lock of the data directory: %w", err)
 	}
 	d := &dataDir{path: path, lock: lock}
-	if err := d.take(ctx, wait); err != nil {
+	err = d.take(ctx, wait)
+	if purpose == forGateway && errors.Is(err, errServed) {
+		// A command would attach to it; a second gateway is one too many.
+		err = d.taken()
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	owner := fmt.Sprintf("process %d (%s) since %s\n", os.Getpid(), purpose, time.Now().Format(time.DateTime))
@@ -81,9 +92,14 @@ func (d *dataDir) take(ctx context.Context, wait time.Duration) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-end.C:
-			return fmt.Errorf("the data directory %s is in use by %s", d.path, d.owner())
+			return d.taken()
 		}
 	}
+}
+
+// taken says who has the lock.
+func (d *dataDir) taken() error {
+	return fmt.Errorf("the data directory %s is in use by %s", d.path, d.owner())
 }
 
 // owner is what the process that has the lock wrote into it.

@@ -64,22 +64,26 @@ func (w waited) Done() <-chan struct{} {
 }
 
 func TestLock_AWaiterGetsItWhenItIsFree(t *testing.T) {
-	path := t.TempDir()
-	d := open(t, path)
-	ctx, got := waited{context.Background(), make(chan struct{}, 1)}, make(chan error, 1)
-	go func() {
-		second, err := openDir(ctx, path, "a command", time.Minute)
-		if err == nil {
-			err = second.close()
-		}
-		got <- err
-	}()
-	<-ctx.on
-	if err := d.close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-got; err != nil {
-		t.Error(err)
+	for _, purpose := range []string{forCommand, forGateway} {
+		t.Run(purpose, func(t *testing.T) {
+			path := t.TempDir()
+			d := open(t, path)
+			ctx, got := waited{context.Background(), make(chan struct{}, 1)}, make(chan error, 1)
+			go func() {
+				second, err := openDir(ctx, path, purpose, time.Minute)
+				if err == nil {
+					err = second.close()
+				}
+				got <- err
+			}()
+			<-ctx.on
+			if err := d.close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-got; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -36,11 +36,11 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 			err = errors.Join(err, p.close())
 		}
 	}()
-	purpose, wait := "a command", lockWait
+	purpose := forCommand
 	if live {
-		purpose, wait = "the gateway", 0
+		purpose = forGateway
 	}
-	if p.dir, err = openDir(ctx, inv.dir, purpose, wait); err != nil {
+	if p.dir, err = openDir(ctx, inv.dir, purpose, lockWait); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"configuration", "logs"} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"esa/mta/lookup"
 	"esa/mta/maillog"
@@ -53,7 +54,7 @@ func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) lookup.NameAnswer {
 // else the first at all. It is empty if there is none, or if that could not
 // be found out within Settings.ReverseTimeout.
 func (r *Resolver) Reverse(ctx context.Context, addr netip.Addr) (host string, verified bool) {
-	ctx, cancel := context.WithTimeout(ctx, r.state.Load().set.ReverseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.reverseTimeout())
 	defer cancel()
 	addr = addr.Unmap().WithZone("")
 	names := r.PTR(ctx, addr).Names
@@ -66,6 +67,16 @@ func (r *Resolver) Reverse(ctx context.Context, addr netip.Addr) (host string, v
 		return names[0], false
 	}
 	return "", false
+}
+
+// reverseTimeout is how long Reverse may take: a client waits for it before it
+// is greeted, so when every server is known to fail it is cut short.
+func (r *Resolver) reverseTimeout() time.Duration {
+	st := r.state.Load()
+	if st.servers.main != nil && st.servers.main.failing(r.clock()) {
+		return min(st.set.ReverseTimeout, hopelessTimeout)
+	}
+	return st.set.ReverseTimeout
 }
 
 // records finds the answer for a name as somebody wrote it. What DNS cannot

@@ -16,6 +16,9 @@ const (
 	maxAvoid   = 5 * time.Minute
 )
 
+// hopelessTimeout bounds a reverse lookup while every server keeps failing.
+const hopelessTimeout = time.Second
+
 // server is one address to ask, and how it did lately.
 type server struct {
 	addr netip.AddrPort
@@ -79,6 +82,19 @@ func (s *servers) turns(now time.Time, rand func() uint64) []candidate {
 		}
 	}
 	return append(good, avoided...)
+}
+
+// failing reports whether there are servers and all of them keep failing.
+func (s *servers) failing(now time.Time) bool {
+	n := 0
+	for _, g := range s.groups {
+		for _, one := range g {
+			if n++; !one.avoided(now) {
+				return false
+			}
+		}
+	}
+	return n > 0
 }
 
 func permutation(n int, rand func() uint64) []int {

@@ -240,6 +240,30 @@ func TestAvoidance(t *testing.T) {
 	}
 }
 
+// A client is not kept waiting for its name where every server is known to fail.
+func TestReverseTimeoutIsCutWhereAllServersFail(t *testing.T) {
+	first, second := saying(t, "192.0.2.1"), saying(t, "192.0.2.2")
+	r := newResolver(t, ample, first, second)
+	whole := r.reverseTimeout()
+	if whole <= hopelessTimeout {
+		t.Fatalf("%v is too short to be cut", whole)
+	}
+	for i, s := range r.state.Load().servers.main.groups {
+		if got := r.reverseTimeout(); got != whole {
+			t.Errorf("%d groups fail: %v, want %v", i, got, whole)
+		}
+		for range strikes {
+			for _, one := range s {
+				one.ended(false, r.clock())
+			}
+		}
+	}
+	if got := r.reverseTimeout(); got != hopelessTimeout {
+		t.Errorf("all fail: %v, want %v", got, hopelessTimeout)
+	}
+	New(Options{}).reverseTimeout() // without servers
+}
+
 func TestConfigure_OldLookupsEndUnderOldSettings(t *testing.T) {
 	old, fresh := saying(t, "192.0.2.1"), saying(t, "192.0.2.2")
 	release := make(chan struct{})

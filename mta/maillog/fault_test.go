@@ -35,6 +35,43 @@ func TestFullDisk(t *testing.T) {
 	wantDiag(t, h, `level=ERROR msg="mail log: writing" log=mail_logs`, `level=WARN msg="mail log is written again" log=mail_logs lost=6`)
 }
 
+// TestFileTakenAway: somebody cleans up too much while the gateway runs. The
+// log begins anew within a second, and by hand at once.
+func TestFileTakenAway(t *testing.T) {
+	for name, take := range map[string]func(dir string) error{
+		"directory": os.RemoveAll,
+		"files": func(dir string) error {
+			files, err := filepath.Glob(filepath.Join(dir, "*"))
+			for _, file := range files {
+				err = errors.Join(err, os.Remove(file))
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, mail)
+			h.infof("before")
+			dir := filepath.Join(h.dir, "mail_logs")
+			if err := take(dir); err != nil {
+				t.Fatal(err)
+			}
+			h.clock.Add(again)
+			h.infof("after")
+			wantText(t, h.text("mail_logs", "mail.current"), header+"Info: after\n")
+			wantDiag(t, h, "the current file is gone, a new one begins")
+
+			if err := take(dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Rollover("mail_logs"); err != nil {
+				t.Fatal(err)
+			}
+			h.infof("after rollover")
+			wantText(t, h.text("mail_logs", "mail.current"), header+"Info: after rollover\n")
+		})
+	}
+}
+
 func wantDiag(t *testing.T, h *harness, wants ...string) {
 	t.Helper()
 	got := strings.Split(strings.TrimSpace(h.diag.String()), "\n")
@@ -122,18 +159,18 @@ func TestDirectoryCannotBeMade(t *testing.T) {
 	}
 }
 
-// TestRolloverFails_OldFileGoesOn: a new file cannot be made, because its
-// directory is gone.
+// TestRolloverFails_OldFileGoesOn: a new file cannot be made, because a file
+// stands where its directory was.
 func TestRolloverFails_OldFileGoesOn(t *testing.T) {
 	h := newHarness(t, Subscription{"mail_logs", "mail", Information, 4096, 10})
 	dir, moved := filepath.Join(h.dir, "mail_logs"), filepath.Join(h.dir, "moved")
-	if err := os.Rename(dir, moved); err != nil {
+	if err := errors.Join(os.Rename(dir, moved), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 100 {
 		h.infof("line %03d", i)
 	}
-	if err := os.Rename(moved, dir); err != nil {
+	if err := errors.Join(os.Remove(dir), os.Rename(moved, dir)); err != nil {
 		t.Fatal(err)
 	}
 	h.clock.Add(again)

@@ -36,6 +36,7 @@ type sink struct {
 	why       error     // of the last failure; nil: all is well
 	retry     time.Time // when to write again
 	rollAfter time.Time // when to roll over again
+	look      time.Time // when to see again whether the file is still there
 	lost      int64     // lines since the last one written
 }
 
@@ -70,6 +71,10 @@ func (s *sink) write(text []byte, now time.Time) {
 }
 
 func (s *sink) tryWrite(text []byte, now time.Time) error {
+	if !now.Before(s.look) {
+		s.look = now.Add(again)
+		s.letGo()
+	}
 	if s.f == nil {
 		if err := s.open(now); err != nil {
 			return err
@@ -93,6 +98,25 @@ func (s *sink) tryWrite(text []byte, now time.Time) error {
 		s.recovered()
 	}
 	return s.append(text)
+}
+
+// letGo closes a file that somebody took away, so that the next line begins a
+// new one: what goes into a file without a name is read by nobody.
+func (s *sink) letGo() {
+	if s.f == nil {
+		return
+	}
+	named, err := os.Stat(filepath.Join(s.dir, s.name.String()))
+	if err == nil {
+		own, failed := s.f.Stat()
+		if failed != nil || os.SameFile(named, own) {
+			return
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	s.complain("the current file is gone, a new one begins", fs.ErrNotExist)
+	_ = s.close()
 }
 
 // append writes whole lines or nothing: what a full disk took of a line is
@@ -239,6 +263,7 @@ func (s *sink) headerLines(now time.Time) []byte {
 // roll begins a new file, then saves the old one: if there can be no new one,
 // the old one goes on and the error says why.
 func (s *sink) roll(now time.Time) error {
+	s.letGo()
 	if s.f == nil {
 		return s.open(now)
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -67,6 +68,36 @@ func TestDamage_SetsOneMessageAsideAndTheOthersGo(t *testing.T) { // R10
 					t.Errorf("left %v", left)
 				}
 			})
+		})
+	}
+}
+
+// An empty file is a message that was never committed, unless its journal says
+// that it was tried.
+func TestDamage_EmptyFileWithAJournalIsNotADraft(t *testing.T) {
+	for _, tried := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			r := setup{dir: dir}.open(t)
+			m := r.message("a@sender.test", "a@there.test")
+			if err := r.tryAdd(m, large); err != nil {
+				t.Fatal(err)
+			}
+			message, journal := r.store.path(m.MID, messageSuffix), r.store.path(m.MID, journalSuffix)
+			r.close()
+			err := os.Truncate(message, 0)
+			if tried {
+				err = errors.Join(err, os.WriteFile(journal, nil, 0o600))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := setup{dir: dir}.open(t).run()
+			synctest.Wait()
+			if got := again.Stats().Damaged; (got == 1) != tried {
+				t.Errorf("tried %v: %d set aside", tried, got)
+			}
+			again.close()
 		})
 	}
 }

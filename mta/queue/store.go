@@ -260,6 +260,9 @@ func (s *store) read(m envelope.MID) (*record, error) {
 	}
 	defer f.Close()
 	h, msg, err := readHead(f)
+	if errors.Is(err, errDraft) && s.tried(m) {
+		err = fmt.Errorf("%w: a message that was tried is empty", errDamaged)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -272,6 +275,17 @@ func (s *store) read(m envelope.MID) (*record, error) {
 		rec.apply(entry{Event: eventAttempt, RIDs: rec.rids()})
 	}
 	return rec, s.replay(m, rec)
+}
+
+// tried reports whether there is a journal: only a message that was committed
+// has one.
+func (s *store) tried(m envelope.MID) bool {
+	j, err := s.disk.open(s.path(m, journalSuffix))
+	if err != nil {
+		return false
+	}
+	_ = j.Close()
+	return true
 }
 
 // replay applies the journal, if there is one.

@@ -83,3 +83,19 @@ func TestHostsOfOnePriorityTakeTurns(t *testing.T) {
 		t.Errorf("turns:\n%q, want\n%q", got, want)
 	}
 }
+
+// TestRoute looks at a route and takes no turn.
+func TestRoute(t *testing.T) {
+	table := NewTable([]Route{{Domain: ".example.com", Hosts: []Host{{Name: "a"}, {Name: "b"}}}})
+	for range 3 {
+		if r, ok := table.Route("Mail.example.com"); !ok || r.Domain != ".example.com" {
+			t.Errorf("%+v, %v", r, ok)
+		}
+	}
+	if turn := table.find("mail.example.com").turn.Load(); turn != 0 {
+		t.Errorf("%d turns are taken", turn)
+	}
+	if _, ok := table.Route("example.com"); ok {
+		t.Error("a route for another domain")
+	}
+}

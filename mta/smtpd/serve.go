@@ -38,9 +38,15 @@ func (srv *Server) ServeConn(ctx context.Context, conn net.Conn, settings func()
 		return
 	}
 	w := newWire(conn, set.Limits.orFactory().Write)
-	if !srv.enter(w) {
+	switch srv.enter(w) {
+	case draining:
 		w.reply(421, set.Hostname+" "+textUnavailable)
 		w.farewell()
+		return
+	case full:
+		// Not waited for: what it holds is what there is too little of.
+		w.reply(421, "#4.4.5 Too many connections to this host.")
+		_ = w.flush() // whether it heard us or not
 		return
 	}
 	defer srv.leave(w)

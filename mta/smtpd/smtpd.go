@@ -105,6 +105,9 @@ type Options struct {
 	Counters *counters.Counters
 	Clock    func() time.Time // for dates in log and headers; nil: time.Now
 	Diag     *slog.Logger     // nil: nobody is told of our faults
+	// MaxConnections bounds those of all listeners together, so that descriptors
+	// are left for everything else; 0: no bound.
+	MaxConnections int
 	// Crash lets a panic of a session end the process: for tests.
 	Crash bool
 }
@@ -198,16 +201,28 @@ func (srv *Server) isDraining() bool {
 	}
 }
 
-// enter registers a connection; false says that the server is draining.
-func (srv *Server) enter(w *wire) bool {
+// entry is what becomes of a new connection.
+type entry int
+
+const (
+	entered  entry = iota
+	draining       // the server ends
+	full           // as many as the process can hold are there
+)
+
+// enter registers a connection, if there is room for it.
+func (srv *Server) enter(w *wire) entry {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.isDraining() {
-		return false
+	switch {
+	case srv.isDraining():
+		return draining
+	case srv.MaxConnections > 0 && len(srv.wires) >= srv.MaxConnections:
+		return full
 	}
 	srv.wires[w] = struct{}{}
 	srv.ended.Add(1)
-	return true
+	return entered
 }
 
 func (srv *Server) leave(w *wire) {

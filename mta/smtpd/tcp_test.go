@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -136,4 +137,28 @@ func TestPlaceIsFreeWithTheLastReply(t *testing.T) {
 	if _, err := first.ReadByte(); err != io.EOF {
 		t.Errorf("after QUIT: %v", err)
 	}
+}
+
+// D2: the process has as many connections as it can hold; one more is told so
+// and let go, and the places of others are free again when they leave.
+func TestConnectionsOfAllListenersAreBounded(t *testing.T) {
+	b := newBench(t)
+	b.srv.MaxConnections = 1
+	first, conn := connect(b)
+	line(t, first, "220 ")
+	refused, _ := connect(b)
+	line(t, refused, "421 #4.4.5 Too many connections to this host.")
+	if _, err := refused.ReadByte(); err == nil {
+		t.Error("the refused connection goes on")
+	}
+	if _, err := io.WriteString(conn, "QUIT\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	line(t, first, "221 ")
+	conn.Close()
+	for b.srv.Connections() > 0 {
+		runtime.Gosched() // the server sees the close
+	}
+	again, _ := connect(b)
+	line(t, again, "220 ")
 }
