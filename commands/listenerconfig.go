@@ -21,14 +21,27 @@ one takes mail for the recipients you name. accept= and relay= take lists
 separated by commas: recipients as example.com, .example.com, user@ or
 user@example.com; hosts as addresses, networks, ranges or host names.
 
-The host access table and the recipient access table are those that the
-questions of NEW make; this build does not edit them further.`,
+hostaccess edits the host access table: sender groups (hosts and the policy for
+them, the first group that matches decides) and mail flow policies. Options of
+policies: --max_size --max_conn --max_msgs --max_rcpt --override --cust_acc
+--acc_code --cust_rej --rej_code --rate_lim --cust_lim --lim_code --dhap
+--dhap_action --cust_dhap --dhap_code --send_rate --cust_send --send_code
+--send_except --sig_bits; "default" takes the value of the default parameters,
+"none" or "unlimited" turns off. rate_lim and dhap are recipients an hour;
+send_rate is recipients/minutes. Import files have the form that export writes.
+
+rcptaccess edits the recipient access table. Its files have one entry a line,
+an address and ACCEPT or REJECT, then "bypass" if the rate limits shall not
+count it, then a code and a text to reply with, if need be; \n begins another
+line of the reply; the last entry is ALL.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: usage("listenerconfig new NAME public|private|blackhole INTERFACE smtp|qmqp", keys), Run: listenerNewForm},
 			{Usage: usage("listenerconfig edit NAME [name=NAME] [interface=INTERFACE]", keys), Run: listenerEditForm},
 			{Usage: "listenerconfig delete NAME", Run: listenerDeleteForm},
 			{Usage: "listenerconfig print [NAME]", Run: listenerPrintForm},
+			{Usage: "listenerconfig edit NAME hostaccess ACTION [WORDS...]", Run: hostAccessForm},
+			{Usage: "listenerconfig edit NAME rcptaccess ACTION [WORDS...]", Run: rcptAccessForm},
 		},
 		Dialog: listenerDialog,
 	}
@@ -41,7 +54,7 @@ func listenerDialog(d *Dialog, env Env) error {
 			case "NEW":
 				listenerNew(d, cfg)
 			case "EDIT":
-				listenerEdit(d, cfg)
+				listenerEdit(d, env, cfg)
 			case "DELETE":
 				listenerDelete(d, cfg)
 			case "SETUP":
@@ -113,7 +126,7 @@ func listenerNew(d *Dialog, cfg *store.Config) {
 	} else {
 		l.HAT.Groups[0].Hosts = askRelayed(d)
 	}
-	askPolicy(d, l)
+	l.HAT.Default = askPolicy(d, l.HAT.Default)
 	if len(cfg.BounceProfiles) > 1 {
 		l.BounceProfile = askBounceProfile(d, cfg, l.BounceProfile)
 	}
@@ -242,25 +255,17 @@ IP addresses, CIDR addresses and IP address ranges are allowed.
 Separate multiple entries with commas.`, "", store.ParseSenderHosts)
 }
 
-// askPolicy shows the limits that hold for everybody. Changing them has its
-// place in the dialog and comes with editing the host access table.
-func askPolicy(d *Dialog, l store.Listener) {
-	onlyNo(d, "Do you want to enable rate limiting for this listener? (Rate limiting defines the maximum number of recipients per hour you are willing to receive from a remote domain.)",
-		"This build does not limit rates yet.")
-	d.Text(policyBlock(l.HAT.Default))
-	onlyNo(d, "Would you like to change the default host access policy?",
-		"This build does not change the host access policy yet.")
-}
-
-func policyBlock(p store.PolicyParams) string {
-	return fmt.Sprintf(`
-Default Policy Parameters
-==========================
-Maximum Message Size: %s
-Maximum Number Of Concurrent Connections From A Single IP: %s
-Maximum Number Of Messages Per Connection: %s
-Maximum Number Of Recipients Per Message: %s`,
-		sizeText(p.MaxSize), thousands(int64(p.MaxConnections)), thousands(int64(p.MaxMessages)), thousands(int64(p.MaxRecipients)))
+// askPolicy asks for the limits that hold for everybody, shows them, and lets
+// them be changed.
+func askPolicy(d *Dialog, p store.PolicyParams) store.PolicyParams {
+	if d.YesNo("Do you want to enable rate limiting for this listener? (Rate limiting defines the maximum number of recipients per hour you are willing to receive from a remote domain.)", p.MaxPerHour > 0) {
+		p.MaxPerHour = d.Int("Enter the maximum number of recipients per hour to accept from a remote domain.", p.MaxPerHour, 1, store.MaxPerHour)
+	}
+	d.Text(policyBlock(p))
+	if d.YesNo("Would you like to change the default host access policy?", false) {
+		p = askDefaultParams(d, p)
+	}
+	return p
 }
 
 // sizeText writes a size as the appliance does: 100M, 64k, 1000.

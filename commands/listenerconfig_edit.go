@@ -12,7 +12,7 @@ import (
 
 // This file is EDIT of listenerconfig.
 
-func listenerEdit(d *Dialog, cfg *store.Config) {
+func listenerEdit(d *Dialog, env Env, cfg *store.Config) {
 	n := d.Pick("Enter the name or number of the listener you wish to edit.", listenerNames(cfg), -1)
 	if d.Err() != nil {
 		return
@@ -34,9 +34,9 @@ func listenerEdit(d *Dialog, cfg *store.Config) {
 		case "SETUP":
 			l = listenerSetup(d, l)
 		case "HOSTACCESS":
-			tell(d, shell.Refusedf("%sThis build does not edit the host access table yet.", hostAccess(l.HAT)))
+			l.HAT = hostAccessDialog(d, env, l)
 		case "RCPTACCESS":
-			tell(d, shell.Refusedf("%sThis build does not edit the recipient access table yet.", recipientAccess(l.RAT)))
+			l.RAT = rcptAccessDialog(d, env, l.RAT)
 		case "BOUNCECONFIG":
 			l.BounceProfile = listenerBounce(d, cfg, l.BounceProfile)
 		}
@@ -158,57 +158,12 @@ func listenerBounce(d *Dialog, cfg *store.Config, current string) string {
 // hostAccess is the table as the appliance prints it.
 func hostAccess(h store.HAT) string {
 	var b strings.Builder
-	for _, p := range h.Policies {
-		fmt.Fprintf(&b, "$%s\n    %s%s\n", p.Name, p.Behavior, policyParams(p.Params))
-	}
-	for _, g := range h.Groups {
-		b.WriteString(g.Name + ":\n")
-		for _, host := range g.Hosts {
-			b.WriteString("        " + host + "\n")
-		}
-		b.WriteString("        " + policyWord(h, g))
-		if g.Comment != "" {
-			b.WriteString(" (" + g.Comment + ")")
-		}
-		b.WriteString("\n")
-	}
+	_ = store.WriteHAT(&b, h) // a Builder takes everything
 	return b.String()
-}
-
-// policyParams are the limits that a policy sets itself.
-func policyParams(p store.PolicyParams) string {
-	text := ""
-	for _, limit := range []struct {
-		name  string
-		value int64
-	}{
-		{"max_msgs_per_session", int64(p.MaxMessages)},
-		{"max_concurrency", int64(p.MaxConnections)},
-		{"max_rcpts_per_msg", int64(p.MaxRecipients)},
-		{"max_message_size", p.MaxSize},
-	} {
-		if limit.value != 0 {
-			text += fmt.Sprintf("\n        %s = %d", limit.name, limit.value)
-		}
-	}
-	if text != "" {
-		text = " {" + text + "\n    }"
-	}
-	return text
-}
-
-// policyWord is "$RELAYED" for a policy, the word itself for a behavior.
-func policyWord(h store.HAT, g store.SenderGroup) string {
-	if slices.ContainsFunc(h.Policies, func(p store.Policy) bool { return p.Name == g.Policy }) {
-		return "$" + g.Policy
-	}
-	return g.Policy
 }
 
 func recipientAccess(rat []store.RATEntry) string {
 	var b strings.Builder
-	for _, e := range rat {
-		fmt.Fprintf(&b, "%s %s\n", e.Address, e)
-	}
+	_ = store.WriteRAT(&b, rat) // as above
 	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"esa/mta/bounce"
@@ -119,7 +120,11 @@ func bareLines(c store.CleanSMTP) message.Mode {
 }
 
 func hostAccess(h store.HAT) (policy.HAT, error) {
-	hat := policy.HAT{Default: policy.Params(h.Default)}
+	standard, err := policyParams(h.Default)
+	if err != nil {
+		return policy.HAT{}, err
+	}
+	hat := policy.HAT{Default: standard}
 	for _, g := range h.Groups {
 		word, params, ok := h.Resolve(g)
 		if !ok {
@@ -133,12 +138,44 @@ func hostAccess(h store.HAT) (policy.HAT, error) {
 		if err != nil {
 			return hat, err
 		}
-		hat.Groups = append(hat.Groups, policy.Group{
-			Name: g.Name, Members: members, Behavior: behavior, Params: policy.Params(params),
-		})
+		limits, err := policyParams(params)
+		if err != nil {
+			return hat, err
+		}
+		hat.Groups = append(hat.Groups, policy.Group{Name: g.Name, Members: members, Behavior: behavior, Params: limits})
 	}
 	return hat, nil
 }
+
+// policyParams translates parameters with the defaults filled in.
+func policyParams(p store.PolicyParams) (policy.Params, error) {
+	params := policy.Params{
+		MaxSize: p.MaxSize, MaxMessages: p.MaxMessages, MaxRecipients: p.MaxRecipients, MaxConnections: p.MaxConnections,
+		BannerHost: p.BannerHost.Name, AcceptReply: policyReply(p.AcceptReply), RejectReply: policyReply(p.RejectReply),
+		MaxPerHour: p.MaxPerHour, LimitReply: policyReply(p.LimitReply),
+		MaxInvalid: p.MaxInvalid, DropHarvester: p.DropHarvester.Is(), HarvestReply: policyReply(p.HarvestReply),
+		SignificantBits: p.SignificantBits,
+	}
+	rate := p.SenderRate
+	if !rate.Use.Is() {
+		return params, nil
+	}
+	params.SenderRate = policy.SenderRate{Most: rate.MaxRecipients, Every: time.Duration(rate.Interval) * time.Minute, Reply: policyReply(rate.Reply)}
+	if rate.Exceptions != "" {
+		var entries []policy.Entry
+		for address := range strings.SplitSeq(rate.Exceptions, ", ") {
+			entries = append(entries, policy.Entry{Address: address, Accept: true})
+		}
+		table, err := policy.NewRAT(entries)
+		if err != nil {
+			return params, err
+		}
+		params.SenderRate.Exceptions = &table
+	}
+	return params, nil
+}
+
+func policyReply(r store.Reply) policy.Reply { return policy.Reply{Code: r.Code, Text: r.Text} }
 
 // largestMessage is the largest that any policy of the table takes: the queue
 // keeps room for it.

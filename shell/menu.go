@@ -8,6 +8,7 @@ import (
 type Op struct {
 	Word string // as listed, in capitals
 	Text string // what it does, a sentence
+	Also string // another word for it, which is not listed
 }
 
 // Menu shows a status block and the operations, and asks for one, whose word is
@@ -49,7 +50,7 @@ func operation(ops []Op, s string) string {
 	found := ""
 	for _, op := range ops {
 		switch {
-		case strings.EqualFold(op.Word, s):
+		case strings.EqualFold(op.Word, s), op.Also != "" && strings.EqualFold(op.Also, s):
 			return op.Word
 		case !hasPrefixFold(op.Word, s):
 		case found != "":

@@ -82,7 +82,7 @@ func privateHAT() HAT {
 			{Name: allHosts, Hosts: []string{allHosts}, Policy: "BLOCKED"},
 		},
 		Policies: []Policy{
-			{Name: "RELAYED", Behavior: Relay},
+			{Name: "RELAYED", Behavior: Relay, Params: PolicyParams{MaxPerHour: NoLimit}},
 			{Name: "BLOCKED", Behavior: Refuse},
 		},
 		Default: factoryParams(),
@@ -100,8 +100,8 @@ func publicHAT() HAT {
 		},
 		Policies: []Policy{
 			{Name: "ACCEPTED", Behavior: Accept},
-			{Name: "THROTTLED", Behavior: Accept, Params: PolicyParams{MaxSize: 1 << 20, MaxMessages: 10, MaxRecipients: 20, MaxConnections: 10}},
-			{Name: "TRUSTED", Behavior: Accept},
+			{Name: "THROTTLED", Behavior: Accept, Params: PolicyParams{MaxSize: 1 << 20, MaxMessages: 10, MaxRecipients: 20, MaxConnections: 10, MaxPerHour: 20}},
+			{Name: "TRUSTED", Behavior: Accept, Params: PolicyParams{MaxPerHour: NoLimit}},
 			{Name: "BLOCKED", Behavior: Refuse},
 		},
 		Default: factoryParams(),

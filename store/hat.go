@@ -63,14 +63,6 @@ type Policy struct {
 
 func (p Policy) key() string { return p.Name }
 
-// PolicyParams are limits; 0 in a policy takes the one of HAT.Default.
-type PolicyParams struct {
-	MaxSize        int64 `label:"Max message size"`
-	MaxMessages    int   `label:"Max messages per connection"`
-	MaxRecipients  int   `label:"Max recipients per message"`
-	MaxConnections int   `label:"Max concurrent connections from a single IP"`
-}
-
 // Resolve gives what holds for a group: the behavior and the parameters with
 // the defaults filled in. It reports false if the group refers to a policy
 // that does not exist.
@@ -84,14 +76,6 @@ func (h HAT) Resolve(g SenderGroup) (Behavior, PolicyParams, bool) {
 		}
 	}
 	return "", PolicyParams{}, false
-}
-
-func (p PolicyParams) or(defaults PolicyParams) PolicyParams {
-	fill(&p.MaxSize, defaults.MaxSize)
-	fill(&p.MaxMessages, defaults.MaxMessages)
-	fill(&p.MaxRecipients, defaults.MaxRecipients)
-	fill(&p.MaxConnections, defaults.MaxConnections)
-	return p
 }
 
 // fill gives a setting that says nothing the value it inherits.
@@ -162,28 +146,8 @@ func (h HAT) validateGroups(p *problems, place string) {
 	}
 }
 
-// check finds limits out of range; low is 0 where a limit may be inherited.
-func (p PolicyParams) check(low int64) []error {
-	var errs []error
-	if p.MaxSize != 0 || low > 0 {
-		if err := inRange(p.MaxSize, MinMessageSize, MaxMessageSize); err != nil {
-			errs = append(errs, refuse("Maximum message size: %v", err))
-		}
-	}
-	for _, limit := range []struct {
-		what string
-		n    int
-	}{
-		{"Maximum messages per connection", p.MaxMessages},
-		{"Maximum recipients per message", p.MaxRecipients},
-		{"Maximum concurrent connections", p.MaxConnections},
-	} {
-		if err := inRange(int64(limit.n), low, MaxPolicyCount); err != nil {
-			errs = append(errs, refuse("%s: %v", limit.what, err))
-		}
-	}
-	return errs
-}
+// CheckComment refuses what cannot be the comment of a sender group.
+func CheckComment(text string) error { return checkText(text, maxCommentBytes) }
 
 // checkText refuses text that would break a line of a listing or a header.
 func checkText(text string, maxBytes int) error {

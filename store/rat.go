@@ -12,10 +12,11 @@ const MaxRATEntries = 40000
 // RATEntry says whether mail for an address is taken. The most specific entry
 // that matches decides; the last entry is ALL.
 type RATEntry struct {
-	Address string // as ParseRATAddress gives it
-	Accept  bool
-	Code    int    // of the SMTP reply; 0: the standard one
-	Text    string // of the SMTP reply; only with Code
+	Address   string // as ParseRATAddress gives it
+	Accept    bool
+	Code      int    // of the SMTP reply; 0: the standard one
+	Text      string // of the SMTP reply, lines; only with Code
+	Uncounted bool   // recipients are not counted by the rate limits
 }
 
 func (e RATEntry) key() string { return e.Address }
@@ -25,8 +26,12 @@ func (e RATEntry) String() string {
 	if e.Accept {
 		text = "ACCEPT"
 	}
+	if e.Uncounted {
+		text += " bypass"
+	}
 	if e.Code != 0 {
-		text += fmt.Sprintf(" %d %s", e.Code, e.Text)
+		reply := strings.ReplaceAll(strings.ReplaceAll(e.Text, `\`, `\\`), "\n", `\n`)
+		text += fmt.Sprintf(" %d %s", e.Code, reply)
 	}
 	return text
 }
@@ -158,8 +163,9 @@ func (e RATEntry) checkReply() error {
 	if !e.Accept && (e.Code < 400 || e.Code > 599 || e.Code == 421) {
 		return refuse("The code of a custom SMTP response to a rejected recipient must be from 400 to 599, and not 421.")
 	}
-	if err := checkText(e.Text, 450); err != nil {
-		return refuse("Custom SMTP response: %v", err)
+	if e.Text == "" {
+		return nil
 	}
-	return nil
+	_, err := ParseReplyText(strings.Split(e.Text, "\n"))
+	return err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -61,7 +62,7 @@ func wideSenders(l Listener) (wide []string, total uint64) {
 		for _, host := range g.Hosts {
 			from, to, isAddrs := senderRange(host)
 			switch {
-			case host == allHosts, topLevel(host), isAddrs && from.Is6() && wide6(from, to):
+			case host == allHosts, topLevel(host), anyStranger(host), isAddrs && from.Is6() && wide6(from, to):
 				wide = append(wide, host)
 			case isAddrs && from.Is4() && !internal(from, to):
 				n := uint64(v4number(to)-v4number(from)) + 1
@@ -77,6 +78,12 @@ func wideSenders(l Listener) (wide []string, total uint64) {
 // topLevel reports whether a partial domain is a whole top-level domain.
 func topLevel(host string) bool {
 	return strings.HasPrefix(host, ".") && !strings.Contains(host[1:], ".")
+}
+
+// anyStranger reports whether a member is hosts by what DNS says of them,
+// wherever they are.
+func anyStranger(host string) bool {
+	return hasListPrefix(host) || slices.Contains([]string{"nx.domain", "serv.fail", "not.double.verified"}, host)
 }
 
 // wide6 reports whether an IPv6 range is more than one provider's network.

@@ -7,13 +7,14 @@ import (
 )
 
 const (
-	errSender = ValueError("Invalid IP or IP range, or host name. A sender can be an IP address, a CIDR address (10.1.1.0/24), a range (10.1.1.10-20), a host name, a partial domain (.example.com) or ALL.")
+	errSender = ValueError("Invalid IP or IP range, or host name. A sender can be an IP address, a CIDR address (10.1.1.0/24), a range (10.1.1.10-20), a host name, a partial domain (.example.com), dnslist[zone], nx.domain, serv.fail, not.double.verified or ALL.")
 	errCIDR   = ValueError("A CIDR address is an IP address followed by a slash and a number of bits. (Ex: 10.1.1.0/24)")
 )
 
 // ParseSenderHost reads one member of a sender group and gives its one form:
 // an address, a network without host bits, a range "10.1.1.1-10.1.1.9" (also
-// typed "10.1.1.1-9"), a host or partial domain in lower case, or ALL.
+// typed "10.1.1.1-9"), a host or partial domain in lower case, dnslist[zone], or
+// ALL.
 func ParseSenderHost(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	switch {
@@ -21,6 +22,12 @@ func ParseSenderHost(text string) (string, error) {
 		return "", errBlank
 	case strings.EqualFold(text, allHosts):
 		return allHosts, nil
+	case hasListPrefix(text):
+		zone, err := ParseDomain(strings.TrimSuffix(text[len(listPrefix):], "]"))
+		if err != nil || text[len(text)-1] != ']' {
+			return "", errSender
+		}
+		return listPrefix + zone + "]", nil
 	case strings.Contains(text, "/"):
 		p, err := netip.ParsePrefix(text)
 		if err != nil || p.Addr().Is4In6() {
@@ -42,6 +49,14 @@ func ParseSenderHost(text string) (string, error) {
 		return "", errSender
 	}
 	return domain, nil
+}
+
+// listPrefix begins a member that is a DNS list: dnslist[zone]. The members
+// nx.domain, serv.fail and not.double.verified have the form of host names.
+const listPrefix = "dnslist["
+
+func hasListPrefix(text string) bool {
+	return len(text) > len(listPrefix) && strings.EqualFold(text[:len(listPrefix)], listPrefix)
 }
 
 // ParseSenderHosts reads members separated by commas or blanks.

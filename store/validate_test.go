@@ -152,7 +152,7 @@ func TestBadAccessTables(t *testing.T) {
 		{"reply to accepted", func(c *Config) { listener(c).RAT[0].Code = 550 }, `accepted recipient must be 250.`},
 		{"reply to refused", func(c *Config) { listener(c).RAT[1].Code = 250 }, `rejected recipient must be from 400`},
 		{"reply 421", func(c *Config) { listener(c).RAT[1].Code = 421 }, `rejected recipient must be from 400`},
-		{"reply text", func(c *Config) { listener(c).RAT[1].Text = "a\r\n250 ok" }, `Custom SMTP response: The value must not contain control characters.`},
+		{"reply text", func(c *Config) { listener(c).RAT[1].Text = "a\r\n250 ok" }, `A line of the response must be printable ASCII`},
 		{"reply without code", func(c *Config) { listener(c).RAT[1].Code = 0 }, `A custom SMTP response must have a code.`},
 		{"too many recipients", func(c *Config) { listener(c).RAT = make([]RATEntry, MaxRATEntries+1) }, `There is a maximum of 40000 entries.`},
 	})

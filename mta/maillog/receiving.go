@@ -67,6 +67,15 @@ func (l *Log) RelayDenied(m envelope.MID, c envelope.ICID, to envelope.Address) 
 	l.infof("MID %d ICID %d To: <%s> Rejected by Injection Control", m, c, line(to.String()))
 }
 
+// RateLimited writes a recipient beyond the rate of its host or envelope
+// sender, Harvest one of a host that asked for too many that do not exist.
+func (l *Log) RateLimited(m envelope.MID, c envelope.ICID, to envelope.Address, whose string) {
+	l.infof("MID %d ICID %d To: <%s> Rejected by Injection Control: rate limit of the %s", m, c, line(to.String()), whose)
+}
+func (l *Log) Harvest(m envelope.MID, c envelope.ICID, to envelope.Address) {
+	l.infof("MID %d ICID %d To: <%s> Rejected: potential Directory Harvest Attack", m, c, line(to.String()))
+}
+
 // MessageID writes the Message-ID header, Subject the decoded subject, each
 // only where logconfig asks for it.
 func (l *Log) MessageID(m envelope.MID, id string) {

@@ -23,8 +23,10 @@ type HAT struct {
 // Client is what is known of the other end of a connection.
 type Client struct {
 	Addr     netip.Addr
-	Host     string // reverse name, lower case without final dot; empty if unknown
-	Verified bool   // Host leads back to Addr: only then a name can match
+	Host     string   // reverse name, lower case without final dot; empty if unknown
+	Verified bool     // Host leads back to Addr: only then a name can match
+	Naming   Naming   // why there is no Host
+	Listed   []string // the DNS lists that name Addr
 }
 
 // Decision is what a HAT says of a client.

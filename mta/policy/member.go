@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,12 +22,18 @@ var ErrMember = errors.New("not an address, range, host or partial domain")
 //	10.1.1.1-10.1.2.9           a range, both ends included
 //	mail.example.com            a host, by its verified reverse name
 //	.example.com                every host below a domain, by its verified reverse name
+//	nx.domain                   hosts whose address has no name
+//	serv.fail                   hosts whose name could not be looked up
+//	not.double.verified         hosts whose name does not lead back to them
+//	dnslist[bl.example]         hosts that a DNS list names (RFC 5782)
 //	ALL                         everybody
 type Member struct {
 	text        string
 	all         bool
 	first, last netip.Addr // both valid for addresses, networks and ranges
 	host        string     // with a leading dot for partial domains
+	naming      Naming     // what the name must be like; 0 for other members
+	zone        string     // of a DNS list
 }
 
 // String gives the member as it was written, names in lower case.
@@ -40,6 +47,10 @@ func (m Member) Matches(c Client) bool {
 		return true
 	case m.first.IsValid():
 		return c.Addr.BitLen() == m.first.BitLen() && m.first.Compare(c.Addr) <= 0 && c.Addr.Compare(m.last) <= 0
+	case m.naming != 0:
+		return c.naming() == m.naming
+	case m.zone != "":
+		return slices.Contains(c.Listed, m.zone)
 	case m.host == "" || !c.Verified || c.Host == "":
 		return false
 	case m.host[0] == '.':
@@ -54,6 +65,16 @@ func ParseMember(text string) (Member, error) {
 	text = strings.TrimSpace(text)
 	if strings.EqualFold(text, "ALL") {
 		return Member{text: "ALL", all: true}, nil
+	}
+	if naming, ok := namings()[strings.ToLower(text)]; ok {
+		return Member{text: strings.ToLower(text), naming: naming}, nil
+	}
+	if zone, ok := cutList(text); ok {
+		name, err := envelope.ParseDomain(zone)
+		if err != nil {
+			return Member{}, ErrMember
+		}
+		return Member{text: "dnslist[" + name + "]", zone: name}, nil
 	}
 	if first, last, ok := parseAddresses(text); ok {
 		return Member{text: text, first: first, last: last}, nil
@@ -70,6 +91,50 @@ func ParseMember(text string) (Member, error) {
 		name = "." + name
 	}
 	return Member{text: name, host: name}, nil
+}
+
+// Naming is what is known of the name of a client beside the name itself.
+type Naming int
+
+const (
+	Unknown    Naming = iota // nothing: no lookup, or a verified name
+	NoName                   // the address has none
+	Unanswered               // the lookup failed
+	Unverified               // the name does not lead back
+)
+
+// namings are the members that stand for a Naming.
+func namings() map[string]Naming {
+	return map[string]Naming{"nx.domain": NoName, "serv.fail": Unanswered, "not.double.verified": Unverified}
+}
+
+func (c Client) naming() Naming {
+	if c.Host != "" && !c.Verified {
+		return Unverified
+	}
+	return c.Naming
+}
+
+// cutList gives the zone of "dnslist[zone]".
+func cutList(text string) (string, bool) {
+	const word = "dnslist["
+	if len(text) <= len(word) || !strings.EqualFold(text[:len(word)], word) {
+		return "", false
+	}
+	return strings.CutSuffix(text[len(word):], "]")
+}
+
+// Zones lists the DNS lists that the table asks, each once.
+func (h HAT) Zones() []string {
+	var zones []string
+	for _, g := range h.Groups {
+		for _, m := range g.Members {
+			if m.zone != "" && g.Behavior != Continue && !slices.Contains(zones, m.zone) {
+				zones = append(zones, m.zone)
+			}
+		}
+	}
+	return zones
 }
 
 // parseAddresses gives the first and last address of the forms with digits.

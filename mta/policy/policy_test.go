@@ -33,6 +33,7 @@ func TestMemberMatches(t *testing.T) {
 		{"mail.example.com", "10.0.0.1=mail.example.com", "10.0.0.1?mail.example.com 10.0.0.1=x.mail.example.com 10.0.0.1"},
 		{"Mail.Example.COM.", "10.0.0.1=mail.example.com", "10.0.0.1=example.com"},
 		{".example.com", "10.0.0.1=a.example.com 10.0.0.1=a.b.example.com", "10.0.0.1=example.com 10.0.0.1=badexample.com 10.0.0.1?a.example.com"},
+		{"NOT.double.verified", "10.0.0.1?mail.example.com", "10.0.0.1 10.0.0.1=mail.example.com"},
 		{"all", "10.0.0.1 ::1", ""},
 	} {
 		m, err := ParseMember(tt.member)
@@ -66,7 +67,7 @@ func client(s string) Client {
 func TestParseMemberRefused(t *testing.T) {
 	for _, in := range []string{
 		"", " ", ".", "10.1.1.256", "10.1.1.1-", "10.1.1.9-1", "10.1.1.1-256", "10.1.1.0/33", "10.1.1.1/x", "1.2.3.4.5",
-		"::ffff:10.1.1.0/120", "fe80::1%eth0", "10.1.1.1-::1", "[10.1.1.1]", "a b", "a_b!.test", "..a", "-", "-5", "10.1.1.1-10.1.1.0",
+		"::ffff:10.1.1.0/120", "fe80::1%eth0", "10.1.1.1-::1", "[10.1.1.1]", "a b", "a_b!.test", "..a", "-", "-5", "dnslist[", "dnslist[]", "dnslist[a b]", "dnslist[a.example", "10.1.1.1-10.1.1.0",
 	} {
 		if m, err := ParseMember(in); !errors.Is(err, ErrMember) {
 			t.Errorf("ParseMember(%q) = %q, %v", in, m, err)
@@ -162,8 +163,8 @@ func TestRATDecide(t *testing.T) {
 	}{
 		{"ok@ours.test", Verdict{Accept: true}},
 		{"OK@OURS.TEST.", Verdict{Accept: true}},
-		{"ok@a.ours.test", Verdict{true, 250, "sub"}},
-		{"ok@a.b.ours.test", Verdict{true, 250, "sub"}},
+		{"ok@a.ours.test", Verdict{Accept: true, Code: 250, Text: "sub"}},
+		{"ok@a.b.ours.test", Verdict{Accept: true, Code: 250, Text: "sub"}},
 		{"ok@a.deep.ours.test", Verdict{}},
 		{"ok@notours.test", Verdict{}},
 		{"ok@test", Verdict{}},
@@ -171,7 +172,7 @@ func TestRATDecide(t *testing.T) {
 		{"TRAP@ours.test", Verdict{}},
 		{`"trap"@ours.test`, Verdict{}},
 		{"trap@special.test", Verdict{Accept: true}},
-		{"joe@special.test", Verdict{false, 551, "moved"}},
+		{"joe@special.test", Verdict{Code: 551, Text: "moved"}},
 		{`"boss"@special.test`, Verdict{Accept: true}},
 		{"admin@[192.0.2.1]", Verdict{Accept: true}},
 		{"joe@[192.0.2.1]", Verdict{}},

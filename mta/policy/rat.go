@@ -16,6 +16,8 @@ type Entry struct {
 	Accept  bool
 	Code    int
 	Text    string
+	// Uncounted takes the recipient out of the rate limits.
+	Uncounted bool
 }
 
 // RAT is a recipient access table. It never changes once made; the zero RAT
@@ -79,9 +81,10 @@ func userKey(a envelope.Address) string { return strings.TrimSuffix(a.Key(), a.D
 // Verdict is what a RAT says of a recipient. Code and Text are the reply;
 // Code 0 is the listener's ordinary one.
 type Verdict struct {
-	Accept bool
-	Code   int
-	Text   string
+	Accept    bool
+	Code      int
+	Text      string
+	Uncounted bool
 }
 
 // Decide gives the verdict of the most specific entry: the whole address,
@@ -91,7 +94,7 @@ type Verdict struct {
 // matches user and ALL entries alone.
 func (t RAT) Decide(a envelope.Address) Verdict {
 	if e, ok := t.find(a); ok {
-		return Verdict{Accept: e.Accept, Code: e.Code, Text: e.Text}
+		return Verdict{Accept: e.Accept, Code: e.Code, Text: e.Text, Uncounted: e.Uncounted}
 	}
 	return Verdict{}
 }

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"os"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"esa/mta/message"
+	"esa/mta/policy"
 )
 
 // conversation is the dialogue with one client: commands in, replies out.
@@ -32,15 +34,28 @@ func (c *conversation) run() {
 		c.srv.Log.UnknownCommand(c.icid, "input before the greeting")
 		return
 	}
-	c.wire.reply(220, c.at.Hostname+" ESMTP")
+	greeting := c.bannerHost() + " ESMTP"
+	if own := c.decision.Params.AcceptReply; own.Code != 0 {
+		greeting += "\n" + own.Text
+	}
+	c.wire.reply(220, greeting)
 	for c.next() {
 	}
+}
+
+// bannerHost is the name in the greeting, which a policy may choose.
+func (c *conversation) bannerHost() string {
+	return cmp.Or(c.decision.Params.BannerHost, c.at.Hostname)
 }
 
 // turnAway holds the dialogue with a client that the HAT rejects: it may go
 // (RFC 5321 §3.1).
 func (c *conversation) turnAway() {
-	c.wire.reply(554, c.at.Hostname+"\n"+textPoorReputation)
+	own := c.decision.Params.RejectReply
+	if own.Code == 0 {
+		own = policy.Reply{Code: 554, Text: textPoorReputation}
+	}
+	c.wire.reply(own.Code, c.bannerHost()+"\n"+own.Text)
 	until := time.Now().Add(time.Minute)
 	for range c.limits.Unknown {
 		line, err := c.wire.readLine(until, true)

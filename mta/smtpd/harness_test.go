@@ -116,8 +116,20 @@ type book map[netip.Addr]string
 
 func (b book) Reverse(_ context.Context, addr netip.Addr) (string, bool) {
 	host, ok := b[addr]
+	if strings.HasPrefix(host, "!") {
+		return "", false
+	}
 	verified := !strings.HasPrefix(host, "?")
 	return strings.TrimPrefix(host, "?"), ok && verified
+}
+
+// Naming and Listed answer for names "!nx", "!fail" and "!zone,zone".
+func (b book) Naming(_ context.Context, addr netip.Addr) policy.Naming {
+	return map[string]policy.Naming{"!nx": policy.NoName, "!fail": policy.Unanswered}[b[addr]]
+}
+
+func (b book) Listed(_ context.Context, addr netip.Addr, zone string) bool {
+	return strings.HasPrefix(b[addr], "!") && strings.Contains(b[addr], zone)
 }
 
 // bench is a Server with what it works with.
@@ -156,7 +168,7 @@ func newBench(t testing.TB) *bench {
 			t.Error(err)
 		}
 	})
-	b.srv = New(Options{Queue: b.spool, Names: b.names, Log: log, Counters: b.count, Crash: true})
+	b.srv = New(Options{Queue: b.spool, Names: b.names, Lists: b.names, Log: log, Counters: b.count, Crash: true})
 	return b
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -208,12 +209,29 @@ func (s *script) configure(rest string) {
 		"maxmessages":    func(p *policy.Params) { p.MaxMessages = n },
 		"maxrecipients":  func(p *policy.Params) { p.MaxRecipients = n },
 		"maxconnections": func(p *policy.Params) { p.MaxConnections = n },
+		"maxperhour":     func(p *policy.Params) { p.MaxPerHour = n },
+		"limitreply":     func(p *policy.Params) { p.LimitReply = policy.Reply{Code: 450, Text: value} },
+		"senderrate":     func(p *policy.Params) { p.SenderRate.Most, p.SenderRate.Every = n, 10*time.Minute },
+		"senderreply":    func(p *policy.Params) { p.SenderRate.Reply = policy.Reply{Code: 550, Text: value} },
+		"senderexcept":   func(p *policy.Params) { p.SenderRate.Exceptions = acceptOnly(s.t, value) },
+		"maxinvalid":     func(p *policy.Params) { p.MaxInvalid = n },
+		"dropharvester":  func(p *policy.Params) { p.DropHarvester = true },
+		"harvestreply":   func(p *policy.Params) { p.HarvestReply = policy.Reply{Code: 551, Text: value} },
+		"bits":           func(p *policy.Params) { p.SignificantBits = n },
+		"bannerhost":     func(p *policy.Params) { p.BannerHost = value },
+		"acceptreply":    func(p *policy.Params) { p.AcceptReply = policy.Reply{Code: 220, Text: unescape(s.t, value)} },
+		"rejectreply":    func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 521, Text: unescape(s.t, value)} },
 	}[word]
 	mode, isMode := map[string]message.Mode{"clean": message.Clean, "reject": message.Reject, "allow": message.Allow}[word]
 	s.change(func(set *Settings) {
 		switch {
 		case param != nil:
+			// As mta makes a table: every group has its parameters.
 			param(&set.HAT.Default)
+			set.HAT.Groups = slices.Clone(set.HAT.Groups)
+			for i := range set.HAT.Groups {
+				param(&set.HAT.Groups[i].Params)
+			}
 		case isMode:
 			set.BareLines = mode
 		case word == "private":
@@ -227,9 +245,17 @@ func (s *script) configure(rest string) {
 		case word == "everybody":
 			b, _ := policy.ParseBehavior(value)
 			set.HAT.Groups = []policy.Group{groupOf("ALL", b, "ALL")}
+		case word == "turnaway":
+			set.HAT.Groups = append([]policy.Group{groupOf("BAD", policy.Reject, value)}, set.HAT.Groups...)
 		case word == "rat":
 			rat, err := policy.NewRAT([]policy.Entry{{Address: value, Accept: true, Code: 250, Text: "welcome"},
 				{Address: "ALL", Code: 551, Text: "ask elsewhere"}})
+			if err != nil {
+				s.fatalf("%v", err)
+			}
+			set.RAT = rat
+		case word == "uncounted":
+			rat, err := policy.NewRAT([]policy.Entry{{Address: value, Accept: true, Uncounted: true}, {Address: "ours.test", Accept: true}})
 			if err != nil {
 				s.fatalf("%v", err)
 			}
@@ -242,6 +268,15 @@ func (s *script) configure(rest string) {
 			s.fatalf("unknown setting %q", word)
 		}
 	})
+}
+
+// acceptOnly is a table that accepts one entry.
+func acceptOnly(t testing.TB, address string) *policy.RAT {
+	rat, err := policy.NewRAT([]policy.Entry{{Address: address, Accept: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rat
 }
 
 // unescape reads the escapes of a script.

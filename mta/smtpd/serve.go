@@ -104,7 +104,35 @@ func (s *session) lookUp(ctx context.Context) {
 	if s.srv.Names != nil {
 		s.client.Host, s.client.Verified = s.srv.Names.Reverse(ctx, s.client.Addr)
 	}
+	if s.srv.Lists != nil && s.client.Host == "" {
+		s.client.Naming = s.srv.Lists.Naming(ctx, s.client.Addr)
+	}
+	s.learn = func(h policy.HAT) { s.askLists(ctx, h.Zones()) }
+	s.learn(s.at.HAT)
 	s.asked = time.Since(s.begun)
+}
+
+// mostLists bounds how many DNS lists are asked about one client.
+const mostLists = 20
+
+// askLists asks DNS lists about the client, all at once.
+func (s *session) askLists(ctx context.Context, zones []string) {
+	if s.srv.Lists == nil {
+		return
+	}
+	zones = zones[:min(len(zones), mostLists)]
+	listed := make([]bool, len(zones))
+	var asked sync.WaitGroup
+	for i, zone := range zones {
+		asked.Go(func() { listed[i] = s.srv.Lists.Listed(ctx, s.client.Addr, zone) })
+	}
+	asked.Wait()
+	s.client.Listed = nil
+	for i, zone := range zones {
+		if listed[i] {
+			s.client.Listed = append(s.client.Listed, zone)
+		}
+	}
 }
 
 // register gives the connection its id.

@@ -18,9 +18,10 @@ import (
 type session struct {
 	srv      *Server
 	load     func() *Settings
-	leave    func()    // gives the seat back; does it once
-	at       *Settings // of the accept: banner and what EHLO announced
-	set      *Settings // of the last MAIL
+	leave    func()           // gives the seat back; does it once
+	learn    func(policy.HAT) // asks what a table wants to know of the client
+	at       *Settings        // of the accept: banner and what EHLO announced
+	set      *Settings        // of the last MAIL
 	limits   Limits
 	client   policy.Client
 	decision policy.Decision // by set
@@ -108,6 +109,9 @@ func (s *session) renew() error {
 		return refuse(421, "#4.3.2 "+textUnavailable)
 	}
 	if set != s.set {
+		if s.learn != nil {
+			s.learn(set.HAT)
+		}
 		decision := set.HAT.Decide(s.client)
 		if !decision.Admits() {
 			return refuse(421, "#4.3.2 "+textUnavailable)
@@ -183,10 +187,16 @@ func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
 	if r.Original, ok = original(o); !ok {
 		return refuse(501, "Unknown value of RCPT option")
 	}
+	if err := s.harvest(a); err != nil {
+		return err
+	}
 	verdict := s.judge(a, isPostmaster(to))
 	if !verdict.Accept {
 		s.srv.Counters.Add(counters.RejectedRecips, 1)
 		return refuse(verdict.Code, verdict.Text)
+	}
+	if err := s.meter(a, verdict); err != nil {
+		return err
 	}
 	tx.Recipients = append(tx.Recipients, r)
 	s.srv.Log.To(tx.MID, s.icid, r)
@@ -210,6 +220,7 @@ func (s *session) judge(a envelope.Address, postmaster bool) policy.Verdict {
 		v.Accept = v.Accept || postmaster
 		if !v.Accept {
 			s.srv.Log.RejectedByRAT(tx.MID, s.icid, a)
+			s.invalid()
 		}
 	}
 	if v.Accept && (v.Code < 200 || v.Code > 299) {

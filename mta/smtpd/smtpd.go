@@ -9,6 +9,7 @@
 //	conversation reads commands, keeps the time, counts what a client does wrong         conversation.go
 //	parse…       takes MAIL and RCPT apart into go-smtp's options                        arguments.go
 //	session      decides: go-smtp's Session, so that another server can drive it         session.go
+//	rates        holds it to the limits that outlive a session                           rates.go
 //	receive      streams the text into the spool's draft                                 receive.go
 //	wire         lines, replies, the text of DATA, deadlines                             wire.go
 //
@@ -50,6 +51,7 @@ import (
 	"esa/mta/counters"
 	"esa/mta/envelope"
 	"esa/mta/maillog"
+	"esa/mta/policy"
 )
 
 // ErrNoSpace is what a Spool's errors match (errors.Is) when the message
@@ -85,10 +87,20 @@ type Names interface {
 	Reverse(ctx context.Context, addr netip.Addr) (host string, verified bool)
 }
 
+// Lists answers what host access tables ask beyond the name. Each call takes a
+// bounded time.
+type Lists interface {
+	// Naming says why an address has no name.
+	Naming(ctx context.Context, addr netip.Addr) policy.Naming
+	// Listed reports whether a DNS list names the address (RFC 5782).
+	Listed(ctx context.Context, addr netip.Addr, zone string) bool
+}
+
 // Options are what a Server works with. Queue and Counters must be there.
 type Options struct {
 	Queue    Spool
 	Names    Names        // nil: no names are known
+	Lists    Lists        // nil: nobody is listed
 	Log      *maillog.Log // nil: no log
 	Counters *counters.Counters
 	Clock    func() time.Time // for dates in log and headers; nil: time.Now
@@ -110,8 +122,9 @@ type Server struct {
 	wires    map[*wire]struct{}
 	perAddr  map[netip.AddrPort]int // open connections, by address listened on
 	perHost  map[hostKey]int        // and by client
-	present  map[*session]Peer      // who is connected
-	draining chan struct{}          // closed by Drain
+	rates    *policy.Rates
+	present  map[*session]Peer // who is connected
+	draining chan struct{}     // closed by Drain
 	ended    sync.WaitGroup
 }
 
@@ -134,6 +147,7 @@ func New(o Options) *Server {
 		wires:    make(map[*wire]struct{}),
 		perAddr:  make(map[netip.AddrPort]int),
 		perHost:  make(map[hostKey]int),
+		rates:    policy.NewRates(),
 		present:  make(map[*session]Peer),
 		draining: make(chan struct{}),
 	}
