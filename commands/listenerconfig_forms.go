@@ -31,7 +31,7 @@ func listenerKeys(cfg *store.Config, l *store.Listener) []key {
 		}},
 		{"relay", "LIST", func(text string) error {
 			if l.Type != store.Private {
-				return shell.Refusedf("A public listener does not relay in this build.")
+				return shell.Refusedf("relay= is for private listeners. Use hostaccess to let hosts relay on a public one.")
 			}
 			return parsed(&l.HAT.Groups[0].Hosts, store.ParseSenderHosts)(text)
 		}},
