@@ -21,6 +21,7 @@ var (
 	ErrNothing = errors.New("there is nothing to commit")
 	ErrMoved   = errors.New("the running configuration was changed since the merge")
 	ErrEdited  = errors.New("the session's configuration was changed since")
+	ErrInDoubt = errors.New("the disk failed in the middle of a commit: restart the gateway, it then runs what the disk holds")
 )
 
 // Commit is what Save makes a revision of.
@@ -33,7 +34,8 @@ type Commit struct {
 
 // Save makes the merged configuration the running revision and ends the
 // session's pending one, in one transaction. It fails with ErrMoved or
-// ErrEdited if either side is not what was merged, and with ErrNothing, the
+// ErrEdited if either side is not what was merged, with ErrInDoubt once a failed
+// disk left it open which revision it holds, and with ErrNothing, the
 // pending configuration being dropped, if nothing is different from what runs.
 //
 // After a crash inside Save, the revision is there and the edits are gone, or
@@ -49,6 +51,8 @@ func (s *Store) Save(c Commit) (Revision, error) {
 	defer c.Session.mu.Unlock()
 	running := s.running.Load()
 	switch {
+	case s.inDoubt.Load():
+		return Revision{}, ErrInDoubt
 	case c.Session.closed:
 		return Revision{}, ErrClosed
 	case running.revision != c.Merged.Revision:
@@ -67,11 +71,27 @@ func (s *Store) Save(c Commit) (Revision, error) {
 		Objects: objects[:min(len(objects), maxObjects)], More: max(0, len(objects)-maxObjects),
 	}
 	if r, err = s.write(r, config, c.Session.record); err != nil {
-		return Revision{}, fmt.Errorf("saving configuration: %w", err)
+		return Revision{}, fmt.Errorf("saving configuration: %w", s.doubt(running.revision, err))
 	}
 	s.running.Store(&current{config, r.Number})
 	c.Session.forgetLocked()
 	return r, nil
+}
+
+// doubt looks at what a failed write left. Usually that is the revision from
+// before; if the very last sync failed, the database may already name the new
+// one, and nobody knows what the disk holds: nothing is saved any more then.
+func (s *Store) doubt(revision uint64, cause error) error {
+	var left head
+	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+		left, err = readHead(tx)
+		return err
+	})
+	if err == nil && left.revision == revision {
+		return cause
+	}
+	s.inDoubt.Store(true)
+	return errors.Join(ErrInDoubt, cause)
 }
 
 // write is the transaction of Save. The configuration is encoded before it

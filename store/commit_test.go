@@ -430,3 +430,28 @@ func land(s *Store, session *Session) error {
 	_, err = s.Save(Commit{Session: session, Merged: merged})
 	return err
 }
+
+// A disk that fails in the very last sync of a commit leaves it open which
+// revision it holds: whoever commits next is told, and nothing is saved.
+func TestSave_NothingAfterADiskThatFailedHalfway(t *testing.T) {
+	s, _ := newStore(t)
+	console := s.NewSession(Who{User: "admin", Interactive: true})
+	cause := errors.New("input/output error")
+	_, running := s.Running()
+	if err := s.doubt(running, cause); errors.Is(err, ErrInDoubt) || !errors.Is(err, cause) {
+		t.Errorf("the database names the old revision: %v", err)
+	}
+	if err := s.doubt(running-1, cause); !errors.Is(err, ErrInDoubt) || !errors.Is(err, cause) {
+		t.Errorf("the database names another revision: %v", err)
+	}
+	if err := console.Edit(func(c *Config) error { c.Hostname = "other.example.com"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	merged, err := console.Merge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Save(Commit{Session: console, Merged: merged}); !errors.Is(err, ErrInDoubt) || !console.Dirty() {
+		t.Errorf("Save: %v, pending %v", err, console.Dirty())
+	}
+}

@@ -41,7 +41,8 @@ type Store struct {
 	records  map[uint64]bool // keys of pending changes that belong to an open session
 	nextID   uint64
 
-	saving sync.Mutex // one Save at a time, whoever holds the turn
+	saving  sync.Mutex // one Save at a time, whoever holds the turn
+	inDoubt atomic.Bool
 }
 
 // current is a revision that runs, or ran; immutable.

@@ -57,6 +57,7 @@ func (srv *Server) ServeConn(ctx context.Context, conn net.Conn, settings func()
 	s.client.Addr = remoteAddr(conn)
 	defer srv.rescue(w, s)
 	s.serve(ctx, w)
+	s.killed = w.killed.Load()
 	_ = s.Logout() // it cannot fail: what it ends is ours
 }
 

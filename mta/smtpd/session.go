@@ -37,6 +37,7 @@ type session struct {
 	tx       *transaction
 	said     answer // to the last command that was taken
 	lost     bool   // the client went without QUIT
+	killed   bool   // we cut the connection
 }
 
 var _ smtp.Session = (*session)(nil)
@@ -285,9 +286,12 @@ func (s *session) Logout() error {
 	if s.icid == 0 {
 		return nil
 	}
-	if s.lost {
+	switch {
+	case s.killed:
+		s.srv.Log.InjectionKilled(s.icid)
+	case s.lost:
 		s.srv.Log.InjectionLost(s.icid)
-	} else {
+	default:
 		s.srv.Log.InjectionClosed(s.icid)
 	}
 	s.icid = 0

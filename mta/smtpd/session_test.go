@@ -305,6 +305,9 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 			t.Errorf("%d connections, %d messages, %d drafts", n, len(b.spool.messages()), b.spool.open())
 		}
 		c.close()
+		if log := b.log(); !strings.Contains(log, "SMTP server connection killed ICID: 1") {
+			t.Errorf("log:\n%s", log)
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,6 +40,7 @@ var (
 // replies, and keeps deadlines. Replies go out in one write, before the wire
 // waits for input.
 type wire struct {
+	killed    atomic.Bool // by abandon
 	conn      net.Conn
 	writeWait time.Duration
 	in        []byte // in[r:w] is read and not yet used
@@ -67,6 +69,7 @@ func (w *wire) wake() {
 
 // abandon closes the connection under whoever uses it.
 func (w *wire) abandon() {
+	w.killed.Store(true)
 	_ = w.conn.Close() // nobody waits for its result
 }
 
