@@ -23,7 +23,8 @@ import (
 
 // generation is everything built from one configuration, in the terms of the
 // packages that obey it. It never changes: a session or an attempt that holds
-// one sees one configuration. This file is the only one that translates.
+// one sees one configuration. This file and destinations.go are the only ones
+// that translate.
 type generation struct {
 	revision    uint64
 	config      *store.Config
