@@ -71,8 +71,8 @@ func typed(a envelope.Address) string {
 	return "utf-8;" + s.String()
 }
 
-// literal quotes a peer's text as the mail log does: one line of printable
-// ASCII whatever the peer sent.
+// literal quotes a peer's text in the manner of the mail log, but as one line of
+// printable ASCII and cut to replyLimit: it goes into a header field.
 func literal(text string) string {
 	quote := byte('\'')
 	if strings.Contains(text, "'") && !strings.Contains(text, `"`) {
