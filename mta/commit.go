@@ -46,13 +46,11 @@ func (g *Gateway) Commit(ctx context.Context, r store.CommitRequest) (store.Comm
 }
 
 func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
-	unlock, err := g.Store.Lock(ctx, r.Session.Who())
+	unlock, err := g.turn(ctx, r)
 	if err != nil {
 		return store.CommitReport{}, err
 	}
 	defer unlock()
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	c, err := g.prepare(r)
 	if err != nil {
 		return c.report, err
@@ -73,15 +71,27 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	return c.report, nil
 }
 
+// turn waits until no other commit or check is under way, and keeps the
+// generation and the sockets as they are until unlock.
+func (g *Gateway) turn(ctx context.Context, r store.CommitRequest) (unlock func(), err error) {
+	next, err := g.Store.Lock(ctx, r.Session.Who())
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	return func() {
+		g.mu.Unlock()
+		next()
+	}, nil
+}
+
 // Check does everything that Commit does up to the durable write.
 func (g *Gateway) Check(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
-	unlock, err := g.Store.Lock(ctx, r.Session.Who())
+	unlock, err := g.turn(ctx, r)
 	if err != nil {
 		return store.CommitReport{}, err
 	}
 	defer unlock()
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	c, err := g.prepare(r)
 	if err == nil {
 		c.abort()

@@ -78,7 +78,7 @@ func TestDestinations_BounceProfile(t *testing.T) {
 	c := store.Factory(store.FactoryFacts{})
 	c.BounceProfiles = append(c.BounceProfiles, store.BounceProfile{Name: "Slow"}, store.BounceProfile{Name: "Bulk"})
 	c.Destinations.Entries = []store.Destination{{Domain: "example.com", BounceProfile: "Bulk"}, {Domain: "plain.test", BounceProfile: "Default"}}
-	p := queuePolicy(c)
+	p := queuePolicy(c, newDestinations(c))
 	for _, tt := range []struct{ listener, domain, want string }{
 		{"", "other.test", "Default"},
 		{"Slow", "other.test", "Slow"},

@@ -63,8 +63,9 @@ func build(c *store.Config, revision uint64) (*generation, []store.Problem) {
 			g.sockets = append(g.sockets, socket.Want{Addr: addr, Backlog: l.QueueSize})
 		}
 	}
-	g.delivery = deliverySettings(c, g.sockets, revision)
-	g.queue = queuePolicy(c)
+	to := newDestinations(c)
+	g.delivery = deliverySettings(c, to, g.sockets, revision)
+	g.queue = queuePolicy(c, to)
 	g.queue.MaxMessage = largest
 	g.dns = dnsSettings(c)
 	for _, l := range c.Logs {
@@ -188,7 +189,7 @@ func largestMessage(h policy.HAT) int64 {
 	return largest
 }
 
-func deliverySettings(c *store.Config, own []socket.Want, revision uint64) *delivery.Settings {
+func deliverySettings(c *store.Config, to destinations, own []socket.Want, revision uint64) *delivery.Settings {
 	s := &delivery.Settings{
 		Hostname: c.Hostname,
 		Source:   c.Delivery.Interface,
@@ -196,7 +197,6 @@ func deliverySettings(c *store.Config, own []socket.Want, revision uint64) *deli
 		Possible: c.Delivery.Possible,
 		Revision: revision,
 	}
-	to := newDestinations(c)
 	s.Destination = func(domain string) delivery.Destination { return deliveryDestination(to.find(domain)) }
 	for _, i := range c.Interfaces {
 		s.Interfaces = append(s.Interfaces, delivery.Interface{
@@ -224,14 +224,13 @@ func routeTable(routes []store.Route) route.Table {
 
 // queuePolicy resolves every bounce profile once: that of the destination,
 // else that of the listener a message came by, which the message names.
-func queuePolicy(c *store.Config) queue.Policy {
+func queuePolicy(c *store.Config, to destinations) queue.Policy {
 	profiles := map[string]bounce.Profile{}
 	for _, p := range c.BounceProfiles {
 		profiles[p.Name] = bounceProfile(c.Profile(p.Name))
 	}
 	standard := bounceProfile(c.Profile(store.DefaultProfile))
 	host := c.Profile(store.DefaultProfile)
-	to := newDestinations(c)
 	return queue.Policy{
 		Concurrency: c.Delivery.Concurrency,
 		Interface:   c.Delivery.Interface,

@@ -34,35 +34,35 @@ func (t *trial) notices(verdicts []verdict) []*record {
 		}
 	}
 	var made []*record
-	if len(failed) > 0 {
-		n, err := t.addNotice(bounce.Failure, failed)
-		if err != nil {
-			t.q.o.Diag.Error("queue: writing bounce", "mid", t.item.mid, "err", err)
-			t.postpone(verdicts, err)
-		} else {
-			made = append(made, n)
+	for _, n := range []struct {
+		kind   bounce.Kind
+		name   string
+		about  []bounce.Recipient
+		untold func(error)
+	}{
+		{bounce.Failure, "bounce", failed, func(err error) { t.postpone(verdicts, err) }},
+		{bounce.Delay, "delay warning", delayed, func(error) { unwarn(verdicts) }},
+		{bounce.Relayed, "relay notice", relayed, func(error) {}},
+	} {
+		if len(n.about) == 0 {
+			continue
 		}
-	}
-	if len(delayed) > 0 {
-		n, err := t.addNotice(bounce.Delay, delayed)
+		rec, err := t.addNotice(n.kind, n.about)
 		if err != nil {
-			t.q.o.Diag.Error("queue: writing delay warning", "mid", t.item.mid, "err", err)
-			for i := range verdicts {
-				verdicts[i].warn = false
-			}
-		} else {
-			made = append(made, n)
+			t.q.o.Diag.Error("queue: writing "+n.name, "mid", t.item.mid, "err", err)
+			n.untold(err)
+			continue
 		}
-	}
-	if len(relayed) > 0 {
-		n, err := t.addNotice(bounce.Relayed, relayed)
-		if err != nil {
-			t.q.o.Diag.Error("queue: writing relay notice", "mid", t.item.mid, "err", err)
-		} else {
-			made = append(made, n)
-		}
+		made = append(made, rec)
 	}
 	return made
+}
+
+// unwarn takes back that senders were told of the delay.
+func unwarn(verdicts []verdict) {
+	for i := range verdicts {
+		verdicts[i].warn = false
+	}
 }
 
 // tellsRelay reports whether the sender asked to hear of success and the next
