@@ -10,6 +10,7 @@ import (
 	"esa/mta/bounce"
 	"esa/mta/delivery"
 	"esa/mta/dns"
+	"esa/mta/dnssec"
 	"esa/mta/envelope"
 	"esa/mta/maillog"
 	"esa/mta/message"
@@ -272,6 +273,7 @@ func dnsSettings(c *store.Config) dns.Settings {
 	s := dns.Settings{
 		ReverseTimeout: seconds(c.DNS.ReverseTimeout),
 		MinTTL:         seconds(c.DNS.MinTTL),
+		DNSSEC:         dnssec.Policy{Skew: dnssec.DefaultSkew, Anchor: dnssec.RootAnchors()},
 	}
 	for _, server := range c.DNS.Servers {
 		s.Servers = append(s.Servers, dns.Server{Addr: server.Addr, Priority: server.Priority})

@@ -36,6 +36,7 @@ var mayImport = []struct {
 	{"esa/mta/maillog", []string{"esa/mta/envelope", "esa/mta/lookup"}, "a leaf"},
 	{"esa/mta/socket", nil, "a leaf"},
 	{"esa/mta/dns", []string{"esa/mta/lookup", "esa/mta/maillog", "esa/mta/dnssec"}, "the resolver asks and caches, it does not decide"},
+	{"esa/mta/dnssec", []string{"esa/mta/lookup"}, "pure: it asks through an interface and is given the time"},
 	{"esa/mta/smtpd", []string{"esa/mta/envelope", "esa/mta/lookup", "esa/mta/policy", "esa/mta/message", "esa/mta/maillog", "esa/mta/counters"},
 		"receiving knows neither the store nor delivery"},
 	{"esa/mta/delivery", []string{"esa/mta/envelope", "esa/mta/lookup", "esa/mta/route", "esa/mta/message", "esa/mta/maillog", "esa/mta/counters"},

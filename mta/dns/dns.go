@@ -11,18 +11,24 @@
 //	servers.go   chooses whom to ask: priority, chance among equals, those that keep failing last
 //	exchange.go  asks one server: UDP from a fresh port, TCP when truncated or when somebody guesses (RFC 7766 §5)
 //	wire.go      writes the question, reads the answer, refuses what is not an answer to it (RFC 5452 §9.1)
-//	lookup.go    tries servers in turn, follows aliases, reduces replies to an answer (RFC 1034 §3.6.2)
+//	lookup.go    tries servers in turn until an answer can be believed
+//	trail.go     follows aliases (RFC 1034 §3.6.2)
 //	records.go   MX, addresses, names of an address: what is kept of each
 //
 // Every question has the DO and the CD bit set and offers EDNS with 1232
 // bytes, and the AD bit of an answer is not looked at: what a server says of
-// its own checking is no proof. There is no validation in this build, so the
-// Status of an answer is Insecure or Failed, never Secure and never Bogus.
-// The validator belongs into run.judge (lookup.go), which sees every reply before it
-// is believed and can send the lookup on to the next server.
+// its own checking is no proof. The proof is of package dnssec, which sees
+// every reply before it is believed and can send the lookup on to the next
+// server. Two sides of a resolver differ in what it is given:
 //
-// DNS answers are hostile input. Bounds: 11 aliases, 32 servers asked and
-// twelve times the timeout for one lookup, 64 mail exchangers, addresses or
+//	Checked   has the trust anchors: answers are Secure, Insecure, Bogus or Failed
+//	Resolver  has none: answers are Insecure or Failed, and no key is asked for
+//
+// So mail that asks for no proof goes on where servers strip signatures or
+// know private names that the root denies.
+//
+// DNS answers are hostile input. Bounds: 11 aliases, 32 questions sent (96
+// where keys are asked for too) and twelve times the timeout for one lookup, 64 mail exchangers, addresses or
 // names kept of one answer, 32 MiB of cache.
 //
 // Names that are not asked for: "localhost" and names below it are 127.0.0.1
@@ -41,6 +47,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"esa/mta/dnssec"
 	"esa/mta/maillog"
 )
 
@@ -59,7 +66,8 @@ type Settings struct {
 	Source         netip.Addr    // local address to ask from; invalid lets the system choose
 	Timeout        time.Duration // for the first question to a server of the best priority; 0 is 5 s
 	ReverseTimeout time.Duration // for all of Reverse; 0 is 20 s
-	MinTTL         time.Duration // answers are kept at least so long, except failures and a "none" without its lifetime
+	MinTTL         time.Duration // answers are kept at least so long, except failures, a "none" without its lifetime, and validated answers
+	DNSSEC         dnssec.Policy // what validated answers are held against
 }
 
 // Server is a recursive server. Lower priorities are asked first, equal ones
@@ -91,6 +99,8 @@ type Resolver struct {
 	diag  *slog.Logger
 	stats stats
 
+	believer *dnssec.Validator // has no trust anchor: all is insecure
+
 	state atomic.Pointer[state]
 
 	mu      sync.Mutex // held while state is replaced, and to begin or end work
@@ -104,9 +114,10 @@ type Resolver struct {
 // belongs to it, so that a lookup begun under servers that have been taken
 // away cannot put their answers before those who ask the new ones.
 type state struct {
-	set     Settings
-	servers directory
-	cache   *cache
+	set       Settings
+	servers   directory
+	cache     *cache
+	validator *dnssec.Validator // with the keys that it has found
 }
 
 // New makes a resolver without servers: every lookup fails until Configure.
@@ -122,7 +133,8 @@ func New(o Options) *Resolver {
 		r.diag = slog.New(slog.DiscardHandler)
 	}
 	r.base, r.stop = context.WithCancel(context.Background())
-	r.state.Store(&state{cache: newCache(cacheBytes)})
+	r.believer = dnssec.New(r.clock, dnssec.Policy{})
+	r.state.Store(&state{cache: newCache(cacheBytes), validator: r.believer})
 	r.Configure(Settings{})
 	return r
 }
@@ -136,9 +148,9 @@ func (r *Resolver) Configure(s Settings) {
 	defer r.mu.Unlock()
 	old := r.state.Load()
 	s = withDefaults(s)
-	next := &state{set: s, servers: newDirectory(s, old.servers), cache: old.cache}
-	if !sameServers(old.set, s) {
-		next.cache = newCache(cacheBytes)
+	next := &state{set: s, servers: newDirectory(s, old.servers), cache: old.cache, validator: old.validator}
+	if !sameServers(old.set, s) || !old.set.DNSSEC.Equal(s.DNSSEC) {
+		next.cache, next.validator = newCache(cacheBytes), dnssec.New(r.clock, s.DNSSEC)
 	}
 	r.state.Store(next)
 }
@@ -149,7 +161,7 @@ func (r *Resolver) Flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := *r.state.Load()
-	next.cache = newCache(cacheBytes)
+	next.cache, next.validator = newCache(cacheBytes), dnssec.New(r.clock, next.set.DNSSEC)
 	r.state.Store(&next)
 }
 

@@ -64,7 +64,7 @@ func (r *Resolver) query(ctx context.Context, q question) RecordAnswer {
 	defer r.running.Done()
 	r.stats.requests.Add(1)
 	r.stats.misses.Add(1)
-	t, err := r.chase(ctx, r.state.Load(), q)
+	t, err := r.newRun(r.state.Load(), q.checked, nil).chase(ctx, q)
 	if err != nil {
 		a := failed(err, time.Time{})
 		r.count(a)

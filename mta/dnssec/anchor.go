@@ -85,6 +85,9 @@ func (a Anchors) Lines() []string {
 	return lines
 }
 
+// Equal reports whether both are the same records, in the same order.
+func (a Anchors) Equal(b Anchors) bool { return slices.Equal(a.Lines(), b.Lines()) }
+
 // covering gives the names with anchors at or above name, the longest first.
 func (a Anchors) covering(name string) []string {
 	var names []string

@@ -51,6 +51,11 @@ type Policy struct {
 	Anchor Anchors
 }
 
+// Equal reports whether both say the same.
+func (p Policy) Equal(q Policy) bool {
+	return p.Skew == q.Skew && p.SHA1 == q.SHA1 && p.Anchor.Equal(q.Anchor)
+}
+
 // DefaultSkew allows for clocks that are a little off.
 const DefaultSkew = 5 * time.Minute
 
@@ -64,6 +69,12 @@ func bogus(format string, args ...any) error { return &BogusError{fmt.Sprintf(fo
 
 // ErrTooMuchWork ends the validation of an answer that is made to be costly.
 var ErrTooMuchWork = errors.New("validating the answer takes too much work")
+
+// ErrAliases ends a walk along more aliases than anybody needs.
+var ErrAliases = errors.New("too many aliases")
+
+// MaxAliases is how many aliases are followed; Unbound follows as many.
+const MaxAliases = 11
 
 // Validator judges messages. It keeps the keys of zones that it has found
 // secure, and the cuts that it has found insecure. It is safe for concurrent
@@ -129,8 +140,7 @@ const (
 	maxSignatures = 8 // tried for one set
 	maxTwins      = 4 // keys of one tag tried for one signature
 	maxIterations = 150
-	maxUncut      = 6 // names below a zone looked at for another zone
-	maxAliases    = 16
+	maxUncut      = 6     // names below a zone looked at for another zone
 	maxZones      = 50000 // kept by a Validator
 )
 

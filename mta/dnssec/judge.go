@@ -16,10 +16,10 @@ import (
 // that others are to be asked about it.
 //
 // Statuses are those of single steps, Secure or Insecure. An error is a *BogusError,
-// ErrTooMuchWork, or of the asker; then the message proves nothing.
+// ErrTooMuchWork, ErrAliases, or of the asker; then the message proves nothing.
 func (l *Lookup) Judge(ctx context.Context, q dns.Question, m *dns.Msg, stop func(target string) bool) ([]Step, error) {
 	w := &walk{Lookup: l, name: one(q.Name), rrtype: q.Qtype, answer: sorted(m.Answer), authority: sorted(m.Ns), rcode: m.Rcode}
-	for range maxAliases + 1 {
+	for range MaxAliases + 1 {
 		done, err := w.step(ctx)
 		if err != nil {
 			return nil, err
@@ -28,7 +28,7 @@ func (l *Lookup) Judge(ctx context.Context, q dns.Question, m *dns.Msg, stop fun
 			return w.steps, nil
 		}
 	}
-	return nil, bogus("more than %d aliases", maxAliases)
+	return nil, ErrAliases
 }
 
 // walk is how far a message has been followed.

@@ -107,6 +107,9 @@ func TestSystemText(t *testing.T) {
 		{"2.5 killed", func() { h.InjectionKilled(3); h.DeliveryKilled(5) },
 			"Info: SMTP server connection killed ICID: 3\nInfo: SMTP client connection killed DCID: 5"},
 		{"2.5 DNS", func() { h.DNSTemporaryFailure("example.net", "MX", "ServFail") }, "Info: DNS Temporary Failure example.net MX - ServFail"},
+		{"2.6 invalid DNSSEC response", func() {
+			h.InvalidDNSSECResponse(DNSSECError{Name: "example.net", Type: "MX", Server: netip.MustParseAddrPort("192.0.2.53:53"), Why: "Unsupported qtype"})
+		}, "Warning: Received an invalid DNSSEC Response: DNSSEC_Error('example.net', 'MX', '192.0.2.53', 'DNSSEC Error for hostname example.net (MX) while asking 192.0.2.53. Error was: Unsupported qtype') of qtype MX looking up example.net"},
 		{"2.5 invalid response", func() { h.InvalidDNSResponse("SERVER FAILED", netip.MustParseAddrPort("192.0.2.53:53"), "example.net") },
 			"Warning: Received an invalid DNS Response: SERVER FAILED to IP 192.0.2.53 looking up example.net"},
 		{"2.6 query", func() { h.DNSQuery("ietf.org", "MX"); h.DNSQueryServer("ietf.org", "MX", 0) },
