@@ -2,6 +2,8 @@ package dns
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,5 +171,51 @@ func BenchmarkCheckedCold(b *testing.B) {
 		if r.Checked().MX(context.Background(), "ex.test").Status != lookup.Secure {
 			b.Fatal("not secure")
 		}
+	}
+}
+
+func TestProve(t *testing.T) {
+	zones := append(slices.Clone(signedZones), mtatest.Zone{Name: "odd.test.", Text: "@ TYPE65280 \\# 2 abcd\n"})
+	lab := mtatest.NewLab(t, time.Now(), zones...)
+	server := mtatest.NewLabServer(t, lab)
+	r := newSigned(t, Options{}, lab, server)
+	own, err := dnssec.ParseAnchors(lab.Anchor("ex.test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := mtatest.NewLabServer(t, lab)
+	silent.Usually(mtatest.ServFail)
+	for _, tt := range []struct {
+		query ProofQuery
+		want  string
+		why   string
+		last  string // of the chain
+	}{
+		{ProofQuery{Name: "EX.test.", Type: "mx"}, "SECURE NOERROR", "", "MX ex.test.: secure, signed by ex.test."},
+		{ProofQuery{Name: "odd.test", Type: "TYPE65280"}, "SECURE NOERROR", "", "TYPE65280 odd.test.: secure, signed by odd.test."},
+		{ProofQuery{Name: "none.ex.test", Type: "A"}, "SECURE NXDOMAIN", "", "A none.ex.test.: none, secure, proven by ex.test."},
+		{ProofQuery{Name: "mx.ex.test", Type: "MX"}, "SECURE NODATA", "", "MX mx.ex.test.: none, secure, proven by ex.test."},
+		{ProofQuery{Name: "un.test", Type: "MX"}, "INSECURE NOERROR", "the zone un.test. is not signed, as test. proves", "MX un.test.: not protected, the zone un.test. is not signed, as test. proves"},
+		{ProofQuery{Name: "ex.test", Type: "MX", Anchors: &own}, "SECURE NOERROR", "", "MX ex.test.: secure, signed by ex.test."},
+		{ProofQuery{Name: "un.test", Type: "MX", Anchors: &own}, "INDETERMINATE NOERROR", "no trust anchor covers un.test.", "MX un.test.: not protected, no trust anchor covers un.test."},
+		{ProofQuery{Name: "ex.test", Type: "MX", At: time.Now().AddDate(0, 2, 0)}, "BOGUS SERVFAIL", "the signature of DNSKEY . expired at", "Trust anchor for ."},
+		{ProofQuery{Name: "ex.test", Type: "MX", Server: silent.Addr()}, "INDETERMINATE SERVFAIL", "ServFail", ""},
+	} {
+		p, err := r.Prove(t.Context(), tt.query)
+		last := ""
+		if len(p.Chain) > 0 {
+			last = p.Chain[len(p.Chain)-1]
+		}
+		if err != nil || p.State+" "+p.Code != tt.want || !strings.HasPrefix(p.Why, tt.why) || p.State == "SECURE" != (p.Why == "") || last != tt.last {
+			t.Errorf("%+v: %+v, %v", tt.query, p, err)
+		}
+	}
+	for _, bad := range []string{"", "ANY", "AXFR", "RRSIG", "OPT", "TYPE", "TYPE99999", "NOSUCH"} {
+		if _, err := r.Prove(t.Context(), ProofQuery{Name: "ex.test", Type: bad}); !errors.Is(err, ErrQueryType) {
+			t.Errorf("type %q: %v", bad, err)
+		}
+	}
+	if _, err := r.Prove(t.Context(), ProofQuery{Name: "a..b", Type: "A"}); err == nil {
+		t.Error("an impossible name is asked for")
 	}
 }

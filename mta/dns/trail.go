@@ -22,6 +22,7 @@ type trail struct {
 	first    lookup.Status // of the alias at the name that was asked for
 	ttl      time.Duration // shortest of all records on the way
 	status   lookup.Status // weakest of all steps
+	why      string        // why it is not Secure: the first step that was not
 	records  []mdns.RR     // of the type that was asked for
 	nxdomain bool
 	done     bool
@@ -32,6 +33,9 @@ type trail struct {
 func (t *trail) follow(steps []dnssec.Step) error {
 	for _, s := range steps {
 		t.status = weaker(t.status, s.Status)
+		if t.why == "" {
+			t.why = s.Why
+		}
 		if s.Target == "" {
 			t.end(s)
 			return nil

@@ -174,9 +174,9 @@ func (l *Lookup) delegated(z *zone, name string, m *dns.Msg) (delegation, error)
 	d := delegation{ttl: found.ttl}
 	switch {
 	case found.status == lookup.Insecure:
-		d.why = "the zone " + z.name + " does not tell whether it is signed (opt-out)"
+		d.why = "the zone " + z.name + " leaves open whether " + name + " is signed (opt-out)"
 	case found.cut:
-		d.why = "proven by " + z.name
+		d.why = "the zone " + name + " is not signed, as " + z.name + " proves"
 	default:
 		d.none, d.empty = true, m.Rcode == dns.RcodeNameError
 	}
