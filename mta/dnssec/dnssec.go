@@ -11,7 +11,7 @@
 //	zonekeys.go   what a DS set says of a zone, and the keys that it vouches for (RFC 4509, 6840 §5.2)
 //	signature.go  checks one set with the keys of its zone (RFC 4035 §5.3)
 //	denial.go     what a proof of absence must show; nsec.go and nsec3.go read the records (RFC 4035 §5.4, 5155 §8)
-//	anchor.go     trust anchors: those of the root are built in
+//	anchor.go     trust anchors: those of the root are built in; rfc5011.go follows their rollover
 //
 // The end is Secure (an unbroken chain), Insecure (a proof that the chain
 // ends above, or no anchor at all), a *BogusError, or another error when it could not
