@@ -90,17 +90,29 @@ func chainOf(certs ...*cert) []*x509.Certificate {
 	return chain
 }
 
-// expect holds a chain against records; want is "" for a match, else the
-// reason and the first words of the fault.
-func expect(t *testing.T, id string, chain []*x509.Certificate, want string, records ...lookup.TLSA) Match {
+// expectation is what a chain should come to: want is "" for a match, else
+// the reason and the first words of the fault.
+type expectation struct {
+	id    string
+	chain []*x509.Certificate
+	want  string
+}
+
+// expect names what a chain should come to.
+func expect(id string, chain []*x509.Certificate, want string) expectation {
+	return expectation{id, chain, want}
+}
+
+// with holds the chain against records.
+func (e expectation) with(t *testing.T, records ...lookup.TLSA) Match {
 	t.Helper()
-	m, fault := Verify(chain, Usable(records), []string{"mx.ex.test", "ex.test", "expanded.test"}, today)
+	m, fault := Verify(e.chain, Usable(records), []string{"mx.ex.test", "ex.test", "expanded.test"}, today)
 	got := ""
 	if fault != nil {
 		got = string(fault.Reason) + ": " + fault.Text
 	}
-	if want == "" && got != "" || !strings.HasPrefix(got, want) {
-		t.Errorf("%s: %q, want %q", id, got, want)
+	if e.want == "" && got != "" || !strings.HasPrefix(got, e.want) {
+		t.Errorf("%s: %q, want %q", e.id, got, e.want)
 	}
 	return m
 }
@@ -113,12 +125,12 @@ func TestUsageEE(t *testing.T) {
 		c.NotBefore, c.NotAfter = today.AddDate(-9, 0, 0), today.AddDate(-5, 0, 0)
 		c.ExtKeyUsage, c.IsCA = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, true
 	})
-	expect(t, "D-60 to D-63", chainOf(odd), "", record(odd, 3, 1, 1))
-	expect(t, "D-62", chainOf(leaf, odd), "", record(leaf, 3, 1, 1))
-	expect(t, "D-64", chainOf(leaf, root), "tlsa-invalid", record(root, 3, 1, 1))
+	expect("D-60 to D-63", chainOf(odd), "").with(t, record(odd, 3, 1, 1))
+	expect("D-62", chainOf(leaf, odd), "").with(t, record(leaf, 3, 1, 1))
+	expect("D-64", chainOf(leaf, root), "tlsa-invalid").with(t, record(root, 3, 1, 1))
 	for _, selector := range []uint8{0, 1} { // D-65
 		for _, kind := range []uint8{0, 1, 2} {
-			if m := expect(t, "D-65", chainOf(leaf), "", record(leaf, 3, selector, kind)); m.Depth != 0 || m.Record.Selector != selector {
+			if m := expect("D-65", chainOf(leaf), "").with(t, record(leaf, 3, selector, kind)); m.Depth != 0 || m.Record.Selector != selector {
 				t.Errorf("D-65: %+v", m)
 			}
 		}
@@ -155,15 +167,15 @@ func TestRecords(t *testing.T) {
 		if got := Usable([]lookup.TLSA{r}); len(got) != 0 {
 			t.Errorf("%s is usable", id)
 		}
-		expect(t, "D-41, D-51: beside "+id, chainOf(leaf), "", r, right)
+		expect("D-41, D-51: beside "+id, chainOf(leaf), "").with(t, r, right)
 	}
 	chain := chainOf(leaf)
-	expect(t, "D-48", chain, "tlsa-invalid", right, wrong(3, 1, 2))
-	expect(t, "D-49", chain, "", right, wrong(3, 0, 2))
-	expect(t, "D-50", chain, "", record(leaf, 3, 1, 0), wrong(3, 1, 2))
+	expect("D-48", chain, "tlsa-invalid").with(t, right, wrong(3, 1, 2))
+	expect("D-49", chain, "").with(t, right, wrong(3, 0, 2))
+	expect("D-50", chain, "").with(t, record(leaf, 3, 1, 0), wrong(3, 1, 2))
 	many := slices.Repeat([]lookup.TLSA{wrong(3, 1, 1)}, 99)
-	expect(t, "D-52, D-53", chain, "", append(many, right)...)
-	expect(t, "none fits", chain, "tlsa-invalid: the certificate fits no TLSA record", wrong(3, 1, 1), wrong(2, 0, 1))
+	expect("D-52, D-53", chain, "").with(t, append(many, right)...)
+	expect("none fits", chain, "tlsa-invalid: the certificate fits no TLSA record").with(t, wrong(3, 1, 1), wrong(2, 0, 1))
 }
 
 func TestUsageTA(t *testing.T) {
@@ -172,24 +184,24 @@ func TestUsageTA(t *testing.T) {
 	ca2 := issue(t, ca1, authority("ca2"))
 	leaf := issue(t, ca2, nil)
 	all := chainOf(leaf, ca2, ca1, root)
-	if m := expect(t, "D-70", all, "", record(root, 2, 0, 1)); m.Depth != 3 || m.Name != "mx.ex.test" {
+	if m := expect("D-70", all, "").with(t, record(root, 2, 0, 1)); m.Depth != 3 || m.Name != "mx.ex.test" {
 		t.Errorf("D-70: %+v", m)
 	}
-	if m := expect(t, "D-71", all, "", record(ca2, 2, 1, 2)); m.Depth != 1 {
+	if m := expect("D-71", all, "").with(t, record(ca2, 2, 1, 2)); m.Depth != 1 {
 		t.Errorf("D-71: %+v", m)
 	}
-	expect(t, "D-71: no root sent", chainOf(leaf, ca2), "", record(ca2, 2, 0, 1))
-	expect(t, "D-72", chainOf(leaf, ca2, ca1), "tlsa-invalid", record(root, 2, 0, 1))
-	expect(t, "D-73", chainOf(leaf, ca2, ca1), "", record(root, 2, 0, 0))
-	expect(t, "D-74", chainOf(leaf, ca2, ca1), "", record(root, 2, 1, 0))
-	expect(t, "D-74: it signed the server's own", chainOf(leaf), "", record(ca2, 2, 1, 0))
+	expect("D-71: no root sent", chainOf(leaf, ca2), "").with(t, record(ca2, 2, 0, 1))
+	expect("D-72", chainOf(leaf, ca2, ca1), "tlsa-invalid").with(t, record(root, 2, 0, 1))
+	expect("D-73", chainOf(leaf, ca2, ca1), "").with(t, record(root, 2, 0, 0))
+	expect("D-74", chainOf(leaf, ca2, ca1), "").with(t, record(root, 2, 1, 0))
+	expect("D-74: it signed the server's own", chainOf(leaf), "").with(t, record(ca2, 2, 1, 0))
 	stranger := issue(t, nil, authority("stranger"))
-	expect(t, "D-75", chainOf(leaf, ca2, ca1, root, stranger), "certificate-not-trusted", record(stranger, 2, 0, 1))
-	expect(t, "D-85", all, "tlsa-invalid", record(leaf, 2, 0, 1))
-	expect(t, "D-85: twice in the chain", chainOf(leaf, leaf, ca2), "tlsa-invalid", record(leaf, 2, 0, 1))
-	expect(t, "D-85: whole", all, "tlsa-invalid", record(leaf, 2, 0, 0))
-	expect(t, "D-87", chainOf(leaf, root, stranger, ca1, ca2), "", record(root, 2, 0, 1))
-	expect(t, "D-88", all, "", record(stranger, 3, 1, 1), record(root, 2, 1, 1))
+	expect("D-75", chainOf(leaf, ca2, ca1, root, stranger), "certificate-not-trusted").with(t, record(stranger, 2, 0, 1))
+	expect("D-85", all, "tlsa-invalid").with(t, record(leaf, 2, 0, 1))
+	expect("D-85: twice in the chain", chainOf(leaf, leaf, ca2), "tlsa-invalid").with(t, record(leaf, 2, 0, 1))
+	expect("D-85: whole", all, "tlsa-invalid").with(t, record(leaf, 2, 0, 0))
+	expect("D-87", chainOf(leaf, root, stranger, ca1, ca2), "").with(t, record(root, 2, 0, 1))
+	expect("D-88", all, "").with(t, record(stranger, 3, 1, 1), record(root, 2, 1, 1))
 }
 
 func TestUsageTACertificates(t *testing.T) {
@@ -215,13 +227,13 @@ func TestUsageTACertificates(t *testing.T) {
 		{"D-83: not yet", func(c *x509.Certificate) { c.NotBefore = today.AddDate(0, 0, 1) }, "certificate-expired"},
 		{"D-86", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "validation-failure"},
 	} {
-		expect(t, tt.id, chainOf(issue(t, root, tt.change), root), tt.want, record(root, 2, 0, 1))
+		expect(tt.id, chainOf(issue(t, root, tt.change), root), tt.want).with(t, record(root, 2, 0, 1))
 	}
 	old := issue(t, nil, func(c *x509.Certificate) { authority("old")(c); c.NotAfter = today.AddDate(0, 0, -1) })
-	expect(t, "D-83: the authority", chainOf(issue(t, old, nil), old), "certificate-expired", record(old, 2, 0, 1))
+	expect("D-83: the authority", chainOf(issue(t, old, nil), old), "certificate-expired").with(t, record(old, 2, 0, 1))
 	short := issue(t, nil, func(c *x509.Certificate) { authority("short")(c); c.MaxPathLen, c.MaxPathLenZero = 0, true })
 	under := issue(t, short, authority("under"))
-	expect(t, "D-84: path length", chainOf(issue(t, under, nil), under, short), "validation-failure", record(short, 2, 0, 1))
+	expect("D-84: path length", chainOf(issue(t, under, nil), under, short), "validation-failure").with(t, record(short, 2, 0, 1))
 	none := issue(t, nil, func(c *x509.Certificate) { authority("none")(c); c.IsCA = false })
-	expect(t, "D-84: no authority", chainOf(issue(t, none, nil), none), "certificate-not-trusted", record(none, 2, 0, 1))
+	expect("D-84: no authority", chainOf(issue(t, none, nil), none), "certificate-not-trusted").with(t, record(none, 2, 0, 1))
 }
