@@ -11,6 +11,7 @@
 //	servers.go   chooses whom to ask: priority, chance among equals, those that keep failing last
 //	exchange.go  asks one server: UDP from a fresh port, TCP when truncated or when somebody guesses (RFC 7766 §5)
 //	wire.go      writes the question, reads the answer, refuses what is not an answer to it (RFC 5452 §9.1)
+//	iterate.go   asks the name servers of the Internet from the root down instead, where that is configured
 //	lookup.go    tries servers in turn until an answer can be believed
 //	trail.go     follows aliases (RFC 1034 §3.6.2)
 //	records.go   MX, addresses, names of an address: what is kept of each
@@ -57,11 +58,13 @@ type Options struct {
 	Rand  func() uint64    // unpredictable and safe for concurrent use; nil is the generator of the system
 	Log   *maillog.Log     // mail log; nil writes none
 	Diag  *slog.Logger     // our own diagnostics; nil writes none
+	Dial  DialFunc         // nil dials
 }
 
 // Settings are what an operator configures.
 type Settings struct {
 	Servers        []Server
+	Roots          []Root // if there are any, the name servers of the Internet are asked from here down, and Servers are not
 	Alternates     []Alternate
 	Source         netip.Addr    // local address to ask from; invalid lets the system choose
 	Timeout        time.Duration // for the first question to a server of the best priority; 0 is 5 s
@@ -97,6 +100,7 @@ type Resolver struct {
 	rand  func() uint64
 	log   *maillog.Log
 	diag  *slog.Logger
+	dial  DialFunc
 	stats stats
 
 	believer *dnssec.Validator // has no trust anchor: all is insecure
@@ -118,11 +122,15 @@ type state struct {
 	servers   directory
 	cache     *cache
 	validator *dnssec.Validator // with the keys that it has found
+	roots     *delegations      // nil: configured servers resolve for us
 }
 
 // New makes a resolver without servers: every lookup fails until Configure.
 func New(o Options) *Resolver {
-	r := &Resolver{clock: o.Clock, rand: o.Rand, log: o.Log, diag: o.Diag}
+	r := &Resolver{clock: o.Clock, rand: o.Rand, log: o.Log, diag: o.Diag, dial: o.Dial}
+	if r.dial == nil {
+		r.dial = dialDirect
+	}
 	if r.clock == nil {
 		r.clock = time.Now
 	}
@@ -148,11 +156,19 @@ func (r *Resolver) Configure(s Settings) {
 	defer r.mu.Unlock()
 	old := r.state.Load()
 	s = withDefaults(s)
-	next := &state{set: s, servers: newDirectory(s, old.servers), cache: old.cache, validator: old.validator}
+	next := &state{set: s, servers: newDirectory(s, old.servers), cache: old.cache, validator: old.validator, roots: old.roots}
 	if !sameServers(old.set, s) || !old.set.DNSSEC.Equal(s.DNSSEC) {
-		next.cache, next.validator = newCache(cacheBytes), dnssec.New(r.clock, s.DNSSEC)
+		next.forget(r.clock)
 	}
 	r.state.Store(next)
+}
+
+// forget makes what is known of other servers' answers empty.
+func (st *state) forget(clock func() time.Time) {
+	st.cache, st.validator, st.roots = newCache(cacheBytes), dnssec.New(clock, st.set.DNSSEC), nil
+	if len(st.set.Roots) > 0 {
+		st.roots = newDelegations(st.set.Roots)
+	}
 }
 
 // Flush empties the cache. A lookup under way still answers those who wait
@@ -161,7 +177,7 @@ func (r *Resolver) Flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := *r.state.Load()
-	next.cache, next.validator = newCache(cacheBytes), dnssec.New(r.clock, next.set.DNSSEC)
+	next.forget(r.clock)
 	r.state.Store(&next)
 }
 
@@ -204,6 +220,7 @@ func withDefaults(s Settings) Settings {
 // names. The same in another order count as others: a cache is soon full again.
 func sameServers(a, b Settings) bool {
 	return slices.Equal(a.Servers, b.Servers) &&
+		slices.EqualFunc(a.Roots, b.Roots, func(x, y Root) bool { return x.Name == y.Name && slices.Equal(x.Addrs, y.Addrs) }) &&
 		slices.EqualFunc(a.Alternates, b.Alternates, func(x, y Alternate) bool {
 			return x.Domain == y.Domain && slices.Equal(x.Servers, y.Servers)
 		})

@@ -18,6 +18,7 @@ import (
 const (
 	maxAsked    = 32 // exchanges with servers
 	maxProven   = 96 // the same where the answer is validated: keys are asked for too
+	maxIterated = 200
 	maxTimeouts = 12 // the whole lookup, in units of Settings.Timeout
 	passes      = 2  // a server that was silent is asked once more
 )
@@ -104,17 +105,24 @@ func failed(why error, expires time.Time) *answer {
 // run is one lookup under way.
 type run struct {
 	*Resolver
-	st    *state
-	proof *dnssec.Lookup
-	asked int // exchanges so far
-	most  int // exchanges at most
+	st     *state
+	proof  *dnssec.Lookup
+	asked  *int   // exchanges so far
+	most   int    // exchanges at most
+	nested int    // this looks up the name servers for a lookup that ... so many times
+	zone   string // that the last answer speaks for; the root where a resolver answered
 }
 
 // newRun begins a lookup. tell, if not nil, hears the chain of trust.
 func (r *Resolver) newRun(st *state, checked bool, tell func(string)) *run {
-	l := &run{Resolver: r, st: st, most: maxAsked}
+	l := &run{Resolver: r, st: st, asked: new(int), most: maxAsked}
 	if checked {
 		l.most = maxProven
+	}
+	if st.roots != nil {
+		l.most = maxIterated
+	}
+	if checked {
 		l.proof = st.validator.Begin(l, tell)
 	} else {
 		l.proof = r.believer.Begin(l, nil)
@@ -168,7 +176,10 @@ func (l *run) steps(ctx context.Context, q question) ([]dnssec.Step, error) {
 	mine := l.st.servers.serving(q.name)
 	err := l.ask(ctx, q, func(m *mdns.Msg) error {
 		var err error
-		elsewhere := func(target string) bool { return l.st.servers.serving(received(target)) != mine }
+		elsewhere := func(target string) bool {
+			target = received(target)
+			return l.st.servers.serving(target) != mine || !below(target, l.zone)
+		}
 		steps, err = l.proof.Judge(ctx, q.wire(), m, elsewhere)
 		return err
 	})
@@ -178,6 +189,7 @@ func (l *run) steps(ctx context.Context, q question) ([]dnssec.Step, error) {
 // Ask gets the records of the chain of trust for the validator. Every server
 // has been asked when it fails: the lookup ends.
 func (l *run) Ask(ctx context.Context, q mdns.Question, accept func(*mdns.Msg) error) error {
+	defer func(zone string) { l.zone = zone }(l.zone)
 	err := l.ask(ctx, question{name: received(q.Name), qtype: q.Qtype}, accept)
 	var f *fault
 	if errors.As(err, &f) {
@@ -237,17 +249,32 @@ func weaker(a, b lookup.Status) lookup.Status {
 	return lookup.Secure
 }
 
-// ask asks the servers for q in turn until accept takes an answer. Those that
-// were silent are asked once more.
+// ask asks the servers that are configured for q, or those of the Internet,
+// until accept takes an answer.
 func (l *run) ask(ctx context.Context, q question, accept func(*mdns.Msg) error) error {
-	turns := l.st.servers.serving(q.name).turns(l.clock(), l.rand)
+	serving := l.st.servers.serving(q.name)
+	if l.st.roots != nil && serving == l.st.servers.main {
+		return l.iterate(ctx, q, accept)
+	}
+	return l.inTurn(ctx, serving.turns(l.clock(), l.rand), q, func(m *mdns.Msg) error {
+		l.zone = ""
+		if err := sane(q, m); err != nil {
+			return err
+		}
+		return accept(m)
+	})
+}
+
+// inTurn asks servers in turn until accept takes an answer. Those that were
+// silent are asked once more.
+func (l *run) inTurn(ctx context.Context, turns []candidate, q question, accept func(*mdns.Msg) error) error {
 	group := -1
 	last := errNoServer
 	var suspects []candidate
 	for range passes {
 		var again []candidate
 		for _, c := range turns {
-			if c.group != group {
+			if c.group != group && l.st.roots == nil {
 				group = c.group
 				l.log.DNSQueryServer(q.name, q.typeName(), group)
 			}
@@ -288,15 +315,13 @@ func graver(before, after error) error {
 // askOne asks one server. An error that is no fault of the server ends the
 // lookup. Servers of lower priority get more time, as on the ESA.
 func (l *run) askOne(ctx context.Context, c candidate, q question, accept func(*mdns.Msg) error) error {
-	if l.asked++; l.asked > l.most {
+	if *l.asked++; *l.asked > l.most {
 		return errTooMuch
 	}
 	timeout := l.st.set.Timeout
 	l.log.DNSQuerySent(q.name, q.typeName(), c.addr, maxTimeouts*timeout)
-	m, err := l.exchange(ctx, peer{addr: c.addr, source: l.st.set.Source}, q, timeout*time.Duration(1+min(c.group, 1)))
-	if err == nil {
-		err = sane(q, m)
-	}
+	to := peer{addr: c.addr, source: l.st.set.Source, authority: c.authority, dialer: l.dial}
+	m, err := l.exchange(ctx, to, q, timeout*time.Duration(1+min(c.group, 1)))
 	if err == nil {
 		err = unproven(accept(m))
 	}

@@ -80,9 +80,10 @@ func (r *Resolver) Prove(ctx context.Context, p ProofQuery) (Proof, error) {
 func (r *Resolver) provingState(p ProofQuery) *state {
 	st := *r.state.Load()
 	if p.Server.IsValid() {
-		st.set.Servers, st.set.Alternates = []Server{{Addr: p.Server}}, nil
+		st.set.Servers, st.set.Alternates, st.set.Roots = []Server{{Addr: p.Server}}, nil, nil
 		st.servers = newDirectory(st.set, directory{})
 	}
+	st.forget(r.clock)
 	policy, clock := st.set.DNSSEC, r.clock
 	if p.Anchors != nil {
 		policy.Anchor = *p.Anchors

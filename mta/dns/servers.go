@@ -21,7 +21,8 @@ const hopelessTimeout = time.Second
 
 // server is one address to ask, and how it did lately.
 type server struct {
-	addr netip.AddrPort
+	addr      netip.AddrPort
+	authority bool // of a zone; it does not resolve for others
 
 	mu    sync.Mutex
 	fails int       // in a row

@@ -29,8 +29,9 @@ type DNSServer struct {
 
 	mu      sync.Mutex
 	records []mdns.RR
-	lab     *Lab // if not nil, knows the answers instead of records
-	usual   Act  // what it does without a script
+	lab     *Lab     // if not nil, knows the answers instead of records
+	zones   []string // of the lab that the server has; nil: it resolves them all
+	usual   Act      // what it does without a script
 	scripts map[scriptKey][]Act
 	queries []DNSQuery
 	arrived chan struct{} // closed and renewed with each query
@@ -71,6 +72,17 @@ func NewLabServer(t testing.TB, lab *Lab) *DNSServer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lab = lab
+	return s
+}
+
+// NewZoneServer starts a server that has zones of a lab and nothing else, and
+// refers to others for the zones below.
+func NewZoneServer(t testing.TB, lab *Lab, zones ...string) *DNSServer {
+	t.Helper()
+	s := NewLabServer(t, lab)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.zones = zones
 	return s
 }
 

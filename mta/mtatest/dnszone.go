@@ -25,7 +25,11 @@ func (s *DNSServer) answer(q *mdns.Msg) *mdns.Msg {
 	asked := q.Question[0]
 	if s.lab != nil {
 		known := s.lab.Answer(asked)
-		m.Rcode, m.Answer, m.Ns = known.Rcode, known.Answer, known.Ns
+		if s.zones != nil {
+			known = s.lab.AnswerFrom(s.zones, asked)
+			m.RecursionAvailable, m.Authoritative = false, known.Authoritative
+		}
+		m.Rcode, m.Answer, m.Ns, m.Extra = known.Rcode, known.Answer, known.Ns, append(known.Extra, m.Extra...)
 		return m
 	}
 	name := asked.Name

@@ -21,6 +21,9 @@ type Zone struct {
 	Digest    uint8  // of its DS record; 0: 2, SHA-256
 	NSEC3     *NSEC3 // nil: NSEC
 
+	NS   string // its name server; "": "ns.", which has no address
+	Glue string // address of NS, in its parent too
+
 	ZSK func(*mdns.DNSKEY) // if not nil, changes the key that signs all but keys
 }
 
@@ -75,7 +78,15 @@ func (l *Lab) add(z Zone) {
 		z.Digest = mdns.SHA256
 	}
 	made := &labZone{Zone: z}
-	made.parse(l.t, "@ 3600 IN SOA ns. admin. 1 7200 3600 1209600 300\n@ 3600 IN NS ns.\n"+z.Text)
+	ns := "ns."
+	if z.NS != "" {
+		ns = z.NS
+	}
+	glue := ""
+	if z.Glue != "" {
+		glue = ns + " 3600 IN A " + z.Glue + "\n"
+	}
+	made.parse(l.t, "@ 3600 IN SOA ns. admin. 1 7200 3600 1209600 300\n@ 3600 IN NS "+ns+"\n"+glue+z.Text)
 	if !z.Unsigned {
 		made.ksk, made.zsk = l.newKey(z, 257), l.newKey(z, 256)
 		if z.ZSK != nil {
@@ -85,7 +96,7 @@ func (l *Lab) add(z Zone) {
 	}
 	l.zones[z.Name] = made
 	if above := l.above(z.Name); above != nil {
-		above.parse(l.t, z.Name+" 3600 IN NS ns.\n")
+		above.parse(l.t, z.Name+" 3600 IN NS "+ns+"\n"+glue)
 		if !z.Unsigned && !z.NoDS {
 			above.records = append(above.records, made.ksk.ToDS(z.Digest))
 		}

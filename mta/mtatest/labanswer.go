@@ -30,6 +30,68 @@ func (l *Lab) Answer(q mdns.Question) *mdns.Msg {
 	return m
 }
 
+// AnswerFrom gives the message that a server answers with which has the zones
+// and asks nobody else: with authority, or with a referral.
+func (l *Lab) AnswerFrom(zones []string, q mdns.Question) *mdns.Msg {
+	m := new(mdns.Msg)
+	m.Response, m.Question = true, []mdns.Question{q}
+	name := oneForm(q.Name)
+	for range maxChain {
+		z := l.hosted(zones, name, q.Qtype)
+		if z == nil {
+			if len(m.Answer) == 0 {
+				m.Rcode = mdns.RcodeRefused
+			}
+			return m
+		}
+		if cut := z.cutOn(name, q.Qtype); cut != "" {
+			l.refer(z, m, cut)
+			return m
+		}
+		m.Authoritative = true
+		if name = l.answerIn(z, m, name, q.Qtype); name == "" {
+			return m
+		}
+	}
+	return m
+}
+
+// hosted gives the deepest of the zones that a name is in; of DS records that
+// is the one above.
+func (l *Lab) hosted(zones []string, name string, qtype uint16) *labZone {
+	var best *labZone
+	for _, zone := range zones {
+		zone = oneForm(zone)
+		if mdns.IsSubDomain(zone, name) && (best == nil || len(zone) > len(best.Name)) && (qtype != mdns.TypeDS || zone != name || name == ".") {
+			best = l.zones[zone]
+		}
+	}
+	return best
+}
+
+// cutOn gives the delegation that stands between a zone and a name.
+func (z *labZone) cutOn(name string, qtype uint16) string {
+	cut := ""
+	for n := name; n != z.Name && n != "."; n = parentName(n) {
+		if z.set(n, mdns.TypeNS) != nil && !(n == name && qtype == mdns.TypeDS) {
+			cut = n
+		}
+	}
+	return cut
+}
+
+// refer points to the servers of a zone below, with their addresses.
+func (l *Lab) refer(z *labZone, m *mdns.Msg, cut string) {
+	ns := z.set(cut, mdns.TypeNS)
+	m.Ns = append(m.Ns, ns...)
+	if ds := z.set(cut, mdns.TypeDS); ds != nil {
+		l.put(z, &m.Ns, ds, cut)
+	}
+	for _, rr := range ns {
+		m.Extra = append(m.Extra, z.set(oneForm(rr.(*mdns.NS).Ns), mdns.TypeA)...)
+	}
+}
+
 // answerIn adds what one zone says, and gives the target of an alias.
 func (l *Lab) answerIn(z *labZone, m *mdns.Msg, name string, qtype uint16) (next string) {
 	for n := parentName(name); n != name && mdns.IsSubDomain(z.Name, n); n = parentName(n) {
