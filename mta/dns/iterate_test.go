@@ -168,3 +168,19 @@ func TestIterateHostile(t *testing.T) {
 		t.Errorf("%d questions", n)
 	}
 }
+
+func TestRoots(t *testing.T) {
+	if roots := RootServers(); len(roots) != 13 || len(roots[12].Addrs) != 2 {
+		t.Errorf("built in: %+v", roots)
+	}
+	roots, err := ParseRoots("; comment\n. 3600000 NS A.ROOT.\nA.ROOT. 3600000 IN A 127.0.0.1:5353\na.root AAAA ::1\nb.root [::1]:54 ; more\n")
+	if err != nil || len(roots) != 2 || roots[0].Name != "a.root" || roots[0].Addrs[0].String() != "127.0.0.1:5353" ||
+		roots[0].Addrs[1].String() != "[::1]:53" || roots[1].Addrs[0].Port() != 54 {
+		t.Errorf("%+v, %v", roots, err)
+	}
+	for _, bad := range []string{"", "; nothing\n", "a.root.\n", "a.root. A\n", "a.root. A 1.2.3\n", "a..root. A 1.2.3.4\n", strings.Repeat("a. 1.2.3.4\n", maxRoots+1)} {
+		if _, err := ParseRoots(bad); err == nil {
+			t.Errorf("ParseRoots(%.20q) succeeds", bad)
+		}
+	}
+}
