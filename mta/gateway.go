@@ -79,6 +79,7 @@ type live struct {
 	counters *counters.Counters
 	log      *maillog.Log
 	resolver *dns.Resolver
+	trust    *rootTrust
 	client   *delivery.Client
 	queue    *queue.Queue
 	server   *smtpd.Server
@@ -140,6 +141,7 @@ func (g *Gateway) open() (_ *live, err error) {
 		g.Diag.Error("the counters begin anew", "error", damage)
 	}
 	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
+	l.trust = openRootTrust(filepath.Join(g.Dir, "root-keys"), g.Diag)
 	l.countDNS()
 	l.client = delivery.New(delivery.Options{
 		Resolver: l.resolver, Log: l.log, Counters: l.counters, Diag: g.Diag,
@@ -215,6 +217,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	})
 	l.log.ServerStarting()
 	running.Go(func() { g.bind(ctx) })
+	running.Go(func() { g.followRootKeys(ctx) })
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -239,10 +242,27 @@ func (g *Gateway) configure(next *generation) {
 		// Checked by prepare: what fails now is a disk, and mail goes on.
 		g.Diag.Error("configuring logs", "error", err)
 	}
-	l.resolver.Configure(next.dns)
+	l.resolver.Configure(l.resolving(next.dns))
 	l.client.Configure(next.delivery)
 	l.queue.Configure(next.queue)
 	g.current.Store(next)
+}
+
+// resolving adds to the settings of the resolver the root keys that are
+// trusted now; private anchors are in them already.
+func (l *live) resolving(s dns.Settings) dns.Settings {
+	s.DNSSEC.Anchor = s.DNSSEC.Anchor.With(l.trust.anchors())
+	return s
+}
+
+// followRootKeys has the resolver trust what the DNS root signs with, as that
+// changes.
+func (g *Gateway) followRootKeys(ctx context.Context) {
+	g.live.trust.run(ctx, g.live.resolver, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.live.resolver.Configure(g.live.resolving(g.current.Load().dns))
+	})
 }
 
 // bind opens the listeners of the configuration that the gateway starts with:

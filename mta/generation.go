@@ -273,7 +273,7 @@ func dnsSettings(c *store.Config) dns.Settings {
 	s := dns.Settings{
 		ReverseTimeout: seconds(c.DNS.ReverseTimeout),
 		MinTTL:         seconds(c.DNS.MinTTL),
-		DNSSEC:         dnssec.Policy{Skew: dnssec.DefaultSkew, Anchor: dnssec.RootAnchors()},
+		DNSSEC:         dnssec.Policy{Skew: dnssec.DefaultSkew},
 	}
 	for _, server := range c.DNS.Servers {
 		s.Servers = append(s.Servers, dns.Server{Addr: server.Addr, Priority: server.Priority})

@@ -123,3 +123,22 @@ func parseType(text string) (uint16, bool) {
 	const firstMeta, lastMeta = 128, 255 // RFC 6895 §3.1
 	return qtype, ok && (qtype < firstMeta || qtype > lastMeta)
 }
+
+// ObserveKeys shows the keys of a trust point to it, as the servers give them,
+// and tells when to do so again (RFC 5011 §2.3). Each server is asked until
+// one shows a set that the point believes.
+func (r *Resolver) ObserveKeys(ctx context.Context, point *dnssec.TrustPoint) (changes []string, next time.Duration, err error) {
+	if !r.begin() {
+		return nil, time.Hour, errClosed
+	}
+	defer r.running.Done()
+	l := r.newRun(r.state.Load(), false, nil)
+	q := question{name: received(point.Zone), qtype: mdns.TypeDNSKEY}
+	next = time.Hour
+	err = l.ask(ctx, q, func(m *mdns.Msg) error {
+		learnt, again, err := point.Observe(r.clock(), m)
+		changes, next = append(changes, learnt...), again
+		return unproven(err)
+	})
+	return changes, next, err
+}

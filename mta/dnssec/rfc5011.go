@@ -58,6 +58,13 @@ func NewTrustPoint(zone string, configured Anchors) *TrustPoint {
 	return &TrustPoint{Zone: one(zone), configured: configured}
 }
 
+// Clone gives a copy that can be changed without t.
+func (t *TrustPoint) Clone() *TrustPoint {
+	c := *t
+	c.Keys = slices.Clone(t.Keys)
+	return &c
+}
+
 // Encode gives the state of the keys as it is kept over restarts.
 func (t *TrustPoint) Encode() ([]byte, error) { return json.MarshalIndent(t, "", "\t") }
 
