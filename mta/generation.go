@@ -273,7 +273,14 @@ func dnsSettings(c *store.Config) dns.Settings {
 	s := dns.Settings{
 		ReverseTimeout: seconds(c.DNS.ReverseTimeout),
 		MinTTL:         seconds(c.DNS.MinTTL),
-		DNSSEC:         dnssec.Policy{Skew: dnssec.DefaultSkew},
+		DNSSEC:         dnssec.Policy{Skew: dnssec.DefaultSkew, SHA1: c.DANE.SHA1},
+	}
+	if len(c.DNS.Anchors) > 0 {
+		// Parsed when they were entered: what does not parse trusts nobody.
+		s.DNSSEC.Anchor, _ = dnssec.ParseAnchors(strings.Join(c.DNS.Anchors, "\n"))
+	}
+	if c.DNS.FromRoot {
+		s.Roots = rootServers(c.DNS.Roots)
 	}
 	for _, server := range c.DNS.Servers {
 		s.Servers = append(s.Servers, dns.Server{Addr: server.Addr, Priority: server.Priority})
@@ -287,6 +294,18 @@ func dnsSettings(c *store.Config) dns.Settings {
 		s.Source = i.IPv6.Addr()
 	}
 	return s
+}
+
+// rootServers are those that are configured, else those built in.
+func rootServers(configured []store.RootServer) []dns.Root {
+	if len(configured) == 0 {
+		return dns.RootServers()
+	}
+	roots := make([]dns.Root, len(configured))
+	for i, r := range configured {
+		roots[i] = dns.Root{Name: r.Name, Addrs: []netip.AddrPort{r.Addr}}
+	}
+	return roots
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -38,6 +38,7 @@ type Config struct {
 	Routes         []Route           `label:"SMTP routes" object:"route"`
 	Destinations   Destinations      `label:"Destination controls" object:"destination controls"`
 	DNS            DNS               `label:"DNS" object:"DNS settings"`
+	DANE           DANE              `label:"DANE" object:"DANE settings"`
 	Listeners      []Listener        `label:"Listeners" object:"listener"`
 	BounceProfiles []BounceProfile   `label:"Bounce profiles" object:"bounce profile"` // the first is Default
 	BounceDown     bool              `label:"Bounce all messages of a domain whose host is down" object:"bounce setup"`
