@@ -77,6 +77,16 @@ func TestDeliveryText(t *testing.T) {
 		{"2.4 delivery", func() { h.DeliveryStarted(5, 7, both); h.Delivered(5, 7, both, "ok 'x'"); h.Finished(7) },
 			"Info: Delivery start DCID 5 MID 7 to RID [0, 1]\nInfo: Message done DCID 5 MID 7 to RID [0, 1] \n" +
 				`Info: MID 7 RID [0, 1] Response "ok 'x'"` + "\nInfo: Message finished MID 7 done"},
+		{"2.4 TLS", func() {
+			h.DeliverySecured(5, "TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384", "")
+			h.DeliverySecured(5, "TLSv1.2", "DHE-RSA-AES256-GCM-SHA384", "karakun.com")
+		}, "Info: DCID 5 TLS success protocol TLSv1.2 cipher ECDHE-RSA-AES256-GCM-SHA384\n" +
+			"Info: DCID 5 TLS success protocol TLSv1.2 cipher DHE-RSA-AES256-GCM-SHA384 for karakun.com"},
+		{"2.4 TLS failed", func() { h.DeliveryTLSFailed(5, "STARTTLS unexpected response"); h.NoSTARTTLS(5) },
+			"Info: DCID 5 TLS failed: STARTTLS unexpected response\nInfo: DCID 5 STARTTLS command not supported"},
+		{"2.4 TLS required", func() { h.TLSRequired(5, peer.Addr()); h.CertificateUnverified(5, "self-signed\ncertificate") },
+			"Info: DCID 5 IP 192.0.2.4 TLS was required but could not be successfully negotiated\n" +
+				`Info: DCID 5 TLS certificate not verified: self-signed\ncertificate`},
 		{"2.4 connection error", func() {
 			h.ConnectionFailed(ConnectionError{DCID: 5, Domain: "example.net", Remote: peer, Details: "timeout", Reason: "network error"})
 		}, "Info: Connection Error: DCID 5 domain: example.net IP:192.0.2.4 port: 25 details: timeout interface: unknown reason: network error"},
@@ -171,6 +181,9 @@ func hostileEvents(l *Log, s string) int {
 		func() { l.BadSyntax(1, s) },
 		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 0, s, s}) },
 		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 454, s, s}) },
+		func() { l.DeliverySecured(1, "TLSv1.3", "X", s) },
+		func() { l.DeliveryTLSFailed(1, s) },
+		func() { l.CertificateUnverified(1, s) },
 		func() { l.Bounced(f) },
 		func() { l.Delayed(f) },
 		func() { l.DoubleBounced(f) },
