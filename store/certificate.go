@@ -200,7 +200,10 @@ func (c Certificate) Signer() (crypto.Signer, error) {
 	return parseKey(block.Bytes)
 }
 
-const errNotKey = ValueError("The private key cannot be read.")
+const (
+	errNotKey  = ValueError("The private key cannot be read.")
+	errKeyLong = ValueError("The private key is longer than any that is taken.")
+)
 
 // parseKey reads a key in PKCS #8 and holds it to what this program uses.
 func parseKey(der []byte) (crypto.Signer, error) {
@@ -208,6 +211,11 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, errNotKey
 	}
+	return checkKey(parsed)
+}
+
+// checkKey holds a key to the kinds and sizes that this program uses.
+func checkKey(parsed any) (crypto.Signer, error) {
 	switch key := parsed.(type) {
 	case *rsa.PrivateKey:
 		if bits := key.N.BitLen(); bits < MinRSABits || bits > MaxRSABits {
