@@ -9,7 +9,8 @@ package commands
 //	                              end them with ^D, the exit status is shown then
 //
 // Every transcript has a world of its own (newWorld): a store with the factory
-// configuration for mail.example.com and the DNS server 192.0.2.53, a machine
+// configuration for mail.example.com, the DNS server 192.0.2.53 and a demo
+// certificate, a machine
 // with the addresses of machine.Addresses, a clock that stands still and moves
 // on a minute with every commit, files and logs in memory. So times are
 // compared as they are. A transcript that needs another beginning types the
@@ -114,8 +115,9 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	now := &clock{now: time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)}
+	demo := newDemo(t, now.Now())
 	s, err := store.Open(filepath.Join(t.TempDir(), "config.db"), store.Options{Clock: now.Now, Factory: func() *store.Config {
-		return store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}})
+		return store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Demo: demo})
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +127,21 @@ func newWorld(t testing.TB) *world {
 		t: t, store: s, gateway: &fakeGateway{store: s, clock: now}, look: &fakeLook{clock: now}, logs: newLogs(),
 		files: fakeFiles{}, time: now, others: map[string]Env{},
 	}
+}
+
+// newDemo makes the demo certificate of a world; with a key that is quickly
+// made.
+func newDemo(t testing.TB, now time.Time) store.Certificate {
+	t.Helper()
+	key, err := store.NewKey(store.P256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	demo, err := store.NewDemo(key, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return demo
 }
 
 // env is the environment of a new session.

@@ -37,6 +37,7 @@ type PolicyParams struct {
 	DropHarvester   Tri        `label:"Drop the connection at that limit" zero:"Default"`
 	HarvestReply    Reply      `label:"Custom SMTP response at that limit" zero:"Default"`
 	SignificantBits int        `label:"Significant bits of IP addresses" zero:"Default"` // as MaxPerHour
+	TLS             PolicyTLS  `label:"TLS" zero:"Default"`                              // in HAT.Default the empty mode is off
 }
 
 // SenderRate limits the recipients that one envelope sender may have within
@@ -114,6 +115,9 @@ func (p PolicyParams) or(defaults PolicyParams) PolicyParams {
 	if p.SenderRate.Use == Inherit {
 		p.SenderRate = defaults.SenderRate
 	}
+	if p.TLS.Mode == TLSInherit {
+		p.TLS = defaults.TLS
+	}
 	return p
 }
 
@@ -153,6 +157,7 @@ func (p PolicyParams) check(low int64) []error {
 	add("Custom SMTP response to invalid recipients", p.HarvestReply.check(ParseRefuseCode))
 	add("Drop the connection", p.DropHarvester.check())
 	add("Rate limit per envelope sender", p.SenderRate.check())
+	add("TLS", p.TLS.check())
 	return errs
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,7 +174,11 @@ func TestMemory(t *testing.T) {
 
 // TestFactoryRuns: what a new installation begins with is valid.
 func TestFactoryRuns(t *testing.T) {
-	if problems := factory().Validate(); len(problems) > 0 {
+	c := factory(slog.New(slog.DiscardHandler))
+	if problems := c.Validate(); len(problems) > 0 {
 		t.Errorf("%v", problems)
+	}
+	if c.Certificate(store.DemoCertificate) == nil {
+		t.Error("there is no demo certificate")
 	}
 }

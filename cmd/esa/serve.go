@@ -55,7 +55,9 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 	if err != nil {
 		return nil, err
 	}
-	p.store, err = store.Open(filepath.Join(inv.dir, "config.db"), store.Options{Factory: factory})
+	p.store, err = store.Open(filepath.Join(inv.dir, "config.db"), store.Options{
+		Factory: func() *store.Config { return factory(p.diag) },
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,160 @@
+package store
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+)
+
+// KeyType is a kind of private key that can be made.
+type KeyType string
+
+// The kinds in the order of the menu.
+const (
+	RSA2048 KeyType = "2048"
+	RSA4096 KeyType = "4096"
+	P256    KeyType = "ECDSA P-256"
+)
+
+// KeyTypes lists the kinds in the order of the menu.
+func KeyTypes() []KeyType { return []KeyType{RSA2048, RSA4096, P256} }
+
+// NewKey makes a private key.
+func NewKey(t KeyType) (crypto.Signer, error) {
+	var key crypto.Signer
+	var err error
+	switch t {
+	case RSA2048:
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case RSA4096:
+		key, err = rsa.GenerateKey(rand.Reader, 4096)
+	case P256:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		return nil, refuse("The kind of key %q is not known.", string(t))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making private key: %w", err)
+	}
+	return key, nil
+}
+
+// Bounds of what a new certificate says.
+const (
+	MaxCertificateDays = 18250 // 50 years
+	MaxDNSNames        = 100
+)
+
+// Subject is what a new certificate and its request say.
+type Subject struct {
+	CommonName   string
+	Organization string
+	Unit         string
+	Locality     string
+	Province     string
+	Country      string   // two letters
+	DNSNames     []string // in certificate and request; that of CommonName is added
+	Days         int      // until the self-signed certificate expires
+}
+
+func (s Subject) name() pkix.Name {
+	list := func(value string) []string {
+		if value == "" {
+			return nil
+		}
+		return []string{value}
+	}
+	return pkix.Name{
+		CommonName: s.CommonName, Organization: list(s.Organization), OrganizationalUnit: list(s.Unit),
+		Locality: list(s.Locality), Province: list(s.Province), Country: list(s.Country),
+	}
+}
+
+// dnsNames gives the names of the subjectAltName: the common name, if it can
+// be the name of a host, leads.
+func (s Subject) dnsNames() []string {
+	names := slices.Clone(s.DNSNames)
+	if _, err := ParseDNSName(s.CommonName); err == nil && !slices.Contains(names, s.CommonName) {
+		names = append([]string{s.CommonName}, names...)
+	}
+	return names
+}
+
+// ParseDNSName reads a host name as certificates have it: its first label may
+// be "*".
+func ParseDNSName(text string) (string, error) {
+	name, err := ParseHostname(text)
+	if err == nil {
+		return name, nil
+	}
+	if len(text) > 2 && text[:2] == "*." {
+		if name, err := ParseHostname(text[2:]); err == nil {
+			return "*." + name, nil
+		}
+	}
+	return "", err
+}
+
+// backdated is how far a certificate begins in the past, for clients whose
+// clock is late.
+const backdated = time.Hour
+
+// NewCertificate makes a profile from a key: a self-signed certificate that is
+// valid from now on, and the request that a CA signs; both SHA-256.
+func NewCertificate(name string, key crypto.Signer, s Subject, now time.Time) (Certificate, error) {
+	serial := make([]byte, 16)
+	rand.Read(serial)                 // never fails
+	serial[0] = serial[0]&0x7f | 0x40 // positive, of one length
+	template := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(serial),
+		Subject:      s.name(),
+		DNSNames:     s.dnsNames(),
+		NotBefore:    now.Add(-backdated).UTC(),
+		NotAfter:     now.AddDate(0, 0, s.Days).UTC(),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if _, ok := key.(*rsa.PrivateKey); ok {
+		template.KeyUsage |= x509.KeyUsageKeyEncipherment
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("making certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("making certificate: %w", err)
+	}
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: s.name(), DNSNames: s.dnsNames()}, key)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("making signing request: %w", err)
+	}
+	secret, err := EncodeKey(key)
+	if err != nil {
+		return Certificate{}, err
+	}
+	return Certificate{
+		Name: name, Key: secret, Chain: EncodeCertificates([]*x509.Certificate{leaf}),
+		Request: PEM(pem.EncodeToMemory(&pem.Block{Type: requestBlock, Bytes: request})),
+	}, nil
+}
+
+// demoDays is how long the demo certificate of a new gateway is valid.
+const demoDays = 3650
+
+// NewDemo makes the demo certificate from a key: it encrypts, and certifies
+// nothing that a peer could verify.
+func NewDemo(key crypto.Signer, now time.Time) (Certificate, error) {
+	demo, err := NewCertificate(DemoCertificate, key, Subject{CommonName: "esa Gateway Demo", Organization: "esa mail gateway", Days: demoDays}, now)
+	demo.Request = ""
+	return demo, err
+}
