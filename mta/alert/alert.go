@@ -140,12 +140,9 @@ type Settings struct {
 	// Initial is how long a repeated alert waits first, 0 for not at all; Max
 	// bounds the intervals that follow.
 	Initial, Max time.Duration
-	Keep         int           // alerts that Stored gives; 0: 50
+	Keep         int           // alerts that Stored gives at most
 	Certificates []Certificate // whose end is told of
 }
-
-// defaultKeep is how many alerts are kept where the settings do not say.
-const defaultKeep = 50
 
 // Courier makes one delivery attempt and gives one outcome for each recipient
 // of the job. When ctx ends it comes to an end within its own bounds.
@@ -207,9 +204,6 @@ func (a *Alerts) Damage() error { return a.damage }
 // Configure puts settings into effect for every alert from now on. What waits
 // in the spool stays addressed as it is.
 func (a *Alerts) Configure(s Settings) {
-	if s.Keep <= 0 {
-		s.Keep = defaultKeep
-	}
 	a.mu.Lock()
 	a.settings, a.configured = s, true
 	a.mu.Unlock()

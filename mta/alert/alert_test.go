@@ -155,11 +155,13 @@ func TestWithoutRecipientsAlertsAreKept(t *testing.T) {
 	if err != nil || len(offline) != 2 || offline[0].Text != stored[0].Text {
 		t.Errorf("%+v, %v", offline, err)
 	}
-	h.set.Keep = 1
-	h.Configure(h.set)
-	h.after(0)
-	if stored := h.Stored(); len(stored) != 1 || stored[0].Text[:9] != "Number 2." {
-		t.Errorf("fewer are kept: %+v", stored)
+	for _, keep := range []int{1, 0} {
+		h.set.Keep = keep
+		h.Configure(h.set)
+		h.after(0)
+		if stored := h.Stored(); len(stored) != keep || keep == 1 && stored[0].Text[:9] != "Number 2." {
+			t.Errorf("fewer are kept: %+v", stored)
+		}
 	}
 }
 

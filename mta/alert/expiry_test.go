@@ -74,6 +74,13 @@ func TestReplacedCertificate(t *testing.T) {
 	h.Configure(h.set)
 	h.wantCount("renewed", h.after(5*day), 0)
 	h.wantCount("near its end again", h.after(80*day), 1)
+	h.set.Certificates = []Certificate{{Name: "Example CA", Authority: true, Fingerprint: "f3", NotAfter: h.now.Add(85 * day)}}
+	h.Configure(h.set)
+	mails := h.after(0)
+	h.wantCount("an authority is told of earlier", mails, 1)
+	if !strings.Contains(mails[0], "The certificate authority \"Example CA\" expires in 85 days.") || !strings.Contains(mails[0], "CERTAUTHORITY") {
+		t.Errorf("%s", mails[0])
+	}
 	h.set.Certificates = nil
 	h.Configure(h.set)
 	h.wantCount("deleted", h.after(80*day), 0)

@@ -34,7 +34,7 @@ var (
 func newHarness(t *testing.T) *harness {
 	t.Helper()
 	h := &harness{t: t, path: filepath.Join(t.TempDir(), "alerts"), now: epoch, post: &post{}}
-	h.set = Settings{Hostname: "gw.example.com", Recipients: []Recipient{{Address: ops}}, Initial: 5 * time.Minute, Max: time.Hour}
+	h.set = Settings{Hostname: "gw.example.com", Recipients: []Recipient{{Address: ops}}, Initial: 5 * time.Minute, Max: time.Hour, Keep: 50}
 	h.reopen()
 	h.Configure(h.set)
 	return h
