@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"esa/shell"
+	"esa/store"
 )
 
 // asProgram makes the test binary be esa: for tests that need a process.
