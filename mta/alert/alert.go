@@ -122,14 +122,8 @@ func (a Alert) text() string {
 
 // Recipient is whom to tell what.
 type Recipient struct {
-	Address    envelope.Address
-	Classes    []Class    // empty: all
-	Severities []Severity // empty: all
-}
-
-func (r Recipient) wants(a Alert) bool {
-	return (len(r.Classes) == 0 || slices.Contains(r.Classes, a.Class)) &&
-		(len(r.Severities) == 0 || slices.Contains(r.Severities, a.Severity))
+	Address envelope.Address
+	Wants   func(Alert) bool // nil: everything
 }
 
 // Settings is what a configuration says about alerts.

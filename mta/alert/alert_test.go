@@ -119,12 +119,12 @@ func TestClockSetBack(t *testing.T) {
 	h.wantCount("a year back nothing waits for the old times", h.after(-365*24*time.Hour), 2)
 }
 
-func TestRecipientsByClassAndSeverity(t *testing.T) {
+func TestRecipientsHearOfWhatTheyWant(t *testing.T) {
 	h := newHarness(t)
 	h.set.Recipients = []Recipient{
-		{Address: ops, Severities: []Severity{Critical}},
-		{Address: boss, Classes: []Class{"Hardware"}},
-		{Address: envelope.Address{Local: "all", Domain: "example.com"}, Classes: []Class{"Hardware", System}, Severities: []Severity{Warning, Critical}},
+		{Address: ops, Wants: func(a Alert) bool { return a.Severity == Critical }},
+		{Address: boss, Wants: func(a Alert) bool { return a.Class != System }},
+		{Address: envelope.Address{Local: "all", Domain: "example.com"}},
 	}
 	h.Configure(h.set)
 	h.Raise(broken)

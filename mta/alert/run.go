@@ -97,7 +97,7 @@ func (a *Alerts) collect(now time.Time) collected {
 	for _, alert := range news {
 		a.state.keep(alert, now)
 		for _, r := range a.settings.Recipients {
-			if !r.wants(alert) {
+			if r.Wants != nil && !r.Wants(alert) {
 				continue
 			}
 			if out := a.state.spool(a.newMail(alert, r, now)); out != nil {
