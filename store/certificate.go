@@ -9,10 +9,15 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // DemoCertificate is the name of the profile that the factory configuration
@@ -126,32 +131,55 @@ func EncodeCertificates(certs []*x509.Certificate) PEM {
 }
 
 // CommonName is the name that a certificate is listed by: the common name of
-// its subject, else the first name it has.
+// its subject, else the first name it has; fit to be shown.
 func CommonName(c *x509.Certificate) string {
 	switch {
 	case c.Subject.CommonName != "":
-		return c.Subject.CommonName
+		return printable(c.Subject.CommonName)
 	case len(c.DNSNames) > 0:
-		return c.DNSNames[0]
+		return printable(c.DNSNames[0])
 	}
-	return c.Subject.String()
+	return nameOf(c.Subject)
 }
 
-// IssuerName is the name that the issuer of a certificate is listed by.
+// IssuerName is the name that the issuer of a certificate is listed by; fit to
+// be shown.
 func IssuerName(c *x509.Certificate) string {
 	if c.Issuer.CommonName != "" {
-		return c.Issuer.CommonName
+		return printable(c.Issuer.CommonName)
 	}
-	if len(c.Issuer.Organization) > 0 {
-		return c.Issuer.Organization[0]
+	return nameOf(c.Issuer)
+}
+
+// nameOf is for a name without common name: what says most first.
+func nameOf(name pkix.Name) string {
+	for _, list := range [][]string{name.OrganizationalUnit, name.Organization} {
+		if len(list) > 0 && list[0] != "" {
+			return printable(list[0])
+		}
 	}
-	return c.Issuer.String()
+	return printable(name.String())
+}
+
+// maxShownName bounds a name of a certificate where it is shown.
+const maxShownName = 200
+
+// printable gives a text from a certificate a form that a terminal shows and
+// does not obey.
+func printable(text string) string {
+	if len(text) > maxShownName {
+		text = strings.ToValidUTF8(text[:maxShownName], "") + "..."
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strings.Trim(strconv.Quote(text), `"`)
+	}
+	return text
 }
 
 // SelfSigned reports whether a certificate names itself as its issuer and is
 // signed with its own key. Whether it is of a CA does not matter.
 func SelfSigned(c *x509.Certificate) bool {
-	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+	return issued(c, c)
 }
 
 // Leaf gives the certificate that certifies the key of the profile.
@@ -172,7 +200,10 @@ func (c Certificate) Signer() (crypto.Signer, error) {
 	return parseKey(block.Bytes)
 }
 
-const errNotKey = ValueError("The private key cannot be read.")
+const (
+	errNotKey  = ValueError("The private key cannot be read.")
+	errKeyLong = ValueError("The private key is longer than any that is taken.")
+)
 
 // parseKey reads a key in PKCS #8 and holds it to what this program uses.
 func parseKey(der []byte) (crypto.Signer, error) {
@@ -180,6 +211,11 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, errNotKey
 	}
+	return checkKey(parsed)
+}
+
+// checkKey holds a key to the kinds and sizes that this program uses.
+func checkKey(parsed any) (crypto.Signer, error) {
 	switch key := parsed.(type) {
 	case *rsa.PrivateKey:
 		if bits := key.N.BitLen(); bits < MinRSABits || bits > MaxRSABits {
