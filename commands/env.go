@@ -76,6 +76,16 @@ type Gateway interface {
 	// ProbeDNS asks a server whether it answers, within two seconds; the text
 	// is for the operator.
 	ProbeDNS(ctx context.Context, server netip.AddrPort) string
+	// Alerts gives the alerts that are kept, the newest first; offline, those
+	// that a gateway has left.
+	Alerts() ([]Alert, error)
+}
+
+// Alert is one alert that was raised.
+type Alert struct {
+	At       time.Time
+	Severity string // "Critical", "Warning", "Information"
+	Text     string // in lines, printable
 }
 
 // Logs reads and rolls over log files by the name of their subscription.

@@ -24,6 +24,7 @@ package commands
 //	test lose USER                loses that session: its edits are kept for USER
 //	test gateway check|commit HOW the next Check or Commit fails: see staged
 //	test store closed             the database fails from here on
+//	test alerts none              no alert is kept
 //	test welcome                  what is shown and asked at login
 //
 // A new transcript is a file of prompts with what is typed behind them;
@@ -205,6 +206,10 @@ func (w *world) testCommand() Command {
 			return nil
 		}},
 		{Usage: "test store closed", Run: func(*Dialog, Env, []string) error { return w.store.Close() }},
+		{Usage: "test alerts none", Run: func(*Dialog, Env, []string) error {
+			w.gateway.noAlerts = true
+			return nil
+		}},
 		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
 	}}
 }
@@ -249,6 +254,7 @@ type fakeGateway struct {
 	clock       *clock
 	checkFails  error // what the next Check ends with
 	commitFails error
+	noAlerts    bool
 }
 
 // stage makes the next check or commit fail.
@@ -338,6 +344,18 @@ func (g *fakeGateway) Status() Status {
 		Rates:    map[string]Rate{"inj_msgs": {6000, 1200, 400}, "soft_bounced_evts": {0, 12, 1234567}},
 		Inbound:  2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
 	}
+}
+
+// Alerts gives two, unless there are none yet.
+func (g *fakeGateway) Alerts() ([]Alert, error) {
+	if g.noAlerts {
+		return nil, nil
+	}
+	now := g.clock.Now()
+	return []Alert{
+		{At: now.Add(-time.Minute), Severity: "Warning", Text: "A required TLS connection to example.net failed.\nHost: mx.example.net (192.0.2.25 port 25)"},
+		{At: now.Add(-26 * time.Hour), Severity: "Critical", Text: "The listener \"IncomingMail\" does not receive mail."},
+	}, nil
 }
 
 func (g *fakeGateway) ProbeDNS(_ context.Context, server netip.AddrPort) string {

@@ -3,12 +3,14 @@ package commands
 // Table lists every command, in the order of help: the only list there is.
 func Table() []Command {
 	return []Command{
+		alertconfig(),
 		bounceconfig(),
 		clearchanges(),
 		commit(),
 		commitdetail(),
 		deliveryconfig(),
 		destconfig(),
+		displayalerts(),
 		dnsconfig(),
 		dnsflush(),
 		dnsstatus(),

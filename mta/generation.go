@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"esa/mta/alert"
 	"esa/mta/bounce"
 	"esa/mta/delivery"
 	"esa/mta/dns"
@@ -34,10 +35,13 @@ type generation struct {
 	listeners   map[netip.AddrPort]*smtpd.Settings
 	sockets     []socket.Want
 	delivery    *delivery.Settings
+	alerts      alert.Settings
 	queue       queue.Policy
 	dns         dns.Settings
 	logs        []maillog.Subscription
 	logSettings maillog.Settings
+	// alertDelivery is delivery but for the interface that alerts leave by.
+	alertDelivery *delivery.Settings
 }
 
 // build makes a generation, or says everything that keeps the configuration
@@ -77,6 +81,8 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 	}
 	to := newDestinations(c)
 	g.delivery = deliverySettings(c, to, g.sockets, revision)
+	g.alertDelivery = alertDelivery(c, g.delivery)
+	g.alerts = alertSettings(c)
 	g.queue = queuePolicy(c, to)
 	g.queue.MaxMessage = largest
 	g.dns = dnsSettings(c)
@@ -264,6 +270,52 @@ func deliverySettings(c *store.Config, to destinations, own []socket.Want, revis
 	}
 	for _, want := range own {
 		s.Self = append(s.Self, want.Addr)
+	}
+	return s
+}
+
+// alertDelivery is how alerts are delivered: as all mail, from the interface
+// that is chosen for them.
+func alertDelivery(c *store.Config, all *delivery.Settings) *delivery.Settings {
+	if c.Alerts.Interface == "" {
+		return all
+	}
+	own := *all
+	own.Source = c.Alerts.Interface
+	return &own
+}
+
+func alertSettings(c *store.Config) alert.Settings {
+	// Validated before: an address that does not parse is none.
+	from, _ := envelope.ParseAddress(c.Alerts.From)
+	s := alert.Settings{
+		Hostname: c.Hostname, From: from, Keep: c.Alerts.Stored,
+		Initial: seconds(c.Alerts.InitialWait), Max: seconds(c.Alerts.MaxWait),
+	}
+	for _, r := range c.Alerts.Recipients {
+		if to, err := envelope.ParseAddress(r.Address); err == nil {
+			s.Recipients = append(s.Recipients, alert.Recipient{Address: to, Wants: func(a alert.Alert) bool {
+				return r.Wants(store.AlertClass(a.Class), store.AlertSeverity(a.Severity))
+			}})
+		}
+	}
+	for _, p := range c.Certificates {
+		if leaf, err := p.Leaf(); err == nil {
+			s.Certificates = append(s.Certificates, alert.Certificate{
+				Name: p.Name, Fingerprint: store.Fingerprint(leaf), CommonName: store.CommonName(leaf),
+				NotAfter: leaf.NotAfter, Uses: c.CertificateUses(p.Name),
+			})
+		}
+	}
+	if c.Authorities.Custom {
+		for _, a := range c.Authorities.List {
+			if cert, err := a.Certificate(); err == nil {
+				s.Certificates = append(s.Certificates, alert.Certificate{
+					Name: store.CommonName(cert), Authority: true, Fingerprint: store.Fingerprint(cert),
+					CommonName: store.CommonName(cert), NotAfter: cert.NotAfter,
+				})
+			}
+		}
 	}
 	return s
 }

@@ -21,6 +21,7 @@
 //	settle.go       what outcomes mean for recipients and log
 //	tally.go        what they mean for counters, in all and by destination
 //	notice.go       bounces and delay warnings
+//	fault.go        what is wrong with the store
 //	view.go         what operators see
 //
 // What holds after any crash (reliability R1–R6): a message whose Commit
@@ -74,6 +75,7 @@ type Options struct {
 	Diag        *slog.Logger     // nil: nobody
 	PerFileSync bool             // fsync each file instead of one syncfs for all that wait
 	Hostname    func() string    // of this gateway, for notices; nil: "localhost"
+	Fault       func(Fault)      // is told of faults of the store, from many goroutines; must not wait; nil: nobody
 }
 
 // HostRetry is how long a destination whose hosts are all down waits.
@@ -223,6 +225,7 @@ func (q *Queue) Begin(m envelope.Message) (*Draft, error) {
 		return nil, errors.New("queueing: message without id")
 	}
 	if err := q.store.reserve(q.policy.Load().MaxMessage); err != nil {
+		q.tellFault(FaultRead, 0, err)
 		return nil, err
 	}
 	return &Draft{q: q, d: q.store.begin(m)}, nil
@@ -231,11 +234,22 @@ func (q *Queue) Begin(m envelope.Message) (*Draft, error) {
 // Room reports with ErrNoSpace that a message of this size would eat into the
 // reserve. What Begin keeps free anyway is always asked for.
 func (q *Queue) Room(size int64) error {
-	return q.store.reserve(max(size, q.policy.Load().MaxMessage))
+	usual := q.policy.Load().MaxMessage
+	err := q.store.reserve(max(size, usual))
+	if err != nil && size <= usual { // else it may be the client's wish that is too large
+		q.tellFault(FaultRead, 0, err)
+	}
+	return err
 }
 
 // Write takes the message text: header and body with CRLF line ends.
-func (d *Draft) Write(p []byte) (int, error) { return d.d.write(p) }
+func (d *Draft) Write(p []byte) (int, error) {
+	n, err := d.d.write(p)
+	if err != nil {
+		d.q.tellFault(FaultWrite, d.d.begun.MID, err)
+	}
+	return n, err
+}
 
 // Commit takes the complete envelope and returns nil when the message is on
 // stable storage and scheduled. After an error nothing of it is kept. Size is
@@ -253,6 +267,7 @@ func (d *Draft) Commit(final envelope.Message) error {
 	}
 	final.Size = d.d.length
 	if err := d.d.commit(final); err != nil {
+		d.q.tellFault(FaultWrite, final.MID, err)
 		return err
 	}
 	// Before it can be tried: the log tells the two in this order.

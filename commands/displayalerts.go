@@ -1,0 +1,45 @@
+package commands
+
+import (
+	"strings"
+)
+
+// displayalerts shows the alerts that are kept.
+func displayalerts() Command {
+	return Command{
+		Name:  "displayalerts",
+		Short: "Display the last alerts.",
+		Long: `The newest alert stands first. alertconfig sets how many are kept. They are
+kept whether or not somebody is sent alerts, and over restarts.`,
+		Dialog: displayAlerts,
+	}
+}
+
+// alertColumn is how wide the column of times is.
+const alertColumn = 28
+
+func displayAlerts(d *Dialog, env Env) error {
+	alerts, err := env.Gateway.Alerts()
+	if err != nil {
+		return err
+	}
+	if len(alerts) == 0 {
+		d.Text("There are no alerts to show.")
+		return d.Err()
+	}
+	row := func(left, right string) { d.Printf("%-*s%s\n", alertColumn, left, right) }
+	d.Text("")
+	row("Date and Time Stamp", "Description")
+	d.Text(strings.Repeat("-", 79))
+	for i, a := range alerts {
+		if i > 0 {
+			d.Text("")
+		}
+		left := a.At.Local().Format("02 Jan 2006 15:04:05 -0700")
+		for line := range strings.SplitSeq(a.Severity+": "+a.Text, "\n") {
+			row(left, line)
+			left = ""
+		}
+	}
+	return d.Err()
+}
