@@ -33,6 +33,7 @@ func Table() []Command {
 		smtproutes(),
 		status(),
 		tail(),
+		tlsverify(),
 		tophosts(),
 		topin(),
 		version(),
