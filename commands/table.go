@@ -4,6 +4,7 @@ package commands
 func Table() []Command {
 	return []Command{
 		bounceconfig(),
+		certconfig(),
 		clearchanges(),
 		commit(),
 		commitdetail(),
