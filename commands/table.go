@@ -29,6 +29,7 @@ func Table() []Command {
 		sethostname(),
 		showchanges(),
 		smtproutes(),
+		sslconfig(),
 		status(),
 		tail(),
 		tophosts(),

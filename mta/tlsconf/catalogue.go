@@ -23,6 +23,23 @@ func (Catalogue) Outbound(method, ciphers string) (lines, warnings []string, err
 	return describe(method, ciphers, Client)
 }
 
+// Verify gives the lines of what a cipher string selects, and what is weak or
+// unknown in it.
+func (Catalogue) Verify(ciphers string) (lines, warnings []string, err error) {
+	ids, err := ParseCiphers(ciphers)
+	if err != nil {
+		return nil, nil, err
+	}
+	var weak []string
+	for _, id := range ids {
+		lines = append(lines, cipherLine(id))
+		if IsWeak(id) {
+			weak = append(weak, CipherName(id))
+		}
+	}
+	return lines, sentences(warning{weakCiphers, weak}, warning{unknownCiphers, UnknownCiphers(ciphers)}), nil
+}
+
 func describe(method, ciphers string, side func(Options) *tls.Config) (lines, warnings []string, err error) {
 	var o Options
 	if o.Min, o.Max, err = ParseMethod(method); err != nil {
@@ -68,20 +85,31 @@ func describe(method, ciphers string, side func(Options) *tls.Config) (lines, wa
 	if len(lines) == 0 {
 		return nil, nil, fmt.Errorf("reading ciphers %q: %w that %s could use", ciphers, ErrNoCipher, strings.Join(idle, " and "))
 	}
-	for _, w := range []struct {
-		format string
-		names  []string
-	}{
-		{"Deprecated (RFC 8996), for peers only that know nothing newer: %s.", old},
-		{"No cipher of the list can be used with %s.", idle},
-		{"These ciphers are weak: %s.", weak},
-		{"These names are of no cipher here and are ignored: %s.", UnknownCiphers(ciphers)},
-	} {
+	return lines, sentences(
+		warning{"Deprecated (RFC 8996), for peers only that know nothing newer: %s.", old},
+		warning{"No cipher of the list can be used with %s.", idle},
+		warning{weakCiphers, weak}, warning{unknownCiphers, UnknownCiphers(ciphers)}), nil
+}
+
+// warning is what is said of names, if there are any.
+type warning struct {
+	format string
+	names  []string
+}
+
+const (
+	weakCiphers    = "These ciphers are weak: %s."
+	unknownCiphers = "These names are of no cipher here and are ignored: %s."
+)
+
+func sentences(all ...warning) []string {
+	var said []string
+	for _, w := range all {
 		if len(w.names) > 0 {
-			warnings = append(warnings, fmt.Sprintf(w.format, strings.Join(w.names, ", ")))
+			said = append(said, fmt.Sprintf(w.format, strings.Join(w.names, ", ")))
 		}
 	}
-	return lines, warnings, nil
+	return said
 }
 
 // cipherLine writes a suite as "openssl ciphers -v" does.

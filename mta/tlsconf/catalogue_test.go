@@ -46,6 +46,14 @@ func TestCatalogue(t *testing.T) {
 			}
 		})
 	}
+	lines, warnings, err := Catalogue{}.Verify("AES256-SHA:NULL-MD5")
+	if err != nil || len(lines) != 1 || !slices.Equal(warnings, []string{"These ciphers are weak: AES256-SHA.",
+		"These names are of no cipher here and are ignored: NULL-MD5."}) {
+		t.Errorf("%q, %q, %v", lines, warnings, err)
+	}
+	if _, _, err := (Catalogue{}).Verify("nonsense"); err == nil {
+		t.Error("nonsense is verified")
+	}
 	for _, bad := range [][2]string{{"", ""}, {"tlsv1_2", "nonsense"}, {"tlsv1_1", "AESGCM"}} {
 		if lines, _, err := (Catalogue{}).Inbound(bad[0], bad[1]); err == nil {
 			t.Errorf("%q gives %q", bad, lines)
