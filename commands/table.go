@@ -30,6 +30,7 @@ func Table() []Command {
 		sethostname(),
 		showchanges(),
 		smtproutes(),
+		sslconfig(),
 		status(),
 		tail(),
 		tophosts(),

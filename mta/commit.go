@@ -115,7 +115,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 
 	problems := next.Validate()
 	var more []store.Problem
-	c.generation, more = build(next, c.merged.Revision+1)
+	c.generation, more = build(next, c.merged.Revision+1, g.Authorities)
 	problems = addNew(problems, more)
 	if g.live == nil {
 		// What cannot be bound here and now may be there when the gateway starts.

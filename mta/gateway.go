@@ -22,6 +22,7 @@ package mta
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,8 +50,11 @@ type Options struct {
 	Store   *store.Store
 	Version string // for the header of log files
 	Serial  string
-	Clock   func() time.Time // nil: time.Now
-	Diag    *slog.Logger     // nil: nobody
+	// Authorities are those that the machine trusts to certify peers, for
+	// configurations that trust them too.
+	Authorities []*x509.Certificate
+	Clock       func() time.Time // nil: time.Now
+	Diag        *slog.Logger     // nil: nobody
 	// Listening is called by Run once every listener that can be had is
 	// there; nil: nobody is told.
 	Listening func()
@@ -92,7 +96,7 @@ type live struct {
 func Offline(o Options) *Gateway {
 	g := &Gateway{Options: o.withDefaults(), bindRetry: bindRetry}
 	config, revision := o.Store.Running()
-	generation, _ := build(config, revision)
+	generation, _ := build(config, revision, o.Authorities)
 	g.current.Store(generation)
 	return g
 }
