@@ -327,7 +327,7 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 	}
 	running, _ := g.store.Running()
 	report.Changes = store.Diff(running, merged.Config)
-	report.Warnings = merged.Config.Warnings()
+	report.Warnings = merged.Config.Warnings(g.clock.Now(), nil)
 	report.Questions = store.OpensRelay(running, merged.Config)
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
@@ -344,6 +344,15 @@ func (g *fakeGateway) Status() Status {
 		Rates:    map[string]Rate{"inj_msgs": {6000, 1200, 400}, "soft_bounced_evts": {0, 12, 1234567}},
 		Inbound:  2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
 	}
+}
+
+// MailHosts has the mail of every domain go to mx.example.net.
+func (g *fakeGateway) MailHosts(_ context.Context, c *store.Config) []store.Verdict {
+	var found []store.MailHosts
+	for _, domain := range c.MailDomains() {
+		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.net"}})
+	}
+	return c.MailHostVerdicts(found)
 }
 
 // Alerts gives two, unless there are none yet.

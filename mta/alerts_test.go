@@ -52,7 +52,9 @@ func TestAlerts_ListenerThatCannotBind(t *testing.T) {
 	if m.From != "<alert@gw.test>" || len(m.To) != 1 || m.To[0] != "<ops@example.test>" || !strings.Contains(m.Text, "\r\nPort ") {
 		t.Errorf("%+v", m)
 	}
-	await(t, "the log", func() bool { return strings.Contains(w.mailLog(), "Internal SMTP system successfully sent a message to ops@example.test") })
+	await(t, "the log", func() bool {
+		return strings.Contains(w.mailLog(), "Internal SMTP system successfully sent a message to ops@example.test")
+	})
 	stored, err := w.gateway.Alerts()
 	if err != nil || len(stored) != 1 || !strings.HasPrefix(stored[0].Text, `The listener "Second" does not receive mail.`) {
 		t.Errorf("%+v, %v", stored, err)

@@ -22,6 +22,7 @@ package mta
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,9 +68,11 @@ const (
 // Gateway is a relay MTA. Its methods are safe for concurrent use.
 type Gateway struct {
 	Options
-	current   atomic.Pointer[generation]
-	live      *live         // nil offline
-	bindRetry time.Duration // bindRetry; tests shorten it
+	current atomic.Pointer[generation]
+	// authorities are those that the machine trusts, nil if they cannot be read.
+	authorities func() []*x509.Certificate
+	live        *live         // nil offline
+	bindRetry   time.Duration // bindRetry; tests shorten it
 
 	mu      sync.Mutex // held by what changes the generation or the sockets
 	unbound []error    // why listeners could not be bound since the start
@@ -94,6 +97,13 @@ type live struct {
 // Offline makes a gateway that moves no mail: commits are checked and saved.
 func Offline(o Options) *Gateway {
 	g := &Gateway{Options: o.withDefaults(), bindRetry: bindRetry}
+	g.authorities = sync.OnceValue(func() []*x509.Certificate {
+		all, err := store.SystemAuthorities()
+		if err != nil {
+			g.Diag.Warn("the authorities of the machine are not known", "error", err)
+		}
+		return all
+	})
 	config, revision := o.Store.Running()
 	generation, _ := build(config, revision)
 	g.current.Store(generation)

@@ -204,6 +204,10 @@ func TestWarnings(t *testing.T) {
 		{"none", func(*Config) {}, ""},
 		{"no DNS", func(c *Config) { c.DNS.Servers = nil }, "No DNS server is configured"},
 		{"no listener", func(c *Config) { c.Listeners = nil }, "No listener is configured"},
+		{"certificate in use", func(c *Config) {
+			c.Certificates, c.Destinations.Certificate = []Certificate{testCertificate(t, "self", c.Interfaces[0].Hostname)}, "self"
+		}, "The certificate is self-signed"},
+		{"certificate not in use", func(c *Config) { c.Certificates = []Certificate{testCertificate(t, "self", "x.example")} }, ""},
 		{"possible delivery", func(c *Config) { c.Delivery.Possible = true }, `"Possible Delivery" is enabled`},
 		{"no recipient", func(c *Config) { c.Listeners[1].RAT = c.Listeners[1].RAT[1:] }, "accepts mail for no recipient"},
 		{"group never reached", func(c *Config) { c.Listeners[1].HAT.Groups[3].Hosts = []string{"ALL"} }, "it is never reached"},
@@ -215,12 +219,12 @@ func TestWarnings(t *testing.T) {
 		c := testConfig()
 		c.Routes = c.Routes[:2] // no /dev/null
 		tt.change(c)
-		got := c.Warnings()
+		got := c.Warnings(certNow(), nil)
 		if tt.want == "" && len(got) > 0 || tt.want != "" && (len(got) != 1 || !strings.Contains(got[0].Text, tt.want)) {
 			t.Errorf("%s: got %v, want %q", tt.name, got, tt.want)
 		}
 	}
-	if got := testConfig().Warnings(); len(got) != 1 || !strings.Contains(got[0].Text, "discarded") {
+	if got := testConfig().Warnings(certNow(), nil); len(got) != 1 || !strings.Contains(got[0].Text, "discarded") {
 		t.Errorf("/dev/null: %v", got)
 	}
 }
