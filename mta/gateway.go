@@ -51,8 +51,11 @@ type Options struct {
 	Store   *store.Store
 	Version string // for the header of log files
 	Serial  string
-	Clock   func() time.Time // nil: time.Now
-	Diag    *slog.Logger     // nil: nobody
+	// Authorities are those that the machine trusts to certify peers, for
+	// configurations that trust them too.
+	Authorities []*x509.Certificate
+	Clock       func() time.Time // nil: time.Now
+	Diag        *slog.Logger     // nil: nobody
 	// Listening is called by Run once every listener that can be had is
 	// there; nil: nobody is told.
 	Listening func()
@@ -68,11 +71,9 @@ const (
 // Gateway is a relay MTA. Its methods are safe for concurrent use.
 type Gateway struct {
 	Options
-	current atomic.Pointer[generation]
-	// authorities are those that the machine trusts, nil if they cannot be read.
-	authorities func() []*x509.Certificate
-	live        *live         // nil offline
-	bindRetry   time.Duration // bindRetry; tests shorten it
+	current   atomic.Pointer[generation]
+	live      *live         // nil offline
+	bindRetry time.Duration // bindRetry; tests shorten it
 
 	mu      sync.Mutex // held by what changes the generation or the sockets
 	unbound []error    // why listeners could not be bound since the start
@@ -97,15 +98,8 @@ type live struct {
 // Offline makes a gateway that moves no mail: commits are checked and saved.
 func Offline(o Options) *Gateway {
 	g := &Gateway{Options: o.withDefaults(), bindRetry: bindRetry}
-	g.authorities = sync.OnceValue(func() []*x509.Certificate {
-		all, err := store.SystemAuthorities()
-		if err != nil {
-			g.Diag.Warn("the authorities of the machine are not known", "error", err)
-		}
-		return all
-	})
 	config, revision := o.Store.Running()
-	generation, _ := build(config, revision)
+	generation, _ := build(config, revision, o.Authorities)
 	g.current.Store(generation)
 	return g
 }
@@ -155,7 +149,7 @@ func (g *Gateway) open() (_ *live, err error) {
 	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
 	l.countDNS()
 	l.client = delivery.New(delivery.Options{
-		Resolver: l.resolver, Log: l.log, Counters: l.counters, Diag: g.Diag,
+		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
 	})
 	if err := g.openAlerts(l); err != nil {
 		return nil, err
@@ -183,7 +177,9 @@ func (g *Gateway) open() (_ *live, err error) {
 // openAlerts makes what tells operators of trouble: it delivers as all mail is
 // delivered, and its own trouble ends there.
 func (g *Gateway) openAlerts(l *live) error {
-	l.courier = delivery.New(delivery.Options{Resolver: l.resolver, Log: l.log, Counters: l.counters, Diag: g.Diag})
+	l.courier = delivery.New(delivery.Options{
+		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+	})
 	var err error
 	l.alerts, err = alert.Open(alert.Options{
 		Path: filepath.Join(g.Dir, alertsFile), Courier: l.courier, NextMID: l.counters.NextMID, Log: l.log,

@@ -2,6 +2,8 @@ package mta
 
 import (
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"esa/mta/route"
 	"esa/mta/smtpd"
 	"esa/mta/socket"
+	"esa/mta/tlsconf"
 	"esa/store"
 )
 
@@ -42,13 +45,22 @@ type generation struct {
 }
 
 // build makes a generation, or says everything that keeps the configuration
-// from running. It opens nothing.
-func build(c *store.Config, revision uint64) (*generation, []store.Problem) {
+// from running. It opens nothing; system are the authorities that the machine
+// trusts to certify peers.
+func build(c *store.Config, revision uint64, system []*x509.Certificate) (*generation, []store.Problem) {
 	g := &generation{revision: revision, config: c, listeners: map[netip.AddrPort]*smtpd.Settings{}}
 	var problems []store.Problem
+	inbound, err := sslOptions(c.SSL.Inbound)
+	if err != nil {
+		problems = append(problems, store.Problem{Place: "inbound SSL settings", Text: sentence(err), Fix: "sslconfig -> INBOUND"})
+	}
+	inbound.Roots = c.Authorities.Roots(system)
 	largest := int64(0)
 	for _, l := range c.Listeners {
 		settings, err := listenerSettings(c, l, revision)
+		if err == nil {
+			settings.TLS, err = listenerTLS(c, l, inbound)
+		}
 		if err != nil {
 			problems = append(problems, store.Problem{
 				Place: fmt.Sprintf("listener %q", l.Name), Text: sentence(err), Fix: "listenerconfig -> EDIT",
@@ -116,6 +128,59 @@ func listenerSettings(c *store.Config, l store.Listener, revision uint64) (*smtp
 	}, nil
 }
 
+// sslOptions are the protocol versions and ciphers of one direction.
+func sslOptions(s store.SSLSettings) (tlsconf.Options, error) {
+	var o tlsconf.Options
+	var err error
+	if o.Min, o.Max, err = tlsconf.ParseMethod(s.Method()); err == nil && s.Ciphers != "" {
+		o.Ciphers, err = tlsconf.ParseCiphers(s.Ciphers)
+	}
+	return o, err
+}
+
+// listenerTLS is what a listener shakes hands with; nil if it has no
+// certificate.
+func listenerTLS(c *store.Config, l store.Listener, o tlsconf.Options) (*smtpd.TLS, error) {
+	profile := c.Certificate(l.Certificate)
+	if profile == nil {
+		return nil, nil // Validate tells of one that does not exist
+	}
+	pair, err := profile.TLS()
+	if err != nil {
+		return nil, fmt.Errorf("certificate %q: %w", profile.Name, err)
+	}
+	o.Certificate = &pair
+	with := func(wanted tlsconf.ClientCertificate) *tls.Config {
+		o.Clients = wanted
+		return tlsconf.Server(o)
+	}
+	return &smtpd.TLS{NotAsked: with(tlsconf.NotAsked), IfGiven: with(tlsconf.IfGiven), Needed: with(tlsconf.Needed)}, nil
+}
+
+// policyTLS translates what a policy says with the defaults filled in.
+func policyTLS(t store.PolicyTLS) (policy.TLS, error) {
+	modes := map[store.TLSMode]policy.TLSMode{
+		store.TLSPreferred: policy.TLSPreferred, store.TLSPreferredVerify: policy.TLSPreferredVerify,
+		store.TLSRequired: policy.TLSRequired, store.TLSRequiredVerify: policy.TLSRequiredVerify,
+	}
+	senders, err := addressTable(t.Addresses)
+	return policy.TLS{Mode: modes[t.Mode], Senders: senders}, err
+}
+
+// addressTable accepts the addresses of a list as store.ParseExceptions gives
+// it; nil of an empty one.
+func addressTable(list string) (*policy.RAT, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var entries []policy.Entry
+	for address := range strings.SplitSeq(list, ", ") {
+		entries = append(entries, policy.Entry{Address: address, Accept: true})
+	}
+	table, err := policy.NewRAT(entries)
+	return &table, err
+}
+
 func bareLines(c store.CleanSMTP) message.Mode {
 	switch c {
 	case store.Reject:
@@ -164,23 +229,17 @@ func policyParams(p store.PolicyParams) (policy.Params, error) {
 		MaxInvalid: p.MaxInvalid, DropHarvester: p.DropHarvester.Is(), HarvestReply: policyReply(p.HarvestReply),
 		SignificantBits: p.SignificantBits,
 	}
+	var err error
+	if params.TLS, err = policyTLS(p.TLS); err != nil {
+		return params, err
+	}
 	rate := p.SenderRate
 	if !rate.Use.Is() {
 		return params, nil
 	}
 	params.SenderRate = policy.SenderRate{Most: rate.MaxRecipients, Every: time.Duration(rate.Interval) * time.Minute, Reply: policyReply(rate.Reply)}
-	if rate.Exceptions != "" {
-		var entries []policy.Entry
-		for address := range strings.SplitSeq(rate.Exceptions, ", ") {
-			entries = append(entries, policy.Entry{Address: address, Accept: true})
-		}
-		table, err := policy.NewRAT(entries)
-		if err != nil {
-			return params, err
-		}
-		params.SenderRate.Exceptions = &table
-	}
-	return params, nil
+	params.SenderRate.Exceptions, err = addressTable(rate.Exceptions)
+	return params, err
 }
 
 func policyReply(r store.Reply) policy.Reply { return policy.Reply{Code: r.Code, Text: r.Text} }

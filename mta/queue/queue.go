@@ -86,13 +86,14 @@ type HostRetry struct {
 // Policy is what a configuration says about the queue. Zero fields take the
 // factory values. Its functions are called from many goroutines.
 type Policy struct {
-	Concurrency int                                                     // attempts at once
-	Limits      func(domain string) Limits                              // of one destination
-	Interface   string                                                  // that mail leaves by now, where Limits are counted for each
-	Profile     func(m *envelope.Message, domain string) bounce.Profile // the bounce profile of a message for a destination
-	HostRetry   HostRetry                                               // 60 s doubling to 3600 s
-	BounceDown  bool                                                    // bounce all mail for a domain whose host is down
-	MaxMessage  int64                                                   // largest message a listener takes: Begin keeps 1.5 times of it free (R8)
+	Concurrency    int                                                     // attempts at once
+	TLSConcurrency int                                                     // of those, for destinations that use TLS
+	Limits         func(domain string) Limits                              // of one destination
+	Interface      string                                                  // that mail leaves by now, where Limits are counted for each
+	Profile        func(m *envelope.Message, domain string) bounce.Profile // the bounce profile of a message for a destination
+	HostRetry      HostRetry                                               // 60 s doubling to 3600 s
+	BounceDown     bool                                                    // bounce all mail for a domain whose host is down
+	MaxMessage     int64                                                   // largest message a listener takes: Begin keeps 1.5 times of it free (R8)
 }
 
 // Limits bound what goes to one domain. Mail that meets one waits; it is never
@@ -102,11 +103,13 @@ type Limits struct {
 	Recipients   int // that are tried within Interval; 0: any number
 	Interval     time.Duration
 	PerInterface bool // each for every interface that mail leaves by
+	TLS          bool // its attempts count for Policy.TLSConcurrency, whatever comes of STARTTLS
 }
 
 // Factory values of Policy.
 const (
 	defaultConcurrency            = 10000
+	defaultTLSConcurrency         = 100
 	defaultDestinationConcurrency = 500
 	defaultMaxMessage             = 10 << 20
 )
@@ -114,6 +117,9 @@ const (
 func (p Policy) withDefaults() *Policy {
 	if p.Concurrency <= 0 {
 		p.Concurrency = defaultConcurrency
+	}
+	if p.TLSConcurrency <= 0 {
+		p.TLSConcurrency = defaultTLSConcurrency
 	}
 	if p.Limits == nil {
 		p.Limits = func(string) Limits { return Limits{} }
