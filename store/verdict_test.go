@@ -68,30 +68,6 @@ func TestCertificateVerdicts(t *testing.T) {
 		{"no certificate", func(c *Config) {
 			c.Certificates, listener(c).Certificate = nil, ""
 		}, 0, `listener "IncomingMail": A mail flow policy uses TLS, but the listener has no certificate`},
-		{"no certificate, required", func(c *Config) {
-			c.Certificates, listener(c).Certificate = nil, ""
-			listener(c).HAT.Policies[0].Params.TLS.Mode = TLSRequiredVerify
-			listener(c).HAT.Default.TLS.Mode = TLSOff
-		}, 0, `listener "IncomingMail": A mail flow policy requires TLS, but the listener has no certificate: it takes no mail`},
-		{"delivery", func(c *Config) {
-			with(profile(t, "mine", leaf, leaf.cert, lower.cert))(c)
-			c.Destinations.Certificate = "mine"
-		}, 0, ""},
-		{"delivery, other name", func(c *Config) {
-			with(profile(t, "mine", elsewhere, elsewhere.cert))(c)
-			listener(c).HAT.Default.TLS.Mode = TLSOff
-			c.Destinations.Certificate, c.Delivery.Interface = "mine", "Data1"
-		}, 0, `The certificate is for other.example.com, but mail is delivered under the host name "mx.example.com". (interfaceconfig -> EDIT)`},
-		{"delivery, self-signed", func(c *Config) {
-			with(profile(t, "mine", self, self.cert))(c)
-			listener(c).HAT.Default.TLS.Mode = TLSOff
-			c.Destinations.Certificate = "mine"
-		}, 0, `certificate "mine": The certificate is self-signed: hosts that verify senders will not take mail from here.`},
-		{"delivery, demo", func(c *Config) {
-			with(profile(t, DemoCertificate, self, self.cert))(c)
-			listener(c).Certificate, c.Destinations.Certificate = "", DemoCertificate
-			listener(c).HAT.Default.TLS.Mode = TLSOff
-		}, 0, `certificate "Demo": Deliveries present the demo certificate, which no host can verify. (destconfig -> SETUP)`},
 		{"nobody to trust", func(c *Config) {
 			with(profile(t, "mine", leaf, leaf.cert, lower.cert))(c)
 			c.Authorities.System, c.Destinations.Default.TLS = false, TLSRequiredVerify
