@@ -54,7 +54,12 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 	if err != nil {
 		problems = append(problems, store.Problem{Place: "inbound SSL settings", Text: sentence(err), Fix: "sslconfig -> INBOUND"})
 	}
-	inbound.Roots = c.Authorities.Roots(system)
+	outbound, err := sslOptions(c.SSL.Outbound)
+	if err != nil {
+		problems = append(problems, store.Problem{Place: "outbound SSL settings", Text: sentence(err), Fix: "sslconfig -> OUTBOUND"})
+	}
+	roots := c.Authorities.Roots(system)
+	inbound.Roots = roots
 	largest := int64(0)
 	for _, l := range c.Listeners {
 		settings, err := listenerSettings(c, l, revision)
@@ -81,6 +86,7 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 	}
 	to := newDestinations(c)
 	g.delivery = deliverySettings(c, to, g.sockets, revision)
+	g.delivery.TLS = deliveryTLS(c, outbound, roots)
 	g.alertDelivery = alertDelivery(c, g.delivery)
 	g.alerts = alertSettings(c)
 	g.queue = queuePolicy(c, to)
@@ -320,6 +326,18 @@ func alertSettings(c *store.Config) alert.Settings {
 	return s
 }
 
+// deliveryTLS is what hosts are spoken to with.
+func deliveryTLS(c *store.Config, o tlsconf.Options, roots *x509.CertPool) delivery.TLS {
+	with := delivery.TLS{Min: o.Min, Max: o.Max, Ciphers: o.Ciphers, Roots: roots}
+	if profile := c.Certificate(c.Destinations.Certificate); profile != nil {
+		// Validated before: one that cannot be used is not shown.
+		if pair, err := profile.TLS(); err == nil {
+			with.Certificate = &pair
+		}
+	}
+	return with
+}
+
 func routeTable(routes []store.Route) route.Table {
 	rows := make([]route.Route, len(routes))
 	for i, r := range routes {
@@ -343,9 +361,10 @@ func queuePolicy(c *store.Config, to destinations) queue.Policy {
 	standard := bounceProfile(c.Profile(store.DefaultProfile))
 	host := c.Profile(store.DefaultProfile)
 	return queue.Policy{
-		Concurrency: c.Delivery.Concurrency,
-		Interface:   c.Delivery.Interface,
-		Limits:      func(domain string) queue.Limits { return queueLimits(to.find(domain)) },
+		Concurrency:    c.Delivery.Concurrency,
+		TLSConcurrency: c.Delivery.TLSConcurrency,
+		Interface:      c.Delivery.Interface,
+		Limits:         func(domain string) queue.Limits { return queueLimits(to.find(domain)) },
 		Profile: func(m *envelope.Message, domain string) bounce.Profile {
 			if p, ok := profiles[cmp.Or(to.find(domain).BounceProfile, m.BounceProfile)]; ok {
 				return p

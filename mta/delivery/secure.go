@@ -346,7 +346,7 @@ func inClear(f *envelope.Failure) bool {
 // alarm says that a connection had to be encrypted and was not.
 func (a *attempt) alarm(c *conn, f *envelope.Failure) {
 	a.client.opt.Log.TLSRequired(c.dcid, c.key.Remote.Addr())
-	if a.set.AlertTLS && a.client.opt.Alerts != nil {
+	if a.client.opt.Alerts != nil {
 		a.client.opt.Alerts.TLSRequired(a.job.Domain, c.host, *f)
 	}
 }
