@@ -12,6 +12,8 @@ package commands
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"io"
 	"net/netip"
 	"regexp"
@@ -42,6 +44,7 @@ type Env struct {
 	Files    Files
 	Sessions func() []SessionInfo
 	Clock    func() time.Time
+	NewKey   func(store.KeyType) (crypto.Signer, error)
 	Wait     func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version  Version
 }
@@ -119,6 +122,8 @@ type Machine interface {
 	// Has says, by its error, that an address cannot be used here: decided by
 	// binding it.
 	Has(addr netip.Addr) error
+	// Authorities lists the certificate authorities that the system trusts.
+	Authorities() ([]*x509.Certificate, error)
 }
 
 // Address is one address of the system.

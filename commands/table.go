@@ -5,6 +5,7 @@ func Table() []Command {
 	return []Command{
 		alertconfig(),
 		bounceconfig(),
+		certconfig(),
 		clearchanges(),
 		commit(),
 		commitdetail(),

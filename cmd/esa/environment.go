@@ -33,6 +33,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Files:    folder(filepath.Join(c.process.dir.path, "configuration")),
 		Sessions: c.list,
 		Clock:    time.Now,
+		NewKey:   store.NewKey,
 		Wait:     wait,
 		Version:  c.version,
 	}
