@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -226,6 +227,34 @@ func TestWarnings(t *testing.T) {
 	}
 	if got := testConfig().Warnings(certNow(), nil); len(got) != 1 || !strings.Contains(got[0].Text, "discarded") {
 		t.Errorf("/dev/null: %v", got)
+	}
+}
+
+func TestWarningsOfMissingIssuer(t *testing.T) {
+	root := testEntity(t, "Root", true, nil)
+	lower := testEntity(t, "Lower", true, &root)
+	leaf := testEntity(t, "mx.example.com", false, &lower)
+	other := testEntity(t, "Other", true, nil)
+	for _, tt := range []struct {
+		name         string
+		system, list []*x509.Certificate
+		want         int
+	}{
+		{"the machine's list is not known", nil, nil, 0},
+		{"not even with a custom list", nil, []*x509.Certificate{other.cert}, 0},
+		{"nobody knows the issuer", []*x509.Certificate{root.cert}, nil, 1},
+		{"the custom list has it", []*x509.Certificate{root.cert}, []*x509.Certificate{lower.cert}, 0},
+	} {
+		c := testConfig()
+		c.Routes = c.Routes[:2] // no /dev/null
+		c.Certificates = []Certificate{profile(t, "mine", leaf, leaf.cert)}
+		c.Destinations.Certificate, c.Delivery.Interface = "mine", "Data1"
+		for _, cert := range tt.list {
+			c.Authorities.List = append(c.Authorities.List, Authority(EncodeCertificates([]*x509.Certificate{cert})))
+		}
+		if got := c.Warnings(certNow(), tt.system); len(got) != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }
 
