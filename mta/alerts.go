@@ -100,7 +100,7 @@ func (a alerting) unbound(problems []store.Problem) {
 		a.gateway.live.alerts.Raise(alert.Alert{
 			Class: alert.System, Severity: alert.Critical, Name: "listener-bind", About: p.Place + " " + p.Text,
 			Summary: fmt.Sprintf("The %s does not receive mail.", p.Place),
-			Details: []string{p.Text, fmt.Sprintf("It is tried again every %v. Use %s to change where it listens.", bindRetry, p.Fix)},
+			Details: []string{p.Text, fmt.Sprintf("It is tried again every %d seconds. Use %s to change where it listens.", int(bindRetry.Seconds()), p.Fix)},
 		})
 	}
 }
