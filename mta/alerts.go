@@ -81,7 +81,7 @@ func (a alerting) queueFault(f queue.Fault) {
 	case queue.FaultRead:
 		tell.Name, tell.Severity = "queue-read", alert.Warning
 		tell.Summary = "The queue cannot be read in whole."
-		tell.Details = []string{"It is tried again."}
+		tell.Details = []string{"What cannot be read stays where it is."}
 	default:
 		tell.Name, tell.Severity = "queue-damaged", alert.Warning
 		tell.Summary = "A message of the queue is damaged or gone, and will not be delivered."
