@@ -13,13 +13,13 @@ import (
 )
 
 // certPrint tells of each profile which services use it, and what peers will
-// find wrong with it.
+// find wrong with it. DNS is asked whether the MX records agree.
 func certPrint(d *Dialog, env Env, cfg *store.Config) string {
 	known, err := knownAuthorities(env, cfg)
 	if err != nil {
 		d.Printf("The list of the system's certificate authorities cannot be read: %v.\n", err)
 	}
-	verdicts := cfg.CertificateVerdicts(env.Clock(), known)
+	verdicts := append(cfg.CertificateVerdicts(env.Clock(), known), env.Gateway.MailHosts(d.Context(), cfg)...)
 	var b strings.Builder
 	for _, name := range cfg.CertificateNames() {
 		profile := cfg.Certificate(name)

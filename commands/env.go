@@ -80,6 +80,20 @@ type Gateway interface {
 	// ProbeDNS asks a server whether it answers, within two seconds; the text
 	// is for the operator.
 	ProbeDNS(ctx context.Context, server netip.AddrPort) string
+	// MailHosts asks DNS whether the MX records of the domains that listeners
+	// take mail for agree with the host names of their interfaces, within some
+	// seconds. What could not be asked is told among the verdicts.
+	MailHosts(ctx context.Context, c *store.Config) []store.Verdict
+	// Alerts gives the alerts that are kept, the newest first; offline, those
+	// that a gateway has left.
+	Alerts() ([]Alert, error)
+}
+
+// Alert is one alert that was raised.
+type Alert struct {
+	At       time.Time
+	Severity string // "Critical", "Warning", "Information"
+	Text     string // in lines, printable
 }
 
 // Logs reads and rolls over log files by the name of their subscription.

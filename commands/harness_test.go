@@ -24,6 +24,7 @@ package commands
 //	test lose USER                loses that session: its edits are kept for USER
 //	test gateway check|commit HOW the next Check or Commit fails: see staged
 //	test store closed             the database fails from here on
+//	test alerts none              no alert is kept
 //	test welcome                  what is shown and asked at login
 //	test pki FILE NAME...         puts certificates of testdata/certconfig/pki into one file
 //	test p12 FILE PASSPHRASE NAME...
@@ -222,6 +223,10 @@ func (w *world) testCommand() Command {
 			return nil
 		}},
 		{Usage: "test store closed", Run: func(*Dialog, Env, []string) error { return w.store.Close() }},
+		{Usage: "test alerts none", Run: func(*Dialog, Env, []string) error {
+			w.gateway.noAlerts = true
+			return nil
+		}},
 		{Usage: "test pki FILE NAME...", Run: w.pki},
 		{Usage: "test p12 FILE PASSPHRASE KEY NAME...", Run: w.p12},
 		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
@@ -310,6 +315,7 @@ type fakeGateway struct {
 	clock       *clock
 	checkFails  error // what the next Check ends with
 	commitFails error
+	noAlerts    bool
 }
 
 // stage makes the next check or commit fail.
@@ -382,7 +388,7 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 	}
 	running, _ := g.store.Running()
 	report.Changes = store.Diff(running, merged.Config)
-	report.Warnings = merged.Config.Warnings()
+	report.Warnings = merged.Config.Warnings(g.clock.Now(), nil)
 	report.Questions = store.OpensRelay(running, merged.Config)
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
@@ -399,6 +405,27 @@ func (g *fakeGateway) Status() Status {
 		Rates:    map[string]Rate{"inj_msgs": {6000, 1200, 400}, "soft_bounced_evts": {0, 12, 1234567}},
 		Inbound:  2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
 	}
+}
+
+// MailHosts has the mail of every domain go to mx.example.net.
+func (g *fakeGateway) MailHosts(_ context.Context, c *store.Config) []store.Verdict {
+	var found []store.MailHosts
+	for _, domain := range c.MailDomains() {
+		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.net"}})
+	}
+	return c.MailHostVerdicts(found)
+}
+
+// Alerts gives two, unless there are none yet.
+func (g *fakeGateway) Alerts() ([]Alert, error) {
+	if g.noAlerts {
+		return nil, nil
+	}
+	now := g.clock.Now()
+	return []Alert{
+		{At: now.Add(-time.Minute), Severity: "Warning", Text: "A required TLS connection to example.net failed.\nHost: mx.example.net (192.0.2.25 port 25)"},
+		{At: now.Add(-26 * time.Hour), Severity: "Critical", Text: "The listener \"IncomingMail\" does not receive mail."},
+	}, nil
 }
 
 func (g *fakeGateway) ProbeDNS(_ context.Context, server netip.AddrPort) string {

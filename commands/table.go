@@ -3,6 +3,7 @@ package commands
 // Table lists every command, in the order of help: the only list there is.
 func Table() []Command {
 	return []Command{
+		alertconfig(),
 		bounceconfig(),
 		certconfig(),
 		clearchanges(),
@@ -10,6 +11,7 @@ func Table() []Command {
 		commitdetail(),
 		deliveryconfig(),
 		destconfig(),
+		displayalerts(),
 		dnsconfig(),
 		dnsflush(),
 		dnsstatus(),

@@ -72,6 +72,22 @@ func (a Authorities) Roots(system []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
+// Known gives the authorities that peers are expected to have: those of the
+// machine and of the custom list, whether or not we trust them. It is nil where
+// those of the machine are not known.
+func (a Authorities) Known(system []*x509.Certificate) []*x509.Certificate {
+	if system == nil {
+		return nil
+	}
+	known := slices.Clone(system)
+	for _, authority := range a.List {
+		if cert, err := authority.Certificate(); err == nil {
+			known = append(known, cert)
+		}
+	}
+	return known
+}
+
 func (c *Config) validateAuthorities(p *problems) {
 	report := p.at("certificate authorities", "certconfig -> CERTAUTHORITY -> CUSTOM")
 	if len(c.Authorities.List) > MaxAuthorities {

@@ -70,6 +70,16 @@ func (g gatewayView) Status() commands.Status {
 	return view
 }
 
+// Alerts gives the alerts that are kept.
+func (g gatewayView) Alerts() ([]commands.Alert, error) {
+	stored, err := g.Gateway.Alerts()
+	alerts := make([]commands.Alert, len(stored))
+	for i, a := range stored {
+		alerts[i] = commands.Alert{At: a.At, Severity: string(a.Severity), Text: a.Text}
+	}
+	return alerts, err
+}
+
 // logView is the logs as commands see them.
 type logView struct{ gateway *mta.Gateway }
 

@@ -273,7 +273,7 @@ func TestDeliveryByMX(t *testing.T) {
 }
 
 // twoHosts says that d.test has the exchangers 192.0.2.1 and 192.0.2.2.
-type twoHosts struct{}
+type twoHosts struct{ noDNS }
 
 func (twoHosts) MX(context.Context, string) lookup.MXAnswer {
 	return lookup.MXAnswer{Answer: lookup.Answer{Status: lookup.Insecure},

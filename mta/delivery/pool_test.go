@@ -147,7 +147,8 @@ func TestReusedConnectionHasTheNameOfTheHop(t *testing.T) {
 // hosts is a resolver that knows the IPv4 addresses of some hosts.
 type hosts map[string]string
 
-func (hosts) MX(context.Context, string) lookup.MXAnswer { return lookup.MXAnswer{} }
+func (hosts) MX(context.Context, string) lookup.MXAnswer        { return lookup.MXAnswer{} }
+func (hosts) PTR(context.Context, netip.Addr) lookup.NameAnswer { return lookup.NameAnswer{} }
 func (h hosts) Addrs(_ context.Context, name string, v6 bool) lookup.AddrAnswer {
 	a := lookup.AddrAnswer{Answer: lookup.Answer{Status: lookup.Insecure}}
 	if addr, err := netip.ParseAddr(h[name]); err == nil && !v6 {
