@@ -155,6 +155,9 @@ func commitCheck(d *Dialog, env Env, _ []string) error {
 		return commitFailed(d, err)
 	}
 	d.Text(store.FormatChanges(report.Changes))
+	for _, v := range env.Gateway.MailHosts(d.Context(), env.Config()) {
+		report.Warnings = append(report.Warnings, v.Problem)
+	}
 	showReport(d, report)
 	for _, question := range report.Questions {
 		d.Printf("The commit will ask: %s. Are you sure?\n", question)

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"math"
 	"strings"
 )
 
@@ -27,6 +28,10 @@ func displayAlerts(d *Dialog, env Env) error {
 		d.Text("There are no alerts to show.")
 		return d.Err()
 	}
+	width := math.MaxInt // a script gets each line whole
+	if d.Interactive() {
+		width = max(d.Columns()-alertColumn-1, leastText)
+	}
 	row := func(left, right string) { d.Printf("%-*s%s\n", alertColumn, left, right) }
 	d.Text("")
 	row("Date and Time Stamp", "Description")
@@ -37,9 +42,32 @@ func displayAlerts(d *Dialog, env Env) error {
 		}
 		left := a.At.Local().Format("02 Jan 2006 15:04:05 -0700")
 		for line := range strings.SplitSeq(a.Severity+": "+a.Text, "\n") {
-			row(left, line)
-			left = ""
+			for _, piece := range wrapped(line, width) {
+				row(left, piece)
+				left = ""
+			}
 		}
 	}
 	return d.Err()
+}
+
+// leastText is the width of a description on however narrow a terminal.
+const leastText = 30
+
+// wrapped breaks a line at blanks into pieces of at most width characters, but
+// for words that are longer.
+func wrapped(line string, width int) []string {
+	var pieces []string
+	for len(line) > width {
+		cut := strings.LastIndexByte(line[:width+1], ' ')
+		if cut <= 0 {
+			cut = strings.IndexByte(line, ' ')
+		}
+		if cut <= 0 {
+			break
+		}
+		pieces = append(pieces, line[:cut])
+		line = line[cut+1:]
+	}
+	return append(pieces, line)
 }

@@ -5,6 +5,7 @@ func Table() []Command {
 	return []Command{
 		alertconfig(),
 		bounceconfig(),
+		certconfig(),
 		clearchanges(),
 		commit(),
 		commitdetail(),
@@ -31,6 +32,7 @@ func Table() []Command {
 		sethostname(),
 		showchanges(),
 		smtproutes(),
+		sslconfig(),
 		status(),
 		tail(),
 		tlsverify(),

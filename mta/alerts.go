@@ -81,7 +81,7 @@ func (a alerting) queueFault(f queue.Fault) {
 	case queue.FaultRead:
 		tell.Name, tell.Severity = "queue-read", alert.Warning
 		tell.Summary = "The queue cannot be read in whole."
-		tell.Details = []string{"It is tried again."}
+		tell.Details = []string{"What cannot be read stays where it is."}
 	default:
 		tell.Name, tell.Severity = "queue-damaged", alert.Warning
 		tell.Summary = "A message of the queue is damaged or gone, and will not be delivered."
@@ -100,7 +100,7 @@ func (a alerting) unbound(problems []store.Problem) {
 		a.gateway.live.alerts.Raise(alert.Alert{
 			Class: alert.System, Severity: alert.Critical, Name: "listener-bind", About: p.Place + " " + p.Text,
 			Summary: fmt.Sprintf("The %s does not receive mail.", p.Place),
-			Details: []string{p.Text, fmt.Sprintf("It is tried again every %v. Use %s to change where it listens.", bindRetry, p.Fix)},
+			Details: []string{p.Text, fmt.Sprintf("It is tried again every %d seconds. Use %s to change where it listens.", int(bindRetry.Seconds()), p.Fix)},
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/netip"
 	"os"
@@ -205,5 +206,65 @@ func TestAlerts_CertificateEnds(t *testing.T) {
 	alertMail(t, w.hop, "Critical <System>")
 	if stored, err := w.gateway.Alerts(); err != nil || len(stored) != 2 {
 		t.Errorf("%+v, %v", stored, err)
+	}
+}
+
+// requireTLS has a domain with its own route require TLS.
+func requireTLS(c *store.Config, domain string, mode store.TLSMode, hop *mtatest.Peer) {
+	c.Routes = append(c.Routes, routeTo(domain, hop))
+	c.Destinations.Entries = append(c.Destinations.Entries, store.Destination{Domain: domain, TLS: mode})
+	c.Destinations.AlertTLS = true
+}
+
+// TestAlerts_DeliveryThatRequiresTLS follows a message to a host that has none:
+// the mail waits, and operators hear why.
+func TestAlerts_DeliveryThatRequiresTLS(t *testing.T) {
+	shown := mtatest.NewAuthority(t, "Nobody").Issue(t, mtatest.CertificateSpec{CommonName: "plain.test", DNSNames: []string{"plain.test"}})
+	server := &tls.Config{Certificates: []tls.Certificate{shown}}
+	for name, tt := range map[string]struct {
+		mode   store.TLSMode
+		peer   mtatest.PeerScript
+		reason string
+	}{
+		"no STARTTLS":  {store.TLSRequired, mtatest.PeerScript{}, "Reason: starttls-not-supported"},
+		"not verified": {store.TLSRequiredVerify, mtatest.PeerScript{TLS: server}, "Reason: certificate-not-trusted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plain := mtatest.StartPeer(t, tt.peer)
+			w := start(t, func(_ *world, c *store.Config) {
+				tellOps(c)
+				requireTLS(c, "plain.test", tt.mode, plain)
+			})
+			c := dial(t, w.addr)
+			c.do("EHLO client.test", "250")
+			c.mail("a@sender.test", "b@plain.test", "Subject: x\r\n\r\nx")
+			m := alertMail(t, w.hop, "A required TLS connection to plain.test failed.")
+			for _, want := range []string{"\r\nDomain: plain.test\r\n", "\r\nHost: 127.0.0.1 (127.0.0.1 port ", "\r\n" + tt.reason} {
+				if !strings.Contains(m.Text, want) {
+					t.Errorf("%q is not in\n%s", want, m.Text)
+				}
+			}
+			if len(plain.Messages()) != 0 {
+				t.Error("the message went out")
+			}
+		})
+	}
+}
+
+// TestAlerts_OwnTLSFailure: an alert to a domain whose TLS fails is tried by
+// the same rules, never in clear, and raises no other.
+func TestAlerts_OwnTLSFailure(t *testing.T) {
+	plain := mtatest.StartPeer(t, mtatest.PeerScript{})
+	w := start(t, func(_ *world, c *store.Config) {
+		tellOps(c)
+		requireTLS(c, "example.test", store.TLSRequired, plain)
+	})
+	alerting{w.gateway}.queueFault(queue.Fault{Err: syscall.EIO})
+	await(t, "the attempt", func() bool {
+		return strings.Contains(w.mailLog(), "Internal SMTP Error: Failed to send message to host 127.0.0.1:")
+	})
+	stored, err := w.gateway.Alerts()
+	if err != nil || len(stored) != 1 || len(plain.Messages()) != 0 || plain.Connections() != 1 {
+		t.Errorf("%+v, %v; %d connections", stored, err, plain.Connections())
 	}
 }

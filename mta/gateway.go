@@ -177,7 +177,9 @@ func (g *Gateway) open() (_ *live, err error) {
 // openAlerts makes what tells operators of trouble: it delivers as all mail is
 // delivered, and its own trouble ends there.
 func (g *Gateway) openAlerts(l *live) error {
-	l.courier = delivery.New(delivery.Options{Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag})
+	l.courier = delivery.New(delivery.Options{
+		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+	})
 	var err error
 	l.alerts, err = alert.Open(alert.Options{
 		Path: filepath.Join(g.Dir, alertsFile), Courier: l.courier, NextMID: l.counters.NextMID, Log: l.log,

@@ -12,7 +12,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,6 +84,17 @@ func shortSum(data []byte) string {
 // Fingerprint is the beginning of the SHA-256 sum of a certificate, enough to
 // tell it from another.
 func Fingerprint(c *x509.Certificate) string { return shortSum(c.Raw) }
+
+// LongFingerprint is the SHA-256 sum of a certificate as other programs write
+// it: "AB:CD:...".
+func LongFingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	parts := make([]string, len(sum))
+	for i, b := range sum {
+		parts[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(parts, ":")
+}
 
 // Certificates gives what p holds in the order of the text, at least one, or
 // says why it is not certificates in the one form that is stored.
@@ -370,11 +380,20 @@ func ValidityOf(cert *x509.Certificate, now time.Time) (Validity, int) {
 	return Active, days
 }
 
-// CertificateNames lists the profiles in order, for a question.
+// CertificateNames lists the profiles for a question: the demo certificate
+// last.
 func (c *Config) CertificateNames() []string {
-	names := make([]string, len(c.Certificates))
-	for i, cert := range c.Certificates {
-		names[i] = cert.Name
+	var names []string
+	demo := false
+	for _, cert := range c.Certificates {
+		if cert.Name == DemoCertificate {
+			demo = true
+		} else {
+			names = append(names, cert.Name)
+		}
 	}
-	return slices.Clip(names)
+	if demo {
+		names = append(names, DemoCertificate)
+	}
+	return names
 }

@@ -86,10 +86,10 @@ func TestNewChain(t *testing.T) {
 		{"order", certs(leaf, root, upper, lower), nil, "mx.example.com Lower Upper Root", "order"},
 		{"duplicates", certs(leaf, lower, leaf, upper, lower), certs(root), "mx.example.com Lower Upper", `"mx.example.com" is there more than once; "Lower" is there more than once`},
 		{"unrelated", certs(leaf, stranger, lower, impostor, upper), certs(root), "mx.example.com Lower Upper", `"Stranger" does not belong; "Lower" does not belong`},
-		{"no intermediate", certs(leaf), certs(root), "mx.example.com", `issuer "Lower" is missing`},
-		{"half of them", certs(leaf, lower), certs(root), "mx.example.com Lower", `issuer "Upper" is missing`},
-		{"a gap", certs(leaf, upper), certs(root), "mx.example.com", `"Upper" does not belong; issuer "Lower" is missing`},
-		{"root not known", certs(leaf, lower, upper), certs(stranger), "mx.example.com Lower Upper", `issuer "Root" is missing`},
+		{"no intermediate", certs(leaf), certs(root), "mx.example.com", `issuer "Lower" is neither`},
+		{"half of them", certs(leaf, lower), certs(root), "mx.example.com Lower", `issuer "Upper" is neither`},
+		{"a gap", certs(leaf, upper), certs(root), "mx.example.com", `"Upper" does not belong; issuer "Lower" is neither`},
+		{"root not known", certs(leaf, lower, upper), certs(stranger), "mx.example.com Lower Upper", `issuer "Root" is neither`},
 		{"cross-signed", certs(leaf, lower, upper, root, cross, old), nil, "mx.example.com Lower Upper Root Old Root Root", "order"},
 	} {
 		got := NewChain(tt.given, tt.known)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -42,6 +43,9 @@ func (c *Config) CertificateVerdicts(now time.Time, known []*x509.Certificate) [
 				v.names(c, l, certs[0])
 				v.trust(l, certs[0])
 			}
+		}
+		if c.Destinations.Certificate == cert.Name {
+			v.delivery(c, certs[0])
 		}
 		all = append(all, v.found...)
 	}
@@ -117,6 +121,31 @@ func (v *verdicts) trust(l Listener, leaf *x509.Certificate) {
 	}
 }
 
+// delivery says where a host that verifies the certificate that deliveries
+// present will turn away.
+func (v *verdicts) delivery(c *Config, leaf *x509.Certificate) {
+	switch {
+	case v.name == DemoCertificate:
+		v.add("destconfig -> SETUP", "Deliveries present the demo certificate, which no host can verify.")
+		return
+	case SelfSigned(leaf):
+		v.add(fixCertificate, "The certificate is self-signed: hosts that verify senders will not take mail from here.")
+	}
+	var names []string
+	for _, i := range c.Interfaces {
+		if c.Delivery.Interface != "" && c.Delivery.Interface != i.Name {
+			continue
+		}
+		if CertifiesHost(leaf, i.Hostname) {
+			return
+		}
+		names = append(names, strconv.Quote(i.Hostname))
+	}
+	if len(names) > 0 {
+		v.add("interfaceconfig -> EDIT", "The certificate is for %s, but mail is delivered under the host name %s.", strings.Join(NamesOf(leaf), ", "), strings.Join(names, " or "))
+	}
+}
+
 // sentencePlace begins a sentence with a place.
 func sentencePlace(place string) string { return strings.ToUpper(place[:1]) + place[1:] }
 
@@ -127,7 +156,11 @@ func (c *Config) withoutCertificate() []Verdict {
 	verifies := false
 	for _, l := range c.Listeners {
 		v.place = l.place()
-		if l.Certificate == "" && l.offersTLS() {
+		switch {
+		case l.Certificate != "":
+		case slices.ContainsFunc(l.tlsModes(), TLSMode.Required):
+			v.add("listenerconfig -> EDIT -> CERTIFICATE", "A mail flow policy requires TLS, but the listener has no certificate: it takes no mail under that policy.")
+		case l.offersTLS():
 			v.add("listenerconfig -> EDIT -> CERTIFICATE", "A mail flow policy uses TLS, but the listener has no certificate: STARTTLS is not offered.")
 		}
 		verifies = verifies || slices.ContainsFunc(l.tlsModes(), TLSMode.Verified)

@@ -52,7 +52,7 @@ func TestCertificateVerdicts(t *testing.T) {
 		{"expired", with(profile(t, "mine", leaf, leaf.cert)), 366, `certificate "mine": The certificate expired on 2027-03-01.`},
 		{"not yet valid", with(profile(t, "mine", leaf, leaf.cert)), -2, `The certificate is not valid before 2026-02-28.`},
 		{"expired intermediate", with(profile(t, "mine", leaf, leaf.cert, lower.cert)), 366, `The intermediate certificate "Lower" expired on`},
-		{"no intermediate", with(profile(t, "mine", leaf, leaf.cert)), 0, `issuer "Lower" is missing`},
+		{"no intermediate", with(profile(t, "mine", leaf, leaf.cert)), 0, `issuer "Lower" is neither`},
 		{"unrelated", with(profile(t, "mine", leaf, leaf.cert, lower.cert, stranger.cert)), 0, `"Stranger" does not belong`},
 		{"duplicate", with(profile(t, "mine", leaf, leaf.cert, lower.cert, lower.cert)), 0, `"Lower" is there more than once`},
 		{"other name", with(profile(t, "mine", elsewhere, elsewhere.cert)), 0, `The certificate is for other.example.com, but the host name of interface "Data1", which listener "IncomingMail" is on, is "mx.example.com". (interfaceconfig -> EDIT)`},

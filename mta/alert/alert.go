@@ -30,6 +30,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"esa/mta/envelope"
 	"esa/mta/maillog"
@@ -98,10 +99,7 @@ func (a Alert) escaped() Alert {
 func printable(text string, limit int) string {
 	var b strings.Builder
 	for len(text) > 0 {
-		n := 1
-		for n < len(text) && text[n]&0xc0 == 0x80 {
-			n++
-		}
+		_, n := utf8.DecodeRuneInString(text)
 		piece := text[:n]
 		text = text[n:]
 		if piece[0] < ' ' || piece[0] > '~' {

@@ -111,6 +111,16 @@ func read(path string) (state, error) {
 	return s, nil
 }
 
+// encode gives s as the file has it, without its first line.
+func (s *state) encode() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "\t")
+	err := e.Encode(s)
+	return b.Bytes(), err
+}
+
 // write puts an encoded state in the place of the file. After a crash at any
 // line the file is the one before or this one, whole.
 func write(path string, body []byte) error {

@@ -2,7 +2,6 @@ package alert
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -108,7 +107,7 @@ func (a *Alerts) collect(now time.Time) collected {
 	}
 	trimmed := a.state.trim(a.settings.Keep)
 	if a.changed || moved || trimmed || len(news) > 0 || len(a.state.Waits) != waiting {
-		c.encoded, c.err = json.MarshalIndent(a.state, "", "\t")
+		c.encoded, c.err = a.state.encode()
 		a.changed = false
 	}
 	return c
