@@ -42,6 +42,7 @@ type Env struct {
 	Logs     Logs
 	Machine  Machine
 	Files    Files
+	Ciphers  Ciphers
 	Sessions func() []SessionInfo
 	Clock    func() time.Time
 	NewKey   func(store.KeyType) (crypto.Signer, error)
@@ -137,6 +138,18 @@ type Address struct {
 type Files interface {
 	Read(name string) ([]byte, error)
 	Write(name string, data []byte) error
+}
+
+// Ciphers knows what TLS can speak. Each method gives a line for each cipher,
+// its name first, and sentences that warn of what is old, weak or unknown.
+type Ciphers interface {
+	// Inbound and Outbound are what listeners and deliveries speak under a
+	// method and an OpenSSL cipher string; empty is our own choice. The error
+	// says why nothing could be spoken.
+	Inbound(method, ciphers string) (lines, warnings []string, err error)
+	Outbound(method, ciphers string) (lines, warnings []string, err error)
+	// Verify is what a cipher string selects.
+	Verify(ciphers string) (lines, warnings []string, err error)
 }
 
 // SessionInfo is one session for `who`.

@@ -32,6 +32,7 @@ func Table() []Command {
 		sethostname(),
 		showchanges(),
 		smtproutes(),
+		sslconfig(),
 		status(),
 		tail(),
 		tophosts(),

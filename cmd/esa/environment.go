@@ -15,6 +15,7 @@ import (
 	"esa/mta"
 	"esa/mta/counters"
 	"esa/mta/maillog"
+	"esa/mta/tlsconf"
 	"esa/shell"
 	"esa/store"
 )
@@ -31,6 +32,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Logs:     logView{c.process.gateway},
 		Machine:  machine{},
 		Files:    folder(filepath.Join(c.process.dir.path, "configuration")),
+		Ciphers:  tlsconf.Catalogue{},
 		Sessions: c.list,
 		Clock:    time.Now,
 		NewKey:   store.NewKey,

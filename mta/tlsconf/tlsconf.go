@@ -8,6 +8,7 @@
 //	                 FORMAT) over the suites there are
 //	CipherName       OpenSSL's name of a suite: logs and Received fields        cipher.go
 //	VerifyClient     the chain that a client shows                              verify.go
+//	Catalogue        what a method and a cipher string come to, for operators    catalogue.go
 //	Failure          why a handshake failed, as the pair that logs show         failure.go
 //
 // What an ESA leaves to OpenSSL is done by crypto/tls here, so there is no
