@@ -19,11 +19,12 @@ or changes nothing: everything that is wrong is listed, each with the command
 that mends it, and the changes stay pending.
 
 'commit check' does everything that commit does, up to the point where it would
-take effect, and asks DNS whether the MX records of the domains that listeners take
-mail for agree with the host names of their interfaces. Without changes it warns
-of what is wrong with the configuration that runs. What others committed
-meanwhile is joined with your changes; where both changed the same, the commit
-is refused and shows both.
+take effect, and asks DNS whether mail for the domains of our listeners comes to
+the host names of their interfaces. Without changes it warns of what is wrong
+with the configuration that runs.
+
+What others committed meanwhile is joined with your changes; where both changed
+the same, the commit is refused and shows both.
 
 A change that opens a relay must be confirmed. In a script the last word
 'force' confirms it.`,

@@ -388,7 +388,8 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 	}
 	running, _ := g.store.Running()
 	report.Changes = store.Diff(running, merged.Config)
-	report.Warnings = merged.Config.Warnings(g.clock.Now(), nil)
+	system, _ := machine{}.Authorities()
+	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
 	report.Questions = store.OpensRelay(running, merged.Config)
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
