@@ -408,11 +408,11 @@ func (g *fakeGateway) Status() Status {
 	}
 }
 
-// MailHosts has the mail of every domain go to mx.example.net.
+// MailHosts has the mail of every domain go to mx.example.com.
 func (g *fakeGateway) MailHosts(_ context.Context, c *store.Config) []store.Verdict {
 	var found []store.MailHosts
 	for _, domain := range c.MailDomains() {
-		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.net"}})
+		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.com"}})
 	}
 	return c.MailHostVerdicts(found)
 }
