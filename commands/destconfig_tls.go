@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"esa/shell"
 	"esa/store"
@@ -73,16 +72,13 @@ func tlsHelp() string {
 	return shell.Columns(rows)
 }
 
-// noCertificate is how the empty name of a certificate is written.
-const noCertificate = "None"
-
 // destSetup asks for what holds for all deliveries.
 func destSetup(d *Dialog, cfg *store.Config) {
 	to := cfg.Destinations
 	if to.Certificate == store.DemoCertificate {
 		d.Text(fmt.Sprintf("\nThe %q certificate is currently configured. You may use\n%q, but this will not be secure.", store.DemoCertificate, store.DemoCertificate))
 	}
-	names := append(cfg.CertificateNames(), noCertificate)
+	names := append(cfg.CertificateNames(), noCertificateChoice)
 	current := len(names) - 1
 	if to.Certificate != "" {
 		current = slices.Index(names, to.Certificate)
@@ -110,16 +106,7 @@ func setDestinations(d *Dialog, cfg *store.Config, to store.Destinations) {
 func destSetupKeys(cfg *store.Config) []key {
 	to := &cfg.Destinations
 	return []key{
-		{"certificate", "NAME|none", parsed(&to.Certificate, func(text string) (string, error) {
-			n := find(cfg.CertificateNames(), text)
-			switch {
-			case n >= 0:
-				return cfg.Certificates[n].Name, nil
-			case strings.EqualFold(text, noCertificate):
-				return "", nil
-			}
-			return "", shell.Refusedf("The certificate %s does not exist.", text)
-		})},
+		{"certificate", "NAME|none", parsed(&to.Certificate, func(text string) (string, error) { return findCertificate(cfg, text) })},
 		{"send_tls_req_alert", "yes|no", yesNo(&to.AlertTLS)},
 	}
 }
