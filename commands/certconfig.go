@@ -21,9 +21,9 @@ certificate authority sign the request, and put its certificate in place with
 EDIT, the intermediate certificates after it. The private key leaves the machine
 with EXPORT only.
 
-A profile is chosen for receiving with listenerconfig -> EDIT -> CERTIFICATE, and
-for delivery with destconfig -> SETUP. PRINT tells which service uses which, and
-what is wrong with it. The certificate Demo is there from the start: it
+A profile is chosen for receiving with listenerconfig -> EDIT -> CERTIFICATE,
+and for delivery with destconfig -> SETUP. PRINT tells which service uses which,
+and what is wrong with it. The certificate Demo is there from the start: it
 encrypts, and nobody can verify it.
 
 CERTAUTHORITY says which authorities peers are verified against: those that the
