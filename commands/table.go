@@ -3,12 +3,15 @@ package commands
 // Table lists every command, in the order of help: the only list there is.
 func Table() []Command {
 	return []Command{
+		alertconfig(),
 		bounceconfig(),
+		certconfig(),
 		clearchanges(),
 		commit(),
 		commitdetail(),
 		deliveryconfig(),
 		destconfig(),
+		displayalerts(),
 		dnsconfig(),
 		dnsflush(),
 		dnsstatus(),
@@ -29,8 +32,10 @@ func Table() []Command {
 		sethostname(),
 		showchanges(),
 		smtproutes(),
+		sslconfig(),
 		status(),
 		tail(),
+		tlsverify(),
 		tophosts(),
 		topin(),
 		version(),

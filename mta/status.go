@@ -27,7 +27,7 @@ func (g *Gateway) Status() Status {
 	s.Counters = g.live.counters.Snapshot()
 	s.Queue = g.live.queue.Stats()
 	s.Inbound = g.live.server.Connections()
-	s.Outbound = g.live.client.Stats().Open
+	s.Outbound = g.live.client.Stats().Open + g.live.courier.Stats().Open
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range bindProblems(g.current.Load(), g.unbound) {

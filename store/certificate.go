@@ -9,10 +9,14 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // DemoCertificate is the name of the profile that the factory configuration
@@ -81,6 +85,17 @@ func shortSum(data []byte) string {
 // tell it from another.
 func Fingerprint(c *x509.Certificate) string { return shortSum(c.Raw) }
 
+// LongFingerprint is the SHA-256 sum of a certificate as other programs write
+// it: "AB:CD:...".
+func LongFingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	parts := make([]string, len(sum))
+	for i, b := range sum {
+		parts[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(parts, ":")
+}
+
 // Certificates gives what p holds in the order of the text, at least one, or
 // says why it is not certificates in the one form that is stored.
 func (p PEM) Certificates() ([]*x509.Certificate, error) {
@@ -126,32 +141,55 @@ func EncodeCertificates(certs []*x509.Certificate) PEM {
 }
 
 // CommonName is the name that a certificate is listed by: the common name of
-// its subject, else the first name it has.
+// its subject, else the first name it has; fit to be shown.
 func CommonName(c *x509.Certificate) string {
 	switch {
 	case c.Subject.CommonName != "":
-		return c.Subject.CommonName
+		return printable(c.Subject.CommonName)
 	case len(c.DNSNames) > 0:
-		return c.DNSNames[0]
+		return printable(c.DNSNames[0])
 	}
-	return c.Subject.String()
+	return nameOf(c.Subject)
 }
 
-// IssuerName is the name that the issuer of a certificate is listed by.
+// IssuerName is the name that the issuer of a certificate is listed by; fit to
+// be shown.
 func IssuerName(c *x509.Certificate) string {
 	if c.Issuer.CommonName != "" {
-		return c.Issuer.CommonName
+		return printable(c.Issuer.CommonName)
 	}
-	if len(c.Issuer.Organization) > 0 {
-		return c.Issuer.Organization[0]
+	return nameOf(c.Issuer)
+}
+
+// nameOf is for a name without common name: what says most first.
+func nameOf(name pkix.Name) string {
+	for _, list := range [][]string{name.OrganizationalUnit, name.Organization} {
+		if len(list) > 0 && list[0] != "" {
+			return printable(list[0])
+		}
 	}
-	return c.Issuer.String()
+	return printable(name.String())
+}
+
+// maxShownName bounds a name of a certificate where it is shown.
+const maxShownName = 200
+
+// printable gives a text from a certificate a form that a terminal shows and
+// does not obey.
+func printable(text string) string {
+	if len(text) > maxShownName {
+		text = strings.ToValidUTF8(text[:maxShownName], "") + "..."
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strings.Trim(strconv.Quote(text), `"`)
+	}
+	return text
 }
 
 // SelfSigned reports whether a certificate names itself as its issuer and is
 // signed with its own key. Whether it is of a CA does not matter.
 func SelfSigned(c *x509.Certificate) bool {
-	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+	return issued(c, c)
 }
 
 // Leaf gives the certificate that certifies the key of the profile.
@@ -172,7 +210,10 @@ func (c Certificate) Signer() (crypto.Signer, error) {
 	return parseKey(block.Bytes)
 }
 
-const errNotKey = ValueError("The private key cannot be read.")
+const (
+	errNotKey  = ValueError("The private key cannot be read.")
+	errKeyLong = ValueError("The private key is longer than any that is taken.")
+)
 
 // parseKey reads a key in PKCS #8 and holds it to what this program uses.
 func parseKey(der []byte) (crypto.Signer, error) {
@@ -180,6 +221,11 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, errNotKey
 	}
+	return checkKey(parsed)
+}
+
+// checkKey holds a key to the kinds and sizes that this program uses.
+func checkKey(parsed any) (crypto.Signer, error) {
 	switch key := parsed.(type) {
 	case *rsa.PrivateKey:
 		if bits := key.N.BitLen(); bits < MinRSABits || bits > MaxRSABits {
@@ -334,11 +380,20 @@ func ValidityOf(cert *x509.Certificate, now time.Time) (Validity, int) {
 	return Active, days
 }
 
-// CertificateNames lists the profiles in order, for a question.
+// CertificateNames lists the profiles for a question: the demo certificate
+// last.
 func (c *Config) CertificateNames() []string {
-	names := make([]string, len(c.Certificates))
-	for i, cert := range c.Certificates {
-		names[i] = cert.Name
+	var names []string
+	demo := false
+	for _, cert := range c.Certificates {
+		if cert.Name == DemoCertificate {
+			demo = true
+		} else {
+			names = append(names, cert.Name)
+		}
 	}
-	return slices.Clip(names)
+	if demo {
+		names = append(names, DemoCertificate)
+	}
+	return names
 }

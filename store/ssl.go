@@ -49,8 +49,8 @@ func (s SSLSettings) Method() string {
 	return word.String()
 }
 
-// check looks at what needs no cipher library.
-func (s SSLSettings) check() error {
+// Check looks at what needs no cipher library.
+func (s SSLSettings) Check() error {
 	all := TLSVersions()
 	if len(s.Versions) == 0 {
 		return refuse("At least one method must be chosen.")
@@ -70,7 +70,7 @@ func (c *Config) validateSSL(p *problems) {
 		side     string
 		settings SSLSettings
 	}{{"INBOUND", c.SSL.Inbound}, {"OUTBOUND", c.SSL.Outbound}} {
-		if err := s.settings.check(); err != nil {
+		if err := s.settings.Check(); err != nil {
 			p.at(strings.ToLower(s.side)+" SSL settings", "sslconfig -> "+s.side)("%v", err)
 		}
 	}

@@ -48,26 +48,11 @@ type conn struct {
 // dial connects to a hop, greets it and encrypts the connection as its guard
 // says. A failure has been logged and noted.
 func (a *attempt) dial(ctx context.Context, hop route.NextHop, g guard) *conn {
-	key := a.set.key(hop.Addr, g)
-	within, cancel := context.WithTimeout(ctx, a.set.Timeouts.Connect)
-	defer cancel()
-	raw, err := a.client.opt.Dial(within, key.Source, hop.Addr)
+	c, err := a.client.connect(ctx, a.set, hop, a.set.key(hop.Addr, g))
 	if err != nil {
 		a.unreachable(ctx, hop, err)
 		return nil
 	}
-	c := &conn{
-		raw:    raw,
-		client: a.client,
-		key:    key,
-		host:   hop.Host,
-		dcid:   a.client.opt.Counters.NextDCID(),
-		local:  cmp.Or(address(raw.LocalAddr()), key.Source),
-	}
-	c.over(raw)
-	a.client.open.Add(1)
-	a.client.opt.Log.NewDelivery(c.dcid, c.local, hop.Addr)
-	c.leash = newLeash(ctx, raw, a.set.Timeouts)
 	f := c.greet(a.set)
 	if f != nil {
 		f = a.broke(c, f)
@@ -80,6 +65,29 @@ func (a *attempt) dial(ctx context.Context, hop route.NextHop, g guard) *conn {
 		return nil
 	}
 	return c
+}
+
+// connect makes a connection with nothing said on it, on a leash of ctx.
+func (c *Client) connect(ctx context.Context, set *running, hop route.NextHop, key connKey) (*conn, error) {
+	within, cancel := context.WithTimeout(ctx, set.Timeouts.Connect)
+	defer cancel()
+	raw, err := c.opt.Dial(within, key.Source, hop.Addr)
+	if err != nil {
+		return nil, err
+	}
+	made := &conn{
+		raw:    raw,
+		client: c,
+		key:    key,
+		host:   hop.Host,
+		dcid:   c.opt.Counters.NextDCID(),
+		local:  cmp.Or(address(raw.LocalAddr()), key.Source),
+	}
+	made.over(raw)
+	c.open.Add(1)
+	c.opt.Log.NewDelivery(made.dcid, made.local, hop.Addr)
+	made.leash = newLeash(ctx, raw, set.Timeouts)
+	return made, nil
 }
 
 // over begins a conversation over a connection: nothing that was said before

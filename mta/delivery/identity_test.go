@@ -138,18 +138,6 @@ func TestHostsWithoutTLSAreNotCounted(t *testing.T) {
 	}, starttls("454 no"), starttls("454 no"), mtatest.PeerScript{}, fine)
 }
 
-func TestAlertsAreOnlyGivenWhereWanted(t *testing.T) {
-	a := mtatest.NewAuthority(t, "Root CA")
-	inWorld(t, func(w *world) {
-		bell := w.secured(RequireTLS, a)
-		w.configure(func(s *Settings) { s.AlertTLS = false })
-		check(t, w.deliver(job(plainText, "a")), "deferred 4.7.4 0 starttls-not-supported")
-		if len(bell.rung) > 0 {
-			t.Errorf("alerts %q", bell.rung)
-		}
-	}, mtatest.PeerScript{})
-}
-
 // TestAStoppedAttemptRaisesNoAlert: that we hang up says nothing about the
 // host.
 func TestAStoppedAttemptRaisesNoAlert(t *testing.T) {

@@ -158,7 +158,8 @@ func (e *encrypted) cipher() string   { return tlsconf.CipherName(e.state.Cipher
 
 // upgrade asks for STARTTLS, makes the handshake and begins anew on the
 // encrypted connection (RFC 3207 §4). A failure with ReasonNoSTARTTLS or
-// ReasonNoTLS leaves the connection as it was; any other ends it.
+// ReasonNoTLS leaves the connection as it was; any other ends it. Of a handshake
+// that came as far as the certificate there is a state all the same.
 func (c *conn) upgrade(ctx context.Context, g guard, set *running) (*encrypted, *envelope.Failure) {
 	if !c.ext.has("STARTTLS") {
 		return nil, noSTARTTLS(c)
@@ -177,7 +178,7 @@ func (c *conn) upgrade(ctx context.Context, g guard, set *running) (*encrypted, 
 	// dropped with the reader (RFC 3207 §4.2).
 	e, err := c.shake(ctx, g, set)
 	if err != nil {
-		return nil, noHandshake(c, err)
+		return e, noHandshake(c, err)
 	}
 	f := c.hello(set)
 	if f != nil && (f.Reason == envelope.ReasonLost || f.Reason == envelope.ReasonConnect) {
@@ -195,6 +196,7 @@ func (c *conn) shake(ctx context.Context, g guard, set *running) (*encrypted, er
 	config.ServerName = g.sni
 	if g.mode.verifies() {
 		config.VerifyConnection = func(s tls.ConnectionState) error {
+			e.state = s
 			var fault *identity.Fault
 			e.name, fault = c.certify(ctx, g, s.PeerCertificates)
 			switch {
@@ -312,20 +314,13 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 	if f == nil {
 		return nil
 	}
-	switch f.Reason {
-	case envelope.ReasonNoSTARTTLS:
-		log.NoSTARTTLS(c.dcid)
-	case envelope.ReasonNoTLS:
-		if g.mode.requires() {
+	if unprotected(f) {
+		if f.Reason == envelope.ReasonNoTLS && g.mode.requires() {
 			a.connectionError(c, f)
 		}
-		log.DeliveryTLSFailed(c.dcid, "STARTTLS unexpected response")
-	default:
-		if !unprotected(f) {
-			f = a.broke(c, f)
-			break
-		}
-		log.DeliveryTLSFailed(c.dcid, f.Reply[0])
+		a.client.logTLS(c.dcid, f)
+	} else {
+		f = a.broke(c, f)
 	}
 	if !g.mode.requires() && inClear(f) {
 		return nil
@@ -338,6 +333,18 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 	return f
 }
 
+// logTLS says in the mail log how a connection was lost to TLS.
+func (c *Client) logTLS(d envelope.DCID, f *envelope.Failure) {
+	switch f.Reason {
+	case envelope.ReasonNoSTARTTLS:
+		c.opt.Log.NoSTARTTLS(d)
+	case envelope.ReasonNoTLS:
+		c.opt.Log.DeliveryTLSFailed(d, "STARTTLS unexpected response")
+	default:
+		c.opt.Log.DeliveryTLSFailed(d, f.Reply[0])
+	}
+}
+
 // inClear reports whether a failure left the connection as it was.
 func inClear(f *envelope.Failure) bool {
 	return f.Reason == envelope.ReasonNoSTARTTLS || f.Reason == envelope.ReasonNoTLS
@@ -346,7 +353,7 @@ func inClear(f *envelope.Failure) bool {
 // alarm says that a connection had to be encrypted and was not.
 func (a *attempt) alarm(c *conn, f *envelope.Failure) {
 	a.client.opt.Log.TLSRequired(c.dcid, c.key.Remote.Addr())
-	if a.set.AlertTLS && a.client.opt.Alerts != nil {
+	if a.client.opt.Alerts != nil {
 		a.client.opt.Alerts.TLSRequired(a.job.Domain, c.host, *f)
 	}
 }

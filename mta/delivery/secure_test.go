@@ -30,14 +30,13 @@ func (b *bell) TLSRequired(domain, host string, why envelope.Failure) {
 	b.rung = append(b.rung, fmt.Sprintf("%s %s %s", domain, host, why.Reason))
 }
 
-// secured puts a TLS mode in force for everybody, with an authority to trust
-// and alerts wanted.
+// secured puts a TLS mode in force for everybody, with an authority to trust.
 func (w *world) secured(mode TLSMode, a *mtatest.Authority) *bell {
 	b := &bell{}
 	w.client.opt.Alerts = b
 	w.configure(func(s *Settings) {
 		s.Destination = func(string) Destination { return Destination{TLS: mode} }
-		s.TLS.Roots, s.AlertTLS = a.Pool(), true
+		s.TLS.Roots = a.Pool()
 	})
 	return b
 }

@@ -21,7 +21,6 @@ type Settings struct {
 	Possible             bool                            // "Possible Delivery": a message whose final dot was not answered counts as delivered
 	RecipientsPerMessage int                             // 0 means 100
 	TLS                  TLS
-	AlertTLS             bool // Alerts are told where a destination cannot be had with the TLS that it requires
 	Timeouts             Timeouts
 	Revision             uint64 // of the configuration, for diagnostics
 }

@@ -44,6 +44,10 @@ func TestReceivingText(t *testing.T) {
 			"Info: ICID 3160 ACCEPT SG None match ALL SBRS not enabled country not enabled"},
 		{"2.3 refuse", func() { h.TCPRefused("BLOCKLIST", "192.0.2.0/24") },
 			"Info: ICID 0 TCPREFUSE SG BLOCKLIST match 192.0.2.0/24 SBRS not enabled country not enabled"},
+		{"2.3 TLS", func() { h.InjectionTLS(3, "TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384") },
+			"Info: ICID 3 TLS success protocol TLSv1.2 cipher ECDHE-RSA-AES256-GCM-SHA384"},
+		{"2.3 TLS failed", func() { h.InjectionTLSFailed(3, -1, "Unexpected\nEOF") }, `Info: ICID 3 TLS failed: (-1, 'Unexpected\nEOF')`},
+		{"2.3 no TLS", func() { h.TLSNotInitiated(3) }, "Info: ICID 3 TLS was required but remote host did not initiate it"},
 		{"2.3 ends", func() { h.InjectionClosed(3); h.InjectionLost(4) }, "Info: ICID 3 close\nInfo: ICID 4 lost"},
 		{"2.3 start", func() { h.Started(7, 3) }, "Info: Start MID 7 ICID 3"},
 		{"2.3 from", func() { h.From(7, 3, sender) }, "Info: MID 7 ICID 3 From: <a@example.com>"},
@@ -206,4 +210,26 @@ func hostileEvents(l *Log, s string) int {
 	l.Delivered(1, 1, nil, s)
 	l.DNSQuerySent(s, s, at, 0)
 	return len(events) + 6
+}
+
+func TestAlertText(t *testing.T) {
+	h := newHarness(t, mail)
+	a := AlertMail{"System", "Warning", sender, "Warning <System> gw: It\nfailed."}
+	long := AlertMail{"System", "Critical", sender, strings.Repeat("x", 150)}
+	refused := envelope.Failure{Code: 553, Reply: []string{"no\n"}, Addr: peer, Reason: envelope.ReasonRefused}
+	lost := envelope.Failure{Reply: []string{"EOF"}, Host: "mx a", Reason: envelope.ReasonLost}
+	checkEvents(h, []eventTest{
+		{"2.5 alert sent", func() { h.AlertSent(a) }, `Info: A System/Warning alert was sent to a@example.com with subject "Warning <System> gw: It\nfailed.".`},
+		{"2.5 long subject", func() { h.AlertSent(long) }, `Info: A System/Critical alert was sent to a@example.com with subject "` + strings.Repeat("x", 100) + `...".`},
+		{"2.5 alert not sent", func() { h.AlertUnsendable(a) },
+			`Critical: Error while sending alert: Unable to send System/Warning alert to a@example.com with subject "Warning <System> gw: It\nfailed.".`},
+		{"2.5 delivered", func() { h.AlertDelivered(a) },
+			`Info: Internal SMTP system successfully sent a message to a@example.com with subject 'Warning <System> gw: It\nfailed.'.`},
+		{"2.5 given up", func() { h.AlertGivenUp(a) },
+			`Critical: Internal SMTP giving up on message to a@example.com with subject 'Warning <System> gw: It\nfailed.': Unrecoverable error.`},
+		{"2.5 refused", func() { h.AlertRefused(a, refused) },
+			`Warning: Internal SMTP Error: Failed to send message to host 192.0.2.4:25 for recipient a@example.com: Unexpected SMTP response "553", expecting code starting with "2", response was ['no\n'].`},
+		{"2.5 not reached", func() { h.AlertRefused(a, lost) },
+			`Warning: Internal SMTP Error: Failed to send message to host mx\x20a for recipient a@example.com: connection-lost ('000', ['EOF']).`},
+	})
 }

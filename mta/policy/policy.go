@@ -73,7 +73,8 @@ type Params struct {
 	MaxInvalid      int   // recipients that do not exist, of one host in an hour
 	DropHarvester   bool  // beyond it: close the connection
 	HarvestReply    Reply // or else answer this
-	SignificantBits int   // hosts alike in so many bits of an IPv4 address are counted as one
+	TLS             TLS
+	SignificantBits int // hosts alike in so many bits of an IPv4 address are counted as one
 }
 
 // Reply stands for the standard reply if its code is not 0. Its text has lines.

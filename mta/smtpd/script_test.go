@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,7 +13,9 @@ import (
 	"time"
 
 	"esa/mta/message"
+	"esa/mta/mtatest"
 	"esa/mta/policy"
+	"esa/mta/tlsconf"
 )
 
 // A wire script is one behaviour, as bytes on the wire. Its lines:
@@ -20,6 +23,10 @@ import (
 //	# …                a remark
 //	set WORD [VALUE]   changes the settings; before the first connection, or as a commit
 //	host ADDR NAME     the reverse name of an address; ?NAME is not verified
+//	tls [WORD]         the client shakes hands: good or bad, showing a certificate of
+//	                   an authority that is trusted, or not; 1.2 by that version; fails,
+//	                   if it cannot
+//	drip               it sends a byte each second until the server closes
 //	dial ADDR          another connection, which the lines that follow speak on;
 //	                   without it the script begins with one from 198.51.100.7
 //	c -> text          the client sends text and CRLF
@@ -57,6 +64,7 @@ func TestWireScripts(t *testing.T) {
 // script is a running wire script.
 type script struct {
 	*bench
+	world
 	c      *client
 	all    []*client
 	line   int
@@ -65,7 +73,7 @@ type script struct {
 }
 
 func runScript(t *testing.T, text string) {
-	s := &script{bench: newBench(t), begun: time.Now()}
+	s := &script{bench: newBench(t), world: newWorld(t), begun: time.Now()}
 	defer func() {
 		for _, c := range s.all {
 			c.close()
@@ -117,6 +125,10 @@ func (s *script) step(line string) {
 			s.dialFrom(strangerAddr)
 		}
 		s.wire(rest)
+	case "tls":
+		s.shake(rest)
+	case "drip":
+		s.drip()
 	case "wait":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -130,6 +142,24 @@ func (s *script) step(line string) {
 	default:
 		synctest.Wait()
 		s.check(word, unescape(s.t, rest))
+	}
+}
+
+// shake is the client's handshake.
+func (s *script) shake(how string) {
+	config := &tls.Config{RootCAs: s.ours.Pool(), ServerName: "gw.test"}
+	switch how {
+	case "good":
+		config.Certificates = []tls.Certificate{s.ours.Issue(s.t, mtatest.CertificateSpec{CommonName: "client.test"})}
+	case "bad":
+		config.Certificates = []tls.Certificate{s.stranger.Issue(s.t, mtatest.CertificateSpec{CommonName: "client.test"})}
+	case "1.2":
+		config.MaxVersion = tls.VersionTLS12
+	case "fails":
+		config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	}
+	if err := s.c.startTLS(config); (err != nil) != (how == "fails") {
+		s.fatalf("handshake: %v", err)
 	}
 }
 
@@ -203,6 +233,9 @@ func (s *script) configure(rest string) {
 		s.change(nil)
 		return
 	}
+	if s.configureTLS(word, value) {
+		return
+	}
 	n, _ := strconv.Atoi(value) // 0 where the word takes no number
 	param := map[string]func(p *policy.Params){
 		"maxsize":        func(p *policy.Params) { p.MaxSize = int64(n) },
@@ -217,6 +250,7 @@ func (s *script) configure(rest string) {
 		"maxinvalid":     func(p *policy.Params) { p.MaxInvalid = n },
 		"dropharvester":  func(p *policy.Params) { p.DropHarvester = true },
 		"harvestreply":   func(p *policy.Params) { p.HarvestReply = policy.Reply{Code: 551, Text: value} },
+		"tlssenders":     func(p *policy.Params) { p.TLS.Senders = acceptOnly(s.t, value) },
 		"bits":           func(p *policy.Params) { p.SignificantBits = n },
 		"bannerhost":     func(p *policy.Params) { p.BannerHost = value },
 		"acceptreply":    func(p *policy.Params) { p.AcceptReply = policy.Reply{Code: 220, Text: unescape(s.t, value)} },
@@ -268,6 +302,21 @@ func (s *script) configure(rest string) {
 			s.fatalf("unknown setting %q", word)
 		}
 	})
+}
+
+// configureTLS sets what is about TLS, if word is such.
+func (s *script) configureTLS(word, value string) bool {
+	switch word {
+	case "tls":
+		s.change(func(set *Settings) { setTLSMode(set, tlsModes()[value]) })
+	case "certificate":
+		s.change(func(set *Settings) { set.TLS = s.listenerTLS(s.t, tlsconf.Options{}) })
+	case "tlsmax":
+		s.change(func(set *Settings) { set.MaxTLS = atoi(s.t, value) })
+	default:
+		return false
+	}
+	return true
 }
 
 // acceptOnly is a table that accepts one entry.

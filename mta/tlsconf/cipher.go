@@ -105,3 +105,5 @@ func matching(has func(suite) bool) []uint16 {
 func (s suite) byDefault() bool {
 	return s.kx == "ECDHE" && s.enc != "3DES" && s.enc != "RC4" && s.mac != "SHA256"
 }
+
+func (s suite) isAuthenticated() bool { return s.byDefault() && s.mac == "AEAD" }

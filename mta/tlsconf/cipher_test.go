@@ -109,15 +109,15 @@ func TestParseMethod(t *testing.T) {
 		{"tlsv1_2", tls.VersionTLS12, tls.VersionTLS12},
 		{"tlsv1_2tlsv1_3", tls.VersionTLS12, tls.VersionTLS13},
 		{"TLSV1_3tlsv1_2", tls.VersionTLS12, tls.VersionTLS13},
-		{"tlsv1tlsv1_1tlsv1_2", tls.VersionTLS10, tls.VersionTLS12},
-		{"tlsv1", tls.VersionTLS10, tls.VersionTLS10},
+		{"tlsv1_0tlsv1_1tlsv1_2", tls.VersionTLS10, tls.VersionTLS12},
+		{"tlsv1_0", tls.VersionTLS10, tls.VersionTLS10},
 	} {
 		least, most, err := ParseMethod(tt.method)
 		if err != nil || least != tt.least || most != tt.most {
 			t.Errorf("ParseMethod(%q) = %x, %x, %v", tt.method, least, most, err)
 		}
 	}
-	for _, method := range []string{"", "sslv3", "tlsv1_2x", "tlsv1tlsv1_2", "tlsv1_1tlsv1_3", "tlsv1tlsv1_3"} {
+	for _, method := range []string{"", "sslv3", "tlsv1_2x", "tlsv1", "tlsv1_0tlsv1_2", "tlsv1_1tlsv1_3", "tlsv1_0tlsv1_3"} {
 		if least, most, err := ParseMethod(method); err == nil {
 			t.Errorf("ParseMethod(%q) = %x, %x; want an error", method, least, most)
 		}

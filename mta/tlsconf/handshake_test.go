@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -116,6 +117,8 @@ func TestVersionsAndCiphersHold(t *testing.T) {
 	}{
 		{"defaults", Options{}, Options{}, "TLSv1.3", "TLS_AES_128_GCM_SHA256"},
 		{"1.2", Options{Ciphers: aead}, Options{Max: tls.VersionTLS12}, "TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256"},
+		{"CBC by default", Options{}, Options{Max: tls.VersionTLS12, Ciphers: old}, "", ""},
+		{"CBC where chosen", Options{Ciphers: old}, Options{Max: tls.VersionTLS12}, "TLSv1.2", "ECDHE-ECDSA-AES128-SHA"},
 		{"1.1 by default", Options{}, Options{Min: tls.VersionTLS10, Max: tls.VersionTLS11}, "", ""},
 		{"1.0 allowed", Options{Min: tls.VersionTLS10}, Options{Min: tls.VersionTLS10, Max: tls.VersionTLS10}, "TLSv1", "ECDHE-ECDSA-AES128-SHA"},
 		{"1.0 without its ciphers", Options{Min: tls.VersionTLS10, Ciphers: aead}, Options{Min: tls.VersionTLS10, Max: tls.VersionTLS10}, "", ""},
@@ -231,5 +234,11 @@ func TestFailure(t *testing.T) {
 				t.Errorf("(%d, %q) of %v; want (%d, %q)", number, text, err, tt.number, tt.text)
 			}
 		})
+	}
+}
+
+func TestFailureIsShort(t *testing.T) {
+	if _, text := Failure(errors.New(strings.Repeat("offered", 1000))); len(text) != maxFailure+len("...") {
+		t.Errorf("%d bytes", len(text))
 	}
 }

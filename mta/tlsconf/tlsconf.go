@@ -8,6 +8,7 @@
 //	                 FORMAT) over the suites there are
 //	CipherName       OpenSSL's name of a suite: logs and Received fields        cipher.go
 //	VerifyClient     the chain that a client shows                              verify.go
+//	Catalogue        what a method and a cipher string come to, for operators    catalogue.go
 //	Failure          why a handshake failed, as the pair that logs show         failure.go
 //
 // What an ESA leaves to OpenSSL is done by crypto/tls here, so there is no
@@ -28,7 +29,7 @@ import (
 // takes what is named with it.
 type Options struct {
 	Min, Max    uint16           // protocol versions; 0: TLS 1.2 and TLS 1.3
-	Ciphers     []uint16         // up to TLS 1.2; nil: those of DEFAULT
+	Ciphers     []uint16         // up to TLS 1.2; nil: our own choice
 	Certificate *tls.Certificate // of a server its own; of a client what it shows when asked; nil: none
 	ServerName  string           // Client only: sent as SNI (RFC 6066 §3)
 	Clients     ClientCertificate
@@ -50,9 +51,16 @@ const (
 
 // Server makes the settings of a listening side. A session of one set of
 // settings is not resumed under another: each has ticket keys of its own, so
-// what was allowed yesterday is not carried over by an old ticket.
+// what was allowed yesterday is not carried over by an old ticket. Our own choice
+// of ciphers is that of DEFAULT with authenticated encryption only, where no
+// version before TLS 1.2 is allowed.
 func Server(o Options) *tls.Config {
 	c := o.config()
+	if o.Ciphers == nil && c.MinVersion >= tls.VersionTLS12 {
+		// CBC suites are what scanners find fault with. Earlier versions have
+		// nothing else.
+		c.CipherSuites = matching(suite.isAuthenticated)
+	}
 	if o.Certificate != nil {
 		c.Certificates = []tls.Certificate{*o.Certificate}
 	}
@@ -78,7 +86,8 @@ func Server(o Options) *tls.Config {
 // Client makes the settings of a calling side. They verify nothing: what of
 // the server's certificate has to hold depends on the destination, and may be
 // nothing, so the caller looks at the chain when the handshake is over, before
-// it sends anything.
+// it sends anything. Our own choice of ciphers is that of DEFAULT: what it
+// leaves out may make a host of few ciphers get its mail in clear.
 func Client(o Options) *tls.Config {
 	c := o.config()
 	c.InsecureSkipVerify = true

@@ -20,7 +20,7 @@ func Versions() []Version {
 		{tls.VersionTLS13, "tlsv1_3", "TLSv1.3", false},
 		{tls.VersionTLS12, "tlsv1_2", "TLSv1.2", false},
 		{tls.VersionTLS11, "tlsv1_1", "TLSv1.1", true},
-		{tls.VersionTLS10, "tlsv1", "TLSv1", true},
+		{tls.VersionTLS10, "tlsv1_0", "TLSv1", true},
 	}
 }
 
@@ -43,7 +43,6 @@ func ParseMethod(method string) (least, most uint16, err error) {
 	rest := strings.ToLower(method)
 	versions := Versions()
 	for rest != "" {
-		// The words are tried newest first: "tlsv1" begins the others.
 		i := 0
 		for i < len(versions) && !strings.HasPrefix(rest, versions[i].Word) {
 			i++
