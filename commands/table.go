@@ -14,6 +14,7 @@ func Table() []Command {
 		displayalerts(),
 		dnsconfig(),
 		dnsflush(),
+		dnssecverify(),
 		dnsstatus(),
 		exit(),
 		findevent(),

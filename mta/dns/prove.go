@@ -38,6 +38,9 @@ type Proof struct {
 // no signature covers.
 var ErrQueryType = errors.New("not a record type that can be validated")
 
+// ErrQueryName is what Prove returns for what DNS cannot hold.
+var ErrQueryName = errors.New("not a domain name")
+
 // Prove validates the records of a name from nothing: no cache is used or
 // filled.
 func (r *Resolver) Prove(ctx context.Context, p ProofQuery) (Proof, error) {
@@ -47,7 +50,7 @@ func (r *Resolver) Prove(ctx context.Context, p ProofQuery) (Proof, error) {
 	}
 	name, ok := canonical(p.Name)
 	if !ok {
-		return Proof{}, fmt.Errorf("%q is not a domain name", p.Name)
+		return Proof{}, fmt.Errorf("%q: %w", p.Name, ErrQueryName)
 	}
 	if !r.begin() {
 		return Proof{}, errClosed
