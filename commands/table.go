@@ -12,6 +12,7 @@ func Table() []Command {
 		deliveryconfig(),
 		destconfig(),
 		displayalerts(),
+		dig(),
 		dnsconfig(),
 		dnsflush(),
 		dnssecverify(),

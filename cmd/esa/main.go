@@ -198,7 +198,7 @@ func (inv invocation) needsNoData() bool {
 			return false
 		}
 		c := shell.Lookup(commands.Table(), words[0])
-		if c == nil || !slices.Contains([]string{"help", "version", "dnssecverify"}, c.Name) {
+		if c == nil || !slices.Contains([]string{"help", "version", "dnssecverify", "dig"}, c.Name) {
 			return false
 		}
 	}

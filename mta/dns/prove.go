@@ -17,7 +17,7 @@ import (
 
 // ProofQuery asks what DNSSEC proves of a name.
 type ProofQuery struct {
-	Name    string
+	Name    string          // with Type PTR an address too
 	Type    string          // "MX", "TYPE65280"; any case
 	At      time.Time       // signatures are held against this time; zero: now
 	Server  netip.AddrPort  // asked instead of the configured ones; invalid: those
@@ -47,6 +47,9 @@ func (r *Resolver) Prove(ctx context.Context, p ProofQuery) (Proof, error) {
 	qtype, ok := parseType(p.Type)
 	if !ok {
 		return Proof{}, fmt.Errorf("%q: %w", p.Type, ErrQueryType)
+	}
+	if addr, err := netip.ParseAddr(p.Name); err == nil && qtype == mdns.TypePTR {
+		p.Name = reverseName(addr.Unmap().WithZone(""))
 	}
 	name, ok := canonical(p.Name)
 	if !ok {
