@@ -9,6 +9,7 @@ func Table() []Command {
 		clearchanges(),
 		commit(),
 		commitdetail(),
+		daneconfig(),
 		deliveryconfig(),
 		destconfig(),
 		displayalerts(),
