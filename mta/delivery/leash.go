@@ -2,15 +2,18 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
+
+	"esa/mta/envelope"
 )
 
 // leash sets the deadlines of a connection for one attempt: each wait has its
 // own, all together are bounded by the session, and cancelling the attempt
-// ends the waiting: at once while no transaction is open, within the grace
-// period in one.
+// ends the waiting: at once while no transaction is open or the cause is
+// envelope.ErrCut, else within the grace period.
 type leash struct {
 	times Timeouts
 	stop  func() bool
@@ -30,7 +33,13 @@ var past = time.Unix(1, 0)
 // newLeash puts conn on a leash until release is called.
 func newLeash(ctx context.Context, conn net.Conn, t Timeouts) *leash {
 	l := &leash{times: t, conn: conn, session: time.Now().Add(t.Session)}
-	l.stop = context.AfterFunc(ctx, l.cancel)
+	l.stop = context.AfterFunc(ctx, func() {
+		grace := t.Grace
+		if errors.Is(context.Cause(ctx), envelope.ErrCut) {
+			grace = 0
+		}
+		l.cancel(grace)
+	})
 	return l
 }
 
@@ -44,13 +53,13 @@ func (l *leash) release() {
 	l.conn.SetDeadline(time.Time{})
 }
 
-func (l *leash) cancel() {
+func (l *leash) cancel(grace time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.off {
 		return
 	}
-	l.grace = time.Now().Add(l.times.Grace)
+	l.grace = time.Now().Add(grace)
 	if l.open {
 		l.conn.SetDeadline(l.grace)
 	} else {
