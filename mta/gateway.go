@@ -70,6 +70,9 @@ type Gateway struct {
 	live      *live         // nil offline
 	bindRetry time.Duration // bindRetry; tests shorten it
 
+	suspending sync.Mutex // guards suspended and its file
+	suspended  Suspension
+
 	mu      sync.Mutex // held by what changes the generation or the sockets
 	unbound []error    // why listeners could not be bound since the start
 }
@@ -155,6 +158,10 @@ func (g *Gateway) open() (_ *live, err error) {
 		MaxConnections: connectionLimit(),
 		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
+	if g.suspended, err = readSuspension(g.suspensionFile()); err != nil {
+		return nil, err
+	}
+	l.suspend(g.suspended)
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())
 	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
@@ -214,6 +221,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
 	l.log.ServerStarting()
+	l.tellSuspension(Suspension{}, g.Suspended())
 	running.Go(func() { g.bind(ctx) })
 
 	<-ctx.Done()

@@ -9,13 +9,15 @@ import (
 
 // Status is the gateway at one moment.
 type Status struct {
-	At       time.Time
-	Running  bool // false offline: the rest is empty
-	Counters counters.Snapshot
-	Queue    queue.Stats
-	Inbound  int // connections
-	Outbound int
-	Unbound  []string // listeners that could not be bound at start, with the reason
+	At        time.Time
+	Running   bool // false offline: the rest is empty
+	Counters  counters.Snapshot
+	Queue     queue.Stats
+	Inbound   int // connections
+	Outbound  int
+	Possible  int64 // recipients that "Possible Delivery" counted as delivered, since the start
+	Suspended Suspension
+	Unbound   []string // listeners that could not be bound at start, with the reason
 }
 
 // Status tells how the gateway does.
@@ -27,7 +29,9 @@ func (g *Gateway) Status() Status {
 	s.Counters = g.live.counters.Snapshot()
 	s.Queue = g.live.queue.Stats()
 	s.Inbound = g.live.server.Connections()
-	s.Outbound = g.live.client.Stats().Open
+	sending := g.live.client.Stats()
+	s.Outbound, s.Possible = sending.Open, sending.Possible
+	s.Suspended = g.Suspended()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range bindProblems(g.current.Load(), g.unbound) {

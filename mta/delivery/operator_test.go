@@ -34,7 +34,7 @@ func TestVia(t *testing.T) {
 	inWorld(t, func(w *world) {
 		j := job(plainText, "a")
 		j.Via = &envelope.Machine{Host: "192.0.2.2", Port: 2525}
-		check(t, w.client.Deliver(t.Context(), j), "delivered")
+		check(t, w.client.Deliver(w.t.Context(), j), "delivered")
 		if w.peers[0].Connections() != 0 || w.peers[1].Connections() != 1 {
 			t.Errorf("%d and %d connections", w.peers[0].Connections(), w.peers[1].Connections())
 		}
@@ -43,21 +43,21 @@ func TestVia(t *testing.T) {
 		}
 		// A name goes by its addresses; what DNS says of it never bounces.
 		j.Via = &envelope.Machine{Host: "mx.example.test"}
-		check(t, w.client.Deliver(t.Context(), j), "deferred 4.1.2 0 dns-failure")
+		check(t, w.client.Deliver(w.t.Context(), j), "deferred 4.1.2 0 dns-failure")
 	}, mtatest.PeerScript{}, mtatest.PeerScript{})
 }
 
 // TestWorking counts the connections that attempts hold, not those that wait.
 func TestWorking(t *testing.T) {
 	inWorld(t, func(w *world) {
-		ctx, stop := context.WithCancel(t.Context())
+		ctx, stop := context.WithCancel(w.t.Context())
 		done := make(chan bool)
 		go func() {
 			w.client.Deliver(ctx, job(plainText, "a"))
 			close(done)
 		}()
 		synctest.Wait()
-		if got := w.client.Working(); len(got) != 1 || got["example.com"] != 1 {
+		if got := w.client.Working(); len(got) != 1 || got["d.test"] != 1 {
 			t.Errorf("%v", got)
 		}
 		stop()

@@ -89,7 +89,7 @@ func (c *conversation) close(code int, text string) bool {
 // next reads a command and answers it.
 func (c *conversation) next() bool {
 	line, err := c.wire.readLine(c.deadline(), c.tx == nil)
-	if err == nil && c.tx == nil && c.srv.isDraining() {
+	if err == nil && c.tx == nil && c.wire.woken() {
 		err = errDraining
 	}
 	switch {

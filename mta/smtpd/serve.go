@@ -38,7 +38,7 @@ func (srv *Server) ServeConn(ctx context.Context, conn net.Conn, settings func()
 		return
 	}
 	w := newWire(conn, set.Limits.orFactory().Write)
-	switch srv.enter(w) {
+	switch srv.enter(w, set.Listener) {
 	case draining:
 		w.reply(421, set.Hostname+" "+textUnavailable)
 		w.farewell()

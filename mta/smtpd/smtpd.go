@@ -13,7 +13,8 @@
 //	receive      streams the text into the spool's draft                                 receive.go
 //	wire         lines, replies, the text of DATA, deadlines                             wire.go
 //
-// Peers (peers.go) tells operators who is connected.
+// Peers (peers.go) tells operators who is connected. Suspend (suspend.go) lets
+// them close listeners for a while.
 //
 // # Rules
 //
@@ -118,14 +119,15 @@ type Server struct {
 	Options
 	buffers sync.Pool // *[textBuffer]byte
 
-	mu       sync.Mutex
-	wires    map[*wire]struct{}
-	perAddr  map[netip.AddrPort]int // open connections, by address listened on
-	perHost  map[hostKey]int        // and by client
-	rates    *policy.Rates
-	present  map[*session]Peer // who is connected
-	draining chan struct{}     // closed by Drain
-	ended    sync.WaitGroup
+	mu        sync.Mutex
+	wires     map[*wire]string // the listener of each
+	suspended Suspension
+	perAddr   map[netip.AddrPort]int // open connections, by address listened on
+	perHost   map[hostKey]int        // and by client
+	rates     *policy.Rates
+	present   map[*session]Peer // who is connected
+	draining  chan struct{}     // closed by Drain
+	ended     sync.WaitGroup
 }
 
 type hostKey struct {
@@ -144,7 +146,7 @@ func New(o Options) *Server {
 	return &Server{
 		Options:  o,
 		buffers:  sync.Pool{New: func() any { return new([textBuffer]byte) }},
-		wires:    make(map[*wire]struct{}),
+		wires:    make(map[*wire]string),
 		perAddr:  make(map[netip.AddrPort]int),
 		perHost:  make(map[hostKey]int),
 		rates:    policy.NewRates(),
@@ -206,21 +208,21 @@ type entry int
 
 const (
 	entered  entry = iota
-	draining       // the server ends
+	draining       // the server ends, or the listener is suspended
 	full           // as many as the process can hold are there
 )
 
 // enter registers a connection, if there is room for it.
-func (srv *Server) enter(w *wire) entry {
+func (srv *Server) enter(w *wire, listener string) entry {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	switch {
-	case srv.isDraining():
+	case srv.isDraining(), srv.suspended.holds(listener):
 		return draining
 	case srv.MaxConnections > 0 && len(srv.wires) >= srv.MaxConnections:
 		return full
 	}
-	srv.wires[w] = struct{}{}
+	srv.wires[w] = listener
 	srv.ended.Add(1)
 	return entered
 }
@@ -229,6 +231,7 @@ func (srv *Server) leave(w *wire) {
 	srv.mu.Lock()
 	delete(srv.wires, w)
 	srv.mu.Unlock()
+	close(w.gone)
 	srv.ended.Done()
 }
 
