@@ -37,6 +37,15 @@ func showStatus(d *Dialog, s Status, detail bool) error {
 	d.Printf("Last counter reset:            %s\n", reset)
 	d.Printf("System status:                 %s\n", s.State)
 	d.Printf("Oldest Message:                %s\n", oldest)
+	if s.Suspended.Listeners != nil {
+		d.Printf("Listeners suspended:           %s\n", strings.Join(s.Suspended.Listeners, ", "))
+	}
+	if s.Suspended.Domains != nil {
+		d.Printf("Delivery suspended to:         %s\n", strings.Join(s.Suspended.Domains, ", "))
+	}
+	if detail && s.Possible > 0 {
+		d.Printf("Possible deliveries:           %s recipients since the start\n", thousands(s.Possible))
+	}
 	for _, listener := range s.Unbound {
 		d.Printf("Listener not started:          %s\n", listener)
 	}
@@ -109,6 +118,9 @@ func gaugeTable(s Status, detail bool) string {
 	var b strings.Builder
 	row := func(label string, n int64) { fmt.Fprintf(&b, "%s%*s\n", label, 45-len(label), thousands(n)) }
 	fmt.Fprintf(&b, "%-29s%16s\n", "Gauges:", "Current")
+	if detail {
+		b.WriteString(systemTable(s.System))
+	}
 	b.WriteString("  Connections\n")
 	row("    Current Inbound Conn.", int64(s.Inbound))
 	row("    Current Outbound Conn.", int64(s.Outbound))

@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"errors"
 	"time"
 
 	"esa/mta/counters"
@@ -15,6 +16,7 @@ type Status struct {
 	Queue     queue.Stats
 	Inbound   int // connections
 	Outbound  int
+	Full      bool  // no mail is taken for want of space
 	Possible  int64 // recipients that "Possible Delivery" counted as delivered, since the start
 	Suspended Suspension
 	Unbound   []string // listeners that could not be bound at start, with the reason
@@ -29,6 +31,7 @@ func (g *Gateway) Status() Status {
 	s.Counters = g.live.counters.Snapshot()
 	s.Queue = g.live.queue.Stats()
 	s.Inbound = g.live.server.Connections()
+	s.Full = errors.Is(g.live.queue.Room(0), queue.ErrNoSpace)
 	sending := g.live.client.Stats()
 	s.Outbound, s.Possible = sending.Open, sending.Possible
 	s.Suspended = g.Suspended()
