@@ -150,9 +150,9 @@ type Version struct {
 type Status struct {
 	At           time.Time
 	Since        time.Time
-	LastReset    time.Time // zero: never
-	State        string    // "Online", "Offline", "Receiving Suspended", …
-	Suspended    Suspension
+	LastReset    time.Time  // zero: never
+	State        string     // "Online", "Offline"
+	Suspended    Suspension // AllListeners also where each of them is named
 	OldestMID    envelope.MID
 	Oldest       time.Time          // zero: no message
 	Counters     map[string]Counter // by their names in /xml/status: "inj_msgs"

@@ -58,6 +58,7 @@ func (f *fakeLook) Host(_ context.Context, domain string) (HostDetail, error) {
 	d.MX.Status, d.MX.TTL = lookup.Insecure, 52*time.Minute+24*time.Second
 	switch domain {
 	case "example.com":
+		d.Pending = 3
 		d.LastActivity, d.Expires = now.Add(-time.Second), now.Add(time.Hour)
 		d.MX.Records = []lookup.MX{{Preference: 10, Host: "mx1.example.com"}, {Preference: 20, Host: "mx2.example.com"}}
 		d.Addresses = []HostAddresses{
@@ -74,6 +75,8 @@ func (f *fakeLook) Host(_ context.Context, domain string) (HostDetail, error) {
 		d.Route, d.LastActivity = "[192.0.2.1]:2525, mx.example.org/pri=5", now
 	case "[192.0.2.25]":
 		d.Addresses = []HostAddresses{{0, []netip.Addr{netip.MustParseAddr("192.0.2.25")}}}
+	case "suspended.example":
+		d.Suspended, d.Active, d.Unattempted = true, 1, 1
 	case "null.example":
 		d.MX.Records = []lookup.MX{{}}
 	case "nowhere.example":

@@ -113,7 +113,11 @@ func askSelection(d *Dialog, w actWords, sure bool) (s Selection, ok bool) {
 	case 1:
 		sender := shell.Ask(d, "Please enter the Envelope From address for the messages you wish to "+w.verb+".", "", parseSender)
 		s.Sender = &sender
-		question = "with the Envelope From address \"" + sender.String() + "\""
+		shown := sender.String()
+		if sender.IsNull() {
+			shown = "<>"
+		}
+		question = "with the Envelope From address \"" + shown + "\""
 	case 2:
 		question = "in the delivery queue"
 	default:

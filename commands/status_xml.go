@@ -37,7 +37,7 @@ func xmlStatus(s Status, version, hostname string) string {
   <oldest_message secs="%d" mid="%d" />
   <features>
   </features>
-`, birth, xmlTime(s.LastReset), attribute(strings.ToLower(s.State)), secs, s.OldestMID)
+`, birth, xmlTime(s.LastReset), attribute(strings.ToLower(systemStatus(s))), secs, s.OldestMID)
 	b.WriteString("  <counters>\n")
 	for _, row := range statusCounters() {
 		if row.name != "" {

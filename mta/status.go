@@ -16,10 +16,10 @@ type Status struct {
 	Queue     queue.Stats
 	Inbound   int // connections
 	Outbound  int
-	Full      bool  // no mail is taken for want of space
-	Possible  int64 // recipients that "Possible Delivery" counted as delivered, since the start
-	Suspended Suspension
-	Unbound   []string // listeners that could not be bound at start, with the reason
+	Full      bool       // no mail is taken for want of space
+	Possible  int64      // recipients that "Possible Delivery" counted as delivered, since the start
+	Suspended Suspension // AllListeners also where each of them is named
+	Unbound   []string   // listeners that could not be bound at start, with the reason
 }
 
 // Status tells how the gateway does.
@@ -35,6 +35,7 @@ func (g *Gateway) Status() Status {
 	sending := g.live.client.Stats()
 	s.Outbound, s.Possible = sending.Open, sending.Possible
 	s.Suspended = g.Suspended()
+	s.Suspended.AllListeners = s.Suspended.AllListeners || g.current.Load().allNamed(s.Suspended.Listeners)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range bindProblems(g.current.Load(), g.unbound) {

@@ -13,6 +13,7 @@ import (
 
 	"esa/mta/queue"
 	"esa/mta/smtpd"
+	"esa/store"
 )
 
 // Suspension is what operators have closed for a while. It is no
@@ -99,6 +100,13 @@ func (l *live) tellSuspension(before, now Suspension) {
 	}
 	tell(named(before.AllListeners, before.Listeners), named(now.AllListeners, now.Listeners), l.log.ReceivingSuspended, l.log.ReceivingResumed)
 	tell(named(before.AllDomains, before.Domains), named(now.AllDomains, now.Domains), l.log.DeliverySuspended, l.log.DeliveryResumed)
+}
+
+// allNamed reports whether these are all listeners that there are.
+func (g *generation) allNamed(names []string) bool {
+	return len(g.config.Listeners) > 0 && !slices.ContainsFunc(g.config.Listeners, func(l store.Listener) bool {
+		return !slices.Contains(names, l.Name)
+	})
 }
 
 // named is a list with "ALL" in the place of all.

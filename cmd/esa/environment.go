@@ -49,8 +49,12 @@ type gatewayView struct {
 // Status gives the numbers of the status command.
 func (g gatewayView) Status() commands.Status {
 	s := g.Gateway.Status()
+	state := "Online"
+	if !s.Running {
+		state = "Offline"
+	}
 	view := commands.Status{
-		At: s.At, Since: s.Counters.Started, LastReset: s.Counters.LastReset, State: stateOf(s),
+		At: s.At, Since: s.Counters.Started, LastReset: s.Counters.LastReset, State: state,
 		OldestMID: s.Queue.Oldest.MID, Oldest: s.Queue.Oldest.Received,
 		MID: s.Counters.MID, ICID: s.Counters.ICID, DCID: s.Counters.DCID,
 		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
@@ -77,21 +81,6 @@ func (g gatewayView) Status() commands.Status {
 
 // refusesMail is the degree of resource conservation at which no mail is taken.
 const refusesMail = 999
-
-// stateOf is the appliance's word for what runs (reference esa-operations 3.2).
-func stateOf(s mta.Status) string {
-	switch {
-	case !s.Running:
-		return "Offline"
-	case s.Suspended.AllListeners && s.Suspended.AllDomains:
-		return "Receiving and Delivery Suspended"
-	case s.Suspended.AllListeners:
-		return "Receiving Suspended"
-	case s.Suspended.AllDomains:
-		return "Delivery Suspended"
-	}
-	return "Online"
-}
 
 // logView is the logs as commands see them.
 type logView struct{ gateway *mta.Gateway }
