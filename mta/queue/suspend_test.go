@@ -33,6 +33,9 @@ func TestSuspend_HoldsWhatItNames(t *testing.T) {
 				t.Errorf("%+v", d)
 			}
 		}
+		if h, _ := r.Host("never.test"); !h.Suspended {
+			t.Error("a host without mail is not suspended")
+		}
 		// What is suspended can be acted on.
 		if done, err := r.Delete(t.Context(), Selection{Domain: "b.test"}, nil); err != nil || done.Recipients != 1 {
 			t.Errorf("%+v, %v", done, err)
