@@ -26,15 +26,15 @@ var fates = [...]string{
 	"ok.test", "ok2.test", "ok.test", "refused.test", "nowhere.test", "old.test", "later.test", "null.test", "gone.test", "returned.test",
 }
 
-// ledger is what must have become of everything.
-type ledger struct {
+// bookkeeping is what must have become of everything.
+type bookkeeping struct {
 	messages, recipients, refused int
 	by                            map[string]int // recipients by domain
 	notices                       int            // bounces that senders are told
 }
 
 // plan gives the recipients of the i-th message: one to three fates.
-func (l *ledger) plan(i int) []string {
+func (l *bookkeeping) plan(i int) []string {
 	var to []string
 	told := map[string]bool{}
 	for n := range 1 + i%3 {
@@ -85,7 +85,7 @@ func TestBooks(t *testing.T) {
 	hop := &bookHop{seen: map[string]bool{}}
 	peer := mtatest.StartPeer(t, mtatest.PeerScript{Answer: hop.answer})
 	dir, private := prepared(t)
-	public := freePort(t)
+	public := bookPort(t)
 	house := openHouse(t, dir)
 	esa(t, dir, strings.Join([]string{
 		"smtproutes new ALL " + peer.Addr().String(), "smtproutes new nowhere.test USEDNS", "smtproutes new null.test /dev/null",
@@ -93,9 +93,9 @@ func TestBooks(t *testing.T) {
 		`commit "books" Y`, "suspenddel 0 gone.test returned.test",
 	}, "\n")+"\n").want(t, 0, "Mail delivery suspended.")
 
-	books := &ledger{by: map[string]int{}}
-	sendBooks(t, private, public, books)
-	by := books.by
+	plan := &bookkeeping{by: map[string]int{}}
+	sendBooks(t, private, public, plan)
+	by := plan.by
 	waitActive(t, house, by["old.test"]+by["later.test"]+by["gone.test"]+by["returned.test"], by["gone.test"]+by["returned.test"])
 	esa(t, dir, "", "delivernow all").want(t, 0, "recipients scheduled.")
 	waitActive(t, house, by["gone.test"]+by["returned.test"], by["gone.test"]+by["returned.test"])
@@ -107,7 +107,7 @@ func TestBooks(t *testing.T) {
 		hop.taken += len(m.To)
 	}
 
-	want := books.counters()
+	want := plan.counters()
 	if hop.taken != want["delivered_recips"] || hop.soft != want["soft_bounced_evts"] || hop.hard != want["5xx_hard_bounced_recips"] {
 		t.Errorf("the next hop took %d recipients, said later to %d and no to %d; the plan was %v", hop.taken, hop.soft, hop.hard, want)
 	}
@@ -120,7 +120,7 @@ func TestBooks(t *testing.T) {
 }
 
 // counters is what status must say, by the names of /xml/status.
-func (l *ledger) counters() map[string]int {
+func (l *bookkeeping) counters() map[string]int {
 	want := map[string]int{
 		"inj_msgs": l.messages, "inj_recips": l.recipients, "rejected_recips": l.refused, "dropped_msgs": 0, "gen_bounce_recips": l.notices,
 		"soft_bounced_evts":          l.by["later.test"] + 2*l.by["old.test"],
@@ -137,7 +137,7 @@ func (l *ledger) counters() map[string]int {
 	return want
 }
 
-func freePort(t *testing.T) netip.AddrPort {
+func bookPort(t *testing.T) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -149,21 +149,21 @@ func freePort(t *testing.T) netip.AddrPort {
 
 // sendBooks sends what the plan says over some connections at a time, and over
 // the public listener some recipients that it refuses.
-func sendBooks(t *testing.T, private, public netip.AddrPort, books *ledger) {
+func sendBooks(t *testing.T, private, public netip.AddrPort, b *bookkeeping) {
 	t.Helper()
 	var plan [][]string
 	for i := range bookMessages {
-		plan = append(plan, books.plan(i))
+		plan = append(plan, b.plan(i))
 	}
 	const clients, perSession = 4, 200
 	var sending sync.WaitGroup
 	for n := range clients {
 		sending.Go(func() {
-			var c *sender
+			var c *bookSender
 			for i := n; i < len(plan); i += clients {
 				if c == nil || i/clients%perSession == 0 {
 					c.quit()
-					c = newSender(t, private)
+					c = newBookSender(t, private)
 				}
 				c.send(i, plan[i], "250")
 			}
@@ -171,39 +171,39 @@ func sendBooks(t *testing.T, private, public netip.AddrPort, books *ledger) {
 		})
 	}
 	sending.Wait()
-	c := newSender(t, public)
+	c := newBookSender(t, public)
 	for i := range 10 {
 		c.do(fmt.Sprintf("MAIL FROM:<s%d@sender.test>", i), "250")
 		c.do("RCPT TO:<nobody@elsewhere.test>", "550")
 		c.do("RSET", "250")
-		books.refused++
+		b.refused++
 	}
 	c.quit()
 }
 
-// sender is an SMTP client.
-type sender struct {
+// bookSender is an SMTP client.
+type bookSender struct {
 	t    *testing.T
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-func newSender(t *testing.T, to netip.AddrPort) *sender {
-	c := &sender{t: t, conn: dialListener(t, to)}
+func newBookSender(t *testing.T, to netip.AddrPort) *bookSender {
+	c := &bookSender{t: t, conn: dialListener(t, to)}
 	c.in = bufio.NewReader(c.conn)
 	c.expect("220")
 	c.do("EHLO client.test", "250")
 	return c
 }
 
-func (c *sender) do(line, code string) {
+func (c *bookSender) do(line, code string) {
 	if _, err := io.WriteString(c.conn, line+"\r\n"); err != nil {
 		c.t.Errorf("sending %q: %v", line, err)
 	}
 	c.expect(code)
 }
 
-func (c *sender) expect(code string) {
+func (c *bookSender) expect(code string) {
 	for {
 		line, err := c.in.ReadString('\n')
 		if err != nil || !strings.HasPrefix(line, code) {
@@ -216,7 +216,7 @@ func (c *sender) expect(code string) {
 	}
 }
 
-func (c *sender) send(i int, to []string, code string) {
+func (c *bookSender) send(i int, to []string, code string) {
 	c.do(fmt.Sprintf("MAIL FROM:<s%d@sender.test>", i), "250")
 	for _, r := range to {
 		c.do("RCPT TO:<"+r+">", "250")
@@ -225,7 +225,7 @@ func (c *sender) send(i int, to []string, code string) {
 	c.do("Subject: books\r\n\r\nHello.\r\n.", code)
 }
 
-func (c *sender) quit() {
+func (c *bookSender) quit() {
 	if c != nil {
 		c.do("QUIT", "221")
 		c.conn.Close()
