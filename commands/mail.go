@@ -39,8 +39,9 @@ type Selection struct {
 	MID    envelope.MID
 }
 
-// Progress is told how many of the messages to look at were looked at.
-type Progress func(looked, all int)
+// Progress is told how many of the messages to look at were looked at, and
+// when a delivery under way has to be waited for.
+type Progress func(looked, all int, waiting bool)
 
 // Acted is what an act has done.
 type Acted struct {
@@ -228,8 +229,12 @@ func progressLine(d *Dialog, env Env) Progress {
 	if !d.Interactive() {
 		return nil
 	}
-	last := env.Clock()
-	return func(looked, all int) {
+	last, told := env.Clock(), false
+	return func(looked, all int, waiting bool) {
+		if waiting && !told {
+			told = true
+			d.Text("Waiting for deliveries that are under way to stop; Ctrl-C leaves them alone.")
+		}
 		if now := env.Clock(); now.Sub(last) >= progressEvery {
 			last = now
 			d.Printf("%d of %d messages so far; Ctrl-C stops.\n", looked, all)

@@ -130,7 +130,7 @@ func (f *fakeMail) act(_ context.Context, s Selection, p Progress) (done Acted, 
 			f.clock.advance(3 * time.Second)
 		}
 		if p != nil {
-			p(done.Messages, all)
+			p(done.Messages, all, how == "busy")
 		}
 		switch {
 		case how == "busy" && done == (Acted{}):

@@ -163,7 +163,7 @@ func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *c
 			break
 		}
 		if c.capacity(a.to) > 0 {
-			c.leash = newLeash(ctx, c.net, a.set.Timeouts)
+			c.leash = newLeash(ctx, a.job.Cut, c.net, a.set.Timeouts)
 			c.host, c.reused = hop.Host, true
 			return c
 		}

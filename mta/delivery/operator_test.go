@@ -18,12 +18,21 @@ import (
 func TestCutEndsAtOnce(t *testing.T) {
 	for _, at := range []string{"MAIL", "RCPT", "DATA", "."} {
 		inWorld(t, func(w *world) {
-			ctx, cut := context.WithCancelCause(w.t.Context())
-			time.AfterFunc(time.Second, func() { cut(envelope.ErrCut) })
-			start := time.Now()
-			check(t, w.client.Deliver(ctx, job(plainText, "a")), "deferred 4.3.0 0 local-error")
-			if took := time.Since(start); took != time.Second {
-				t.Errorf("silent at %s: took %v", at, took)
+			for _, stopped := range []time.Duration{0, time.Second / 2} {
+				cutting, cut := context.WithCancel(w.t.Context())
+				ctx, stop := context.WithCancel(cutting)
+				if stopped > 0 { // gently, before it is cut
+					time.AfterFunc(stopped, stop)
+				}
+				time.AfterFunc(time.Second, cut)
+				start := time.Now()
+				j := job(plainText, "a")
+				j.Cut = cutting
+				check(t, w.client.Deliver(ctx, j), "deferred 4.3.0 0 local-error")
+				if took := time.Since(start); took != time.Second {
+					t.Errorf("silent at %s: took %v", at, took)
+				}
+				stop()
 			}
 		}, mtatest.PeerScript{Answer: replies(map[string]string{at: mtatest.PeerSilence})})
 	}

@@ -7,7 +7,7 @@
 package envelope
 
 import (
-	"errors"
+	"context"
 	"io"
 	"net/netip"
 	"time"
@@ -77,7 +77,10 @@ type Job struct {
 	Domain     string      // the destination all Recipients share: domain or address literal
 	Recipients []Recipient // never empty
 	Attempt    int         // 1 for the first attempt
-	Via        *Machine    // where an operator sends it, whatever routes and DNS say; nil: nowhere else
+	// Cut ends when the connection is to be cut abruptly, even where the next
+	// hop may have the message; nil: never.
+	Cut context.Context
+	Via *Machine // where an operator sends it, whatever routes and DNS say; nil: nowhere else
 	// Body opens the message text: header and body, CRLF line ends, not
 	// dot-stuffed. The caller closes it. It may be opened several times.
 	Body func() (io.ReadCloser, error)
@@ -102,10 +105,6 @@ func (m Machine) Domain() string {
 		return "[IPv6:" + m.Host + "]"
 	}
 }
-
-// ErrCut is the cause of a context whose attempt ends abruptly, even where the
-// next hop may have taken the message.
-var ErrCut = errors.New("the connection is cut")
 
 // Result is what became of a recipient in one attempt. The zero value means
 // it waits: what we cannot name is never a reason to bounce.

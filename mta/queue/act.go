@@ -39,8 +39,8 @@ type Acted struct {
 }
 
 // Progress is told, as an act goes on, how many of the messages to look at it
-// has looked at.
-type Progress func(looked, all int)
+// has looked at, and when it has to wait for an attempt to end.
+type Progress func(looked, all int, waiting bool)
 
 // Delete takes recipients out of the queue; nobody is told. It ends early
 // with ctx and gives its cause, with what was done until then.
@@ -108,24 +108,23 @@ func (q *Queue) act(ctx context.Context, s Selection, progress Progress, do func
 		return done, err
 	}
 	defer q.workers.Done()
+	if progress == nil {
+		progress = func(int, int, bool) {}
+	}
 	var failed error
 	for n, m := range mids {
 		if err := q.goOn(ctx); err != nil {
 			return done, cmp.Or(err, failed, q.store.settled())
 		}
-		if progress != nil {
-			progress(n, len(mids))
-		}
+		progress(n, len(mids), false)
 		if ok, err := q.sentBy(m, s); err != nil {
 			q.o.Diag.Error("queue: reading message", "mid", m, "err", err)
 			done.Kept++
 		} else if ok {
-			failed = cmp.Or(failed, q.actOn(ctx, m, s, act{do, &done}))
+			failed = cmp.Or(failed, q.actOn(ctx, m, s, act{do, &done, func() { progress(n, len(mids), true) }}))
 		}
 	}
-	if progress != nil {
-		progress(len(mids), len(mids))
-	}
+	progress(len(mids), len(mids), false)
 	return done, cmp.Or(failed, q.store.settled())
 }
 
@@ -192,8 +191,9 @@ func (q *Queue) sentBy(m envelope.MID, s Selection) (bool, error) {
 
 // act is what is done to lots, and the books of it.
 type act struct {
-	do   func(*lot) deed
-	done *Acted
+	do    func(*lot) deed
+	done  *Acted
+	waits func() // tells so
 }
 
 // actOn does it to the lots of one message.
@@ -204,7 +204,7 @@ func (q *Queue) actOn(ctx context.Context, m envelope.MID, s Selection, a act) (
 		if l == nil {
 			break
 		}
-		claimed, busy := q.claim(ctx, l, s)
+		claimed, busy := q.claim(ctx, l, s, a.waits)
 		a.done.Busy += busy
 		if !claimed {
 			continue
@@ -237,7 +237,7 @@ func (q *Queue) lotOf(m envelope.MID, n int) *lot {
 // claim takes a lot out of the schedule for an act, if it is of the selection.
 // One that is under way is stopped and waited for, until ctx ends: then busy is
 // how many recipients are left to others.
-func (q *Queue) claim(ctx context.Context, l *lot, s Selection) (claimed bool, busy int) {
+func (q *Queue) claim(ctx context.Context, l *lot, s Selection, waits func()) (claimed bool, busy int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	waited := false
@@ -247,10 +247,11 @@ func (q *Queue) claim(ctx context.Context, l *lot, s Selection) (claimed bool, b
 		}
 		freed := make(chan struct{})
 		l.freed = freed
-		if l.cancel != nil {
-			l.cancel(nil)
+		if l.reins != nil {
+			l.reins.stop()
 		}
 		q.mu.Unlock()
+		waits()
 		select {
 		case <-freed:
 		case <-ctx.Done():

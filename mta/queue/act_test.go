@@ -53,7 +53,7 @@ func TestDelete_BySelection(t *testing.T) {
 				r.add(r.message("", "z@b.test"))
 				synctest.Wait()
 				looked, all := -1, -2
-				done, err := r.Delete(t.Context(), tt.of(first), func(l, a int) { looked, all = l, a })
+				done, err := r.Delete(t.Context(), tt.of(first), func(l, a int, _ bool) { looked, all = l, a })
 				if err != nil || done != tt.want {
 					t.Errorf("%+v, %v, want %+v", done, err, tt.want)
 				}
@@ -166,8 +166,13 @@ func TestDelete_GivenUpLeavesWhatIsBeingTried(t *testing.T) {
 		ctx, stop := context.WithCancelCause(t.Context())
 		reason := errors.New("Ctrl-C")
 		time.AfterFunc(time.Second, func() { stop(reason) })
-		done, err := r.Delete(ctx, Selection{}, nil)
-		if done != (Acted{Busy: 1}) || err != nil && !errors.Is(err, reason) {
+		waits := 0
+		done, err := r.Delete(ctx, Selection{}, func(_, _ int, waiting bool) {
+			if waiting {
+				waits++
+			}
+		})
+		if waits != 1 || done != (Acted{Busy: 1}) || err != nil && !errors.Is(err, reason) {
 			t.Errorf("%+v, %v", done, err)
 		}
 		close(release)
@@ -195,7 +200,7 @@ func TestDelete_StoppedCountsWhatIsDone(t *testing.T) {
 		synctest.Wait()
 		ctx, stop := context.WithCancelCause(t.Context())
 		reason := errors.New("Ctrl-C")
-		done, err := r.Delete(ctx, Selection{}, func(looked, _ int) {
+		done, err := r.Delete(ctx, Selection{}, func(looked, _ int, _ bool) {
 			if looked == 3 {
 				stop(reason)
 			}

@@ -202,6 +202,9 @@ func (t *trial) deliver(ctx context.Context) (outcomes []envelope.Outcome, crash
 		Via:     t.lot.via,
 		Body:    func() (io.ReadCloser, error) { return t.q.store.body(t.item.mid) },
 	}
+	if t.lot.reins != nil {
+		job.Cut = t.lot.reins.cutting
+	}
 	for _, i := range t.waiting {
 		job.Recipients = append(job.Recipients, t.rec.message.Recipients[i])
 	}

@@ -62,7 +62,7 @@ type lot struct {
 	prev      *lot          // in the list of the ready
 	next      *lot
 	via       *envelope.Machine // where an operator sends it
-	cancel    context.CancelCauseFunc
+	reins     *reins            // while an attempt runs
 	freed     chan struct{}     // closed at the end of the attempt for whoever waits to act on it; else nil
 	sentence  *envelope.Failure // to be bounced without an attempt
 	number    int32             // in record.lots
@@ -80,6 +80,13 @@ type lot struct {
 	crowded   bool              // waits for a limit of its hosts
 	suspect   bool              // see suspectAfter
 	alone     bool              // this attempt is the only one of a suspect
+}
+
+// reins are how an attempt under way is ended early: stop lets it come to an
+// end by itself, cut does not.
+type reins struct {
+	stop, cut context.CancelFunc
+	cutting   context.Context
 }
 
 func (l *lot) when() time.Duration { return l.at }

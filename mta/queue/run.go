@@ -70,10 +70,12 @@ func (q *Queue) schedule(ctx context.Context) {
 }
 
 func (q *Queue) work(ctx context.Context, l *lot) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	cutting, cut := context.WithCancel(ctx)
+	defer cut()
+	ctx, stop := context.WithCancel(cutting)
+	defer stop()
 	q.mu.Lock()
-	l.cancel = cancel
+	l.reins = &reins{stop, cut, cutting}
 	q.mu.Unlock()
 	e := q.attempt(ctx, l)
 	q.mu.Lock()

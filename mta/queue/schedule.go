@@ -244,7 +244,7 @@ func (p *plan) work(l *lot) {
 func (p *plan) rested(l *lot) {
 	p.running--
 	delete(p.working, l)
-	l.running, l.cancel = false, nil
+	l.running, l.reins = false, nil
 	if p.moved != nil {
 		close(p.moved)
 		p.moved = nil

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"esa/mta/envelope"
 )
 
 // Suspension says to whom nothing is delivered. Mail for them is taken and
@@ -86,8 +84,8 @@ func (q *Queue) cutSuspended() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for l := range q.plan.working {
-		if l.dest.suspended && l.cancel != nil {
-			l.cancel(envelope.ErrCut)
+		if l.dest.suspended && l.reins != nil {
+			l.reins.cut()
 		}
 	}
 }
