@@ -2,9 +2,9 @@
 // one configuration after the other into effect.
 //
 // What outlives a configuration: listening sockets, the queue, the DNS cache,
-// ids and counters, the mail log, idle delivery connections. Everything else
-// is a generation (generation.go), built from one store.Config and never
-// changed.
+// ids and counters, the mail log, idle delivery connections, and what operators
+// have suspended (suspension.go). Everything else is a generation
+// (generation.go), built from one store.Config and never changed.
 //
 // A commit (commit.go), in order:
 //

@@ -218,17 +218,25 @@ func (p *plan) pick(t moment) *lot {
 // first takes the first lot of a list whose message is still there and that
 // may go; nil: any may.
 func first(list *[]*lot, may func(*lot) bool) *lot {
-	*list = slices.DeleteFunc(*list, func(l *lot) bool { return l.item.gone })
-	n := 0
-	if may != nil {
-		n = slices.IndexFunc(*list, may)
+	for n := 0; n < len(*list); {
+		l := (*list)[n]
+		if !l.item.gone && may != nil && !may(l) {
+			n++
+			continue
+		}
+		if n == 0 { // nearly always: no copying
+			*list = (*list)[1:]
+		} else {
+			*list = slices.Delete(*list, n, n+1)
+		}
+		if !l.item.gone {
+			return l
+		}
 	}
-	if n < 0 || n >= len(*list) {
-		return nil
+	if len(*list) == 0 {
+		*list = nil
 	}
-	l := (*list)[n]
-	*list = slices.Delete(*list, n, n+1)
-	return l
+	return nil
 }
 
 func (l *lot) free() bool { return !l.dest.suspended }

@@ -111,3 +111,30 @@ func TestAwaitIdle_CutsWhenTheGraceIsOver(t *testing.T) {
 		r.close()
 	})
 }
+
+// TestFirst passes over what may not go, and drops what is gone.
+func TestFirst(t *testing.T) {
+	lots := func() []*lot {
+		var all []*lot
+		for i := range 5 {
+			all = append(all, &lot{item: &item{gone: i == 0 || i == 2}, dest: &destination{suspended: i == 1 || i == 3}, number: int32(i)})
+		}
+		return all
+	}
+	list := lots()
+	if l := first(&list, (*lot).free); l == nil || l.number != 4 || len(list) != 2 {
+		t.Errorf("%+v, %d are left", l, len(list))
+	}
+	if l := first(&list, (*lot).free); l != nil || len(list) != 2 {
+		t.Errorf("%+v, %d are left", l, len(list))
+	}
+	list = lots()
+	for _, want := range []int32{1, 3, 4} {
+		if l := first(&list, nil); l == nil || l.number != want {
+			t.Errorf("%+v, want %d", l, want)
+		}
+	}
+	if first(&list, nil) != nil || list != nil {
+		t.Errorf("%d are left", len(list))
+	}
+}
