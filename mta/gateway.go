@@ -153,7 +153,7 @@ func (g *Gateway) open() (_ *live, err error) {
 	}
 	l.server = smtpd.New(smtpd.Options{
 		MaxConnections: connectionLimit(),
-		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Domains: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())

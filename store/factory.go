@@ -25,6 +25,7 @@ func Factory(facts FactoryFacts) *Config {
 		Destinations:   Destinations{Default: factoryDestination()},
 		DNS:            factoryDNS(facts.DNS),
 		Listeners:      []Listener{factoryListener()},
+		Reception:      factoryReception(),
 		BounceProfiles: []BounceProfile{defaultProfile()},
 		Logs: []LogSubscription{
 			{Name: "error_logs", Type: TextMailLog, Level: 1, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},

@@ -45,7 +45,7 @@ func (s *session) Data(r io.Reader) error {
 	}
 	tx := s.tx
 	t := &text{session: s, tx: tx, store: counted{w: tx.draft}, lines: message.LineEnds{Mode: tx.set.BareLines}}
-	t.header = message.NewHeader(&t.store, message.HeaderLimits{Bytes: s.limits.HeaderBytes, Lines: s.limits.HeaderLines})
+	t.header = message.NewHeader(&t.store, message.HeaderLimits{Bytes: s.limits.HeaderBytes, Lines: max(0, s.limits.HeaderLines)})
 	err := t.receive(r)
 	if err == nil {
 		err = t.accept()
@@ -102,7 +102,9 @@ func (t *text) receive(r io.Reader) error {
 // begin writes what stands before the client's text.
 func (t *text) begin() {
 	now, set := t.srv.Clock(), t.tx.set
-	t.header.Missing = fmt.Sprintf("Message-ID: <%x$%x@%s>\r\n", now.UnixNano(), uint64(t.tx.MID), set.Hostname)
+	if t.tx.Relay || set.AddMessageID {
+		t.header.Missing = fmt.Sprintf("Message-ID: <%x$%x@%s>\r\n", now.UnixNano(), uint64(t.tx.MID), set.Hostname)
+	}
 	if !set.Received {
 		return
 	}
