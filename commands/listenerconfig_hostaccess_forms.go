@@ -413,6 +413,30 @@ func policyOptions(p *store.PolicyParams, standard bool) []option {
 		{"send_code", o.ofSenderRate(p, o.code("", &p.SenderRate.Reply, overLimit()).set)},
 		{"send_except", o.ofSenderRate(p, parsed(&p.SenderRate.Exceptions, noneOr(store.ParseExceptions)))},
 		o.limit("sig_bits", &p.SignificantBits, store.MaxSignificantBits),
+		{"verify", o.orDefault(func() { p.SenderCheck = store.SenderCheck{} }, func(text string) error {
+			on, err := parseYesNo(text)
+			switch {
+			case err != nil:
+			case !on:
+				p.SenderCheck = store.SenderCheck{Use: store.No}
+			case p.SenderCheck.Use != store.Yes:
+				p.SenderCheck = store.VerifySenders()
+			}
+			return err
+		})},
+		o.ofSenderCheck(p, o.text("cust_malf", &p.SenderCheck.Malformed, malformed())),
+		o.ofSenderCheck(p, o.code("malf_code", &p.SenderCheck.Malformed, malformed())),
+		o.ofSenderCheck(p, o.text("cust_unres", &p.SenderCheck.Unresolved, unresolved())),
+		o.ofSenderCheck(p, o.code("unres_code", &p.SenderCheck.Unresolved, unresolved())),
+		o.ofSenderCheck(p, o.text("cust_nonex", &p.SenderCheck.Nonexistent, nonexistent())),
+		o.ofSenderCheck(p, o.code("nonex_code", &p.SenderCheck.Nonexistent, nonexistent())),
+		{"exceptions", o.orDefault(func() { p.UseExceptions = store.Inherit }, func(text string) error {
+			on, err := parseYesNo(text)
+			if err == nil {
+				p.UseExceptions = store.TriOf(on)
+			}
+			return err
+		})},
 	}
 }
 
@@ -499,4 +523,17 @@ func (o optionMaker) ofSenderRate(p *store.PolicyParams, set func(string) error)
 		}
 		return set(text)
 	}
+}
+
+// ofSenderCheck holds an option to a verification that is enabled.
+func (o optionMaker) ofSenderCheck(p *store.PolicyParams, own option) option {
+	return option{own.name, func(text string) error {
+		if p.SenderCheck.Use != store.Yes {
+			return shell.Refusedf("Senders are not verified: --verify yes must come first.")
+		}
+		if strings.EqualFold(text, leaveToDefault) {
+			return shell.Refusedf("A verification has no default of its parts.")
+		}
+		return own.set(text)
+	}}
 }

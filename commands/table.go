@@ -12,6 +12,7 @@ func Table() []Command {
 		dnsconfig(),
 		dnsflush(),
 		dnsstatus(),
+		exceptionconfig(),
 		exit(),
 		findevent(),
 		grep(),

@@ -13,7 +13,9 @@ func fullParams() PolicyParams {
 		MaxSize: 2048, MaxMessages: 3, MaxRecipients: 4, MaxConnections: 5,
 		BannerHost: BannerHost{Use: Yes, Name: "mx.example.com"}, AcceptReply: reply(220), RejectReply: reply(554),
 		MaxPerHour: 6, LimitReply: reply(452), MaxInvalid: NoLimit, DropHarvester: No, HarvestReply: reply(550), SignificantBits: 24,
-		SenderRate: SenderRate{Use: Yes, MaxRecipients: 7, Interval: 8, Reply: reply(450), Exceptions: "a@, .b.example, c.example"},
+		SenderRate:    SenderRate{Use: Yes, MaxRecipients: 7, Interval: 8, Reply: reply(450), Exceptions: "a@, .b.example, c.example"},
+		SenderCheck:   SenderCheck{Use: Yes, Malformed: reply(501), Unresolved: reply(450), Nonexistent: Reply{Use: No}},
+		UseExceptions: Yes,
 	}
 }
 
@@ -22,7 +24,7 @@ func TestHATRoundTrip(t *testing.T) {
 	full.Default = fullParams()
 	full.Policies[0].Params = fullParams()
 	full.Policies[1].Params = PolicyParams{BannerHost: BannerHost{Use: No}, AcceptReply: Reply{Use: No}, RejectReply: Reply{Use: No},
-		LimitReply: Reply{Use: No}, HarvestReply: Reply{Use: No}, SenderRate: SenderRate{Use: No}, DropHarvester: Yes}
+		LimitReply: Reply{Use: No}, HarvestReply: Reply{Use: No}, SenderRate: SenderRate{Use: No}, DropHarvester: Yes, SenderCheck: SenderCheck{Use: No}, UseExceptions: No}
 	full.Groups[0].Hosts = []string{"10.1.1.0/24", "2001:db8::1", "10.1.1.1-10.1.1.9", ".example.com", "nx.domain", "dnslist[bl.example]"}
 	full.Groups[1].Policy = "TCPREFUSE"
 	for _, h := range []HAT{privateHAT(), publicHAT(), full} {
