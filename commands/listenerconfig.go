@@ -191,10 +191,7 @@ func freeListenerName(cfg *store.Config, text, own string) (string, error) {
 // askListenerAddress asks for interface, protocol and port until no other
 // listener is there.
 func askListenerAddress(d *Dialog, cfg *store.Config, l store.Listener) store.Listener {
-	choices := make([]shell.Choice, len(cfg.Interfaces))
-	for n, i := range cfg.Interfaces {
-		choices[n] = shell.Choice{Name: i.Name, Text: interfaceText(i)}
-	}
+	choices := interfaceChoices(cfg)
 	if l.Interface == "" {
 		l.Interface = cfg.Interfaces[0].Name
 	}
@@ -209,6 +206,14 @@ func askListenerAddress(d *Dialog, cfg *store.Config, l store.Listener) store.Li
 			return placed
 		}
 	}
+}
+
+func interfaceChoices(cfg *store.Config) []shell.Choice {
+	choices := make([]shell.Choice, len(cfg.Interfaces))
+	for n, i := range cfg.Interfaces {
+		choices[n] = shell.Choice{Name: i.Name, Text: interfaceText(i)}
+	}
+	return choices
 }
 
 func noQMQP() error { return shell.Refusedf("This build does not have QMQP.") }

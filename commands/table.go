@@ -31,6 +31,7 @@ func Table() []Command {
 		showchanges(),
 		smtproutes(),
 		status(),
+		systemsetup(),
 		tail(),
 		tophosts(),
 		topin(),

@@ -90,6 +90,16 @@ func privateHAT() HAT {
 	}
 }
 
+// RelayFor puts a sender group RELAYLIST of these hosts first, with the policy
+// $RELAYED, as private listeners have them.
+func (h *HAT) RelayFor(hosts []string) {
+	private := privateHAT()
+	group, policy := private.Groups[0], private.Policies[0]
+	group.Hosts = hosts
+	h.Groups = slices.Insert(h.Groups, 0, group)
+	h.Policies = append(h.Policies, policy)
+}
+
 func publicHAT() HAT {
 	return HAT{
 		Groups: []SenderGroup{
