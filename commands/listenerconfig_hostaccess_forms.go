@@ -11,9 +11,9 @@ import (
 
 // This file is the one-line forms of HOSTACCESS (reference esa-cli-config 7.7):
 //
-//	new sendergroup NAME HOSTS BEHAVIOR [--comment TEXT]
+//	new sendergroup NAME HOSTS BEHAVIOR [--comment TEXT] [--OPTION VALUE...]
 //	new policy NAME BEHAVIOR [--OPTION VALUE...]
-//	edit sendergroup NAME host [add|delete] HOSTS | name NAME | behavior BEHAVIOR | comment TEXT
+//	edit sendergroup NAME host [add|delete] HOSTS | new HOSTS | delete HOSTS | name NAME | behavior BEHAVIOR | comment TEXT
 //	edit policy NAME behavior BEHAVIOR | [--OPTION VALUE...]
 //	edit default [--OPTION VALUE...]
 //	delete sendergroup|policy NAME
@@ -155,10 +155,34 @@ func (f accessForm) newGroup(h *store.HAT, name string, rest []string) error {
 		return err
 	}
 	comment := option{"comment", func(text string) error { g.Comment = text; return store.CheckComment(text) }}
-	if err := setOptions([]option{comment}, rest[2:]); err != nil {
+	var params store.PolicyParams
+	if err := setOptions(append(policyOptions(&params, false), comment), rest[2:]); err != nil {
 		return err
 	}
+	if params != (store.PolicyParams{}) {
+		if err := f.ownPolicy(h, &g, params); err != nil {
+			return err
+		}
+	}
 	addGroup(f.d, h, g)
+	return nil
+}
+
+// ownPolicy makes the policy for a group that is given parameters: a group has
+// none of its own here, so that they have a name and one place.
+func (f accessForm) ownPolicy(h *store.HAT, g *store.SenderGroup, params store.PolicyParams) error {
+	if !slices.Contains(store.Behaviors(), store.Behavior(g.Policy)) {
+		return shell.Refusedf("The policy $%s has its parameters: use hostaccess edit policy.", g.Policy)
+	}
+	if len(h.Policies) >= store.MaxPolicies {
+		return shell.Refusedf("There is a maximum of %d policies.", store.MaxPolicies)
+	}
+	name, err := freePolicyName(*h, g.Name)
+	if err != nil {
+		return err
+	}
+	addPolicy(f.d, h, store.Policy{Name: name, Behavior: store.Behavior(g.Policy), Params: params})
+	g.Policy = name
 	return nil
 }
 
@@ -252,6 +276,10 @@ func (f accessForm) editGroup(h *store.HAT, name string, rest []string) error {
 	switch what {
 	case "host":
 		g.Hosts, err = editHosts(g.Hosts, rest[1:])
+	case "new":
+		g.Hosts, err = editHosts(g.Hosts, append([]string{"add"}, rest[1:]...))
+	case "delete":
+		g.Hosts, err = editHosts(g.Hosts, append([]string{"delete"}, rest[1:]...))
 	case "name":
 		g.Name, err = freeGroupName(*h, value, g.Name)
 	case "behavior":
