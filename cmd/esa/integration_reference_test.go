@@ -550,6 +550,7 @@ func (r *reference) batch() {
 		"listenerconfig edit Third hostaccess new sendergroup SLOWLIST 10.1.1.0/24,.slow.example $SLOW",
 		"listenerconfig edit Third hostaccess new sendergroup OWN 10.1.2.1 ACCEPT --max_conn 3 --rate_lim 20",
 		`listenerconfig edit "Third" hostaccess edit sendergroup SLOWLIST new 10.1.3.1`,
+		"listenerconfig edit Third hostaccess print",
 		"listenerconfig edit Third hostaccess edit sendergroup SLOWLIST host 10.1.4.0/24",
 		"listenerconfig edit Third hostaccess edit sendergroup SLOWLIST comment \"slow ones\"",
 		"listenerconfig edit Third hostaccess edit sendergroup SLOWLIST name SLOWER",
