@@ -32,7 +32,7 @@ func TestHATRoundTrip(t *testing.T) {
 		if err := WriteHATFile(&text, h); err != nil {
 			t.Fatal(err)
 		}
-		got, err := ParseHAT(strings.NewReader(text.String()), PolicyParams{})
+		got, err := ParseHAT(strings.NewReader(text.String()), HAT{})
 		if err != nil || len(got.Notes) > 0 {
 			t.Fatalf("%v %v\n%s", err, got.Notes, &text)
 		}
@@ -67,7 +67,7 @@ spamdomain.com
 SUSPECT: $THROTTLED
 ALL
     $ACCEPTED
-`), factoryParams())
+`), HAT{Default: factoryParams()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +96,28 @@ line 19: .spamdomain.com became the sender group _spamdomain_com.`
 	}
 }
 
+// A file without ALL keeps the one there is, or rejects.
+func TestParseHATWithoutAll(t *testing.T) {
+	for text, want := range map[string]string{
+		"$ACCEPTED\n ACCEPT\nG:\n 10.1.1.1\n $ACCEPTED": "ACCEPTED",
+		"G:\n 10.1.1.1\n REJECT":                        "REJECT",
+		"G:\n 10.1.1.1\n REJECT\nALL\n RELAY":           "RELAY",
+	} {
+		got, err := ParseHAT(strings.NewReader(text), publicHAT())
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		last := got.HAT.Groups[len(got.HAT.Groups)-1]
+		if last.Name != "ALL" || last.Policy != want || (len(got.Notes) == 0) != (want == "RELAY") {
+			t.Errorf("%q: the last group is %+v, notes %v", text, last, got.Notes)
+		}
+	}
+	if _, err := ParseHAT(strings.NewReader("# nothing"), publicHAT()); err == nil {
+		t.Error("an empty file is taken for a table")
+	}
+}
+
 func TestParseHATRefused(t *testing.T) {
 	const all = "\nALL\n REJECT\n"
 	for text, want := range map[string]string{
@@ -121,7 +143,7 @@ func TestParseHATRefused(t *testing.T) {
 		strings.Repeat("$A\nX\n", 30):                           "not shown",
 		"# " + strings.Repeat("x", 70000):                       "line 1: The line is too long.",
 	} {
-		if got, err := ParseHAT(strings.NewReader(text), factoryParams()); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := ParseHAT(strings.NewReader(text), HAT{Default: factoryParams()}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q gave %+v, %v\nwant %s", text, got, err, want)
 		}
 	}
