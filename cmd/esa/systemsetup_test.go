@@ -20,7 +20,7 @@ func TestSystemSetup_Relays(t *testing.T) {
 	outside := mtatest.StartPeer(t, mtatest.PeerScript{})
 
 	lines := []string{"systemsetup", "y", "gw.test"}
-	lines = append(lines, devicesButLoopback(t)...)
+	lines = append(lines, devices(t, "y", "Management", "y", "127.0.0.1", "8", "n", "n")...)
 	lines = append(lines, "", "", "n", // the DNS server that there is
 		"InboundMail", "1", "ours.test", "y", fmt.Sprintf("[127.0.0.1]:%d", inside.Addr().Port()), "n", "n",
 		"y", "127.0.0.2", "n",
@@ -50,9 +50,9 @@ func TestSystemSetup_Relays(t *testing.T) {
 	}
 }
 
-// devicesButLoopback answers the questions for the devices of this machine:
-// the interface is 127.0.0.1 on the loopback device.
-func devicesButLoopback(t *testing.T) []string {
+// devices answers the questions for the devices of this machine: for the
+// loopback device so, all others are not used.
+func devices(t *testing.T, loopback ...string) []string {
 	t.Helper()
 	all, err := machine{}.Addresses()
 	if err != nil {
@@ -64,7 +64,7 @@ func devicesButLoopback(t *testing.T) []string {
 		case a.Prefix.Addr().IsLinkLocalUnicast() || slices.Contains(seen, a.Device):
 			continue
 		case a.Device == "lo":
-			lines = append(lines, "y", "Management", "y", "127.0.0.1", "8", "n", "n")
+			lines = append(lines, loopback...)
 		default:
 			lines = append(lines, "n")
 		}
