@@ -33,6 +33,7 @@ func TestReference(t *testing.T) {
 	t.Run("access", func(t *testing.T) { r.on(t).access() })
 	t.Run("private", func(t *testing.T) { r.on(t).relaying() })
 	t.Run("destinations", func(t *testing.T) { r.on(t).destinations() })
+	t.Run("global", func(t *testing.T) { r.on(t).global() })
 	t.Run("menus", func(t *testing.T) { r.on(t).menus() })
 	t.Run("files", func(t *testing.T) { r.on(t).files() })
 	t.Run("batch", func(t *testing.T) { r.on(t).batch() })
@@ -184,7 +185,6 @@ func (r *reference) connections() {
 	second.ended()
 	r.logged(`ICID \d+ Receiving Failed: Connection limit exceeded`)
 	first.quit()
-	first.ended()
 	r.client(4).quit()
 
 	open := []*mailer{mailFrom(r.t, "127.0.2.1", r.outgoing), mailFrom(r.t, "127.0.2.1", r.outgoing)}
@@ -192,7 +192,6 @@ func (r *reference) connections() {
 	r.exactly(third, "", "421 #4.4.5 Too many connections to this listener")
 	for _, m := range open {
 		m.quit()
-		m.ended()
 	}
 }
 
@@ -383,4 +382,34 @@ func (r *reference) waitForHost(host, line, number string) {
 	r.t.Helper()
 	want := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(line) + `\s+` + number + `$`)
 	waitFor(r.t, line+" "+number, func() bool { return want.MatchString(r.script("hoststatus " + host)) })
+}
+
+// global: SETUP for all listeners (esa-cli-config 7.4; the texts of
+// esa-operations 2.3 and 4.4).
+func (r *reference) global() {
+	setup := func(answers ...string) {
+		r.t.Helper()
+		r.script(slices.Concat([]string{"listenerconfig", "setup"}, answers, []string{"", `commit "global"`})...)
+	}
+	setup("1", "1000", "1h", "4s", "15m", "y", "y")
+	m := connectFrom(r.t, "127.0.1.14", r.incoming) // REJECTED, now at its recipients
+	r.exactly(m, "", "220 mx.example.com ESMTP")
+	crowd := connectFrom(r.t, "127.0.1.20", r.incoming)
+	r.exactly(crowd, "", "421 #4.4.5 Too many connections to this host.")
+	crowd.ended()
+	m.want("MAIL FROM:<a@sender.test>", "250 ")
+	m.want("RCPT TO:<ok@example.com>", "554 Your access to this mail system has been rejected")
+	r.logged(`ICID \d+ REJECT SG REJECTED match 127\.0\.1\.14-127\.0\.1\.15 SBRS not enabled country not enabled`)
+	r.logged(`MID \d+ ICID \d+ To: <ok@example\.com> Rejected by Injection Control`)
+	m.want("RSET", "250 ")
+	m.want("", "421 ") // it has injected nothing within four seconds
+	m.ended()
+	r.logged(`ICID \d+ disconnected address 127\.0\.1\.14, no messages injected within timeout period`)
+
+	setup("500", "1000", "1h", "5m", "3s", "n", "n")
+	m = r.client(20)
+	r.exactly(m, "", "421 Exceeded allowable connection time")
+	m.ended()
+	r.logged(`ICID \d+ disconnected address 127\.0\.1\.20, exceeded allowable connection time`)
+	setup("500", "1000", "1h", "5m", "15m", "n", "n")
 }

@@ -96,9 +96,11 @@ func (m *mailer) send(sender string, recipients ...string) {
 	m.want("Subject: test\r\n\r\nhello\r\n.", "250 ok:  Message ")
 }
 
+// quit ends the connection and waits until the other end has, too.
 func (m *mailer) quit() {
 	m.t.Helper()
 	m.want("QUIT", "221 ")
+	m.ended()
 }
 
 // ended fails unless the connection is over.
