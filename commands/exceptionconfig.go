@@ -218,23 +218,30 @@ func searchExceptions(d *Dialog, cfg *store.Config, text string) {
 }
 
 func exceptionSetForm(d *Dialog, env Env, args []string) error {
-	e := store.Exception{Allow: args[2] == "allow"}
-	return env.Edit(func(cfg *store.Config) (err error) {
-		if args[0] == "edit" {
-			n, err := knownException(cfg, args[1])
-			if err != nil {
-				return err
+	return env.Edit(func(cfg *store.Config) error {
+		e := store.Exception{Allow: args[2] == "allow"}
+		var err error
+		if args[0] == "new" {
+			e.Address, err = newException(cfg, args[1])
+		} else {
+			var n int
+			if n, err = knownException(cfg, args[1]); err == nil {
+				e.Address = cfg.Exceptions[n].Address
 			}
-			e.Address = cfg.Exceptions[n].Address
-		} else if err = roomForException(cfg); err == nil {
-			e.Address, err = freeException(cfg, args[1])
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			putException(d, cfg, e)
 		}
-		putException(d, cfg, e)
-		return nil
+		return err
 	})
+}
+
+// newException reads an address for which there is room and no entry.
+func newException(cfg *store.Config, text string) (string, error) {
+	if err := roomForException(cfg); err != nil {
+		return "", err
+	}
+	return freeException(cfg, text)
 }
 
 func exceptionDeleteForm(d *Dialog, env Env, args []string) error {
