@@ -96,6 +96,14 @@ line 19: .spamdomain.com became the sender group _spamdomain_com.`
 	}
 }
 
+// The switch alone enables the verification, with the standard responses.
+func TestParseHATVerification(t *testing.T) {
+	got, err := ParseHAT(strings.NewReader("$A\nACCEPT {\nsender_verification = \"on\"\n}\nALL\n$A\n"), HAT{Default: factoryParams()})
+	if err != nil || got.HAT.Policies[0].Params != (PolicyParams{SenderCheck: VerifySenders()}) {
+		t.Errorf("%+v, %v", got.HAT.Policies, err)
+	}
+}
+
 // A file without ALL keeps the one there is, or rejects.
 func TestParseHATWithoutAll(t *testing.T) {
 	for text, want := range map[string]string{

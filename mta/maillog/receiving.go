@@ -122,10 +122,10 @@ func (l *Log) InvalidRecipient(c envelope.ICID, m envelope.MID, why, part string
 // SenderRejected and SenderAllowed write what was decided of an envelope
 // sender, and why.
 func (l *Log) SenderRejected(c envelope.ICID, sender envelope.Address, why string) {
-	l.infof("ICID %d Address: <%s> sender rejected, %s", c, line(sender.String()), why)
+	l.infof("ICID %d Address: <%s> sender rejected, %s", c, line(sender.String()), line(why))
 }
 func (l *Log) SenderAllowed(c envelope.ICID, sender envelope.Address, why string) {
-	l.infof("ICID %d Address: <%s> sender allowed, %s", c, line(sender.String()), why)
+	l.infof("ICID %d Address: <%s> sender allowed, %s", c, line(sender.String()), line(why))
 }
 
 // UnknownCommand and BadSyntax write a command that was not understood.

@@ -137,7 +137,7 @@ func (b book) Sender(_ context.Context, domain string) policy.SenderDomain {
 	switch first, _, _ := strings.Cut(domain, "."); first {
 	case "broken":
 		return policy.DomainUnresolved
-	case "nowhere":
+	case "nowhere", "":
 		return policy.DomainNonexistent
 	}
 	return policy.DomainExists

@@ -45,7 +45,7 @@ func (s *session) Data(r io.Reader) error {
 	}
 	tx := s.tx
 	t := &text{session: s, tx: tx, store: counted{w: tx.draft}, lines: message.LineEnds{Mode: tx.set.BareLines}}
-	t.header = message.NewHeader(&t.store, message.HeaderLimits{Bytes: s.limits.HeaderBytes, Lines: max(0, s.limits.HeaderLines)})
+	t.header = message.NewHeader(&t.store, message.HeaderLimits{Bytes: s.limits.HeaderBytes, Lines: s.limits.HeaderLines})
 	err := t.receive(r)
 	if err == nil {
 		err = t.accept()
