@@ -156,7 +156,7 @@ func (g *Gateway) open() (_ *live, err error) {
 	}
 	l.server = smtpd.New(smtpd.Options{
 		MaxConnections: connectionLimit(),
-		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Domains: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
 	if g.suspended, err = readSuspension(g.suspensionFile()); err != nil {
 		return nil, err

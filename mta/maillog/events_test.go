@@ -61,6 +61,11 @@ func TestReceivingText(t *testing.T) {
 		{"2.3 trouble", func() { h.ReceivingFailed(3, "Message loop") }, "Info: ICID 3 Receiving Failed: Message loop"},
 		{"2.3 bad addresses", func() { h.InvalidSender(3, "no @", "x"); h.InvalidRecipient(3, 7, "no @", "y") },
 			"Info: ICID 3 Invalid sender address: no @: x\nInfo: ICID 3 MID 7 Invalid recipient address: no @: 'y'"},
+		{"2.3 senders", func() {
+			h.SenderRejected(3, sender, "envelope sender domain does not exist")
+			h.SenderAllowed(3, sender, "envelope sender matched domain exception")
+		}, "Info: ICID 3 Address: <a@example.com> sender rejected, envelope sender domain does not exist\n" +
+			"Info: ICID 3 Address: <a@example.com> sender allowed, envelope sender matched domain exception"},
 		{"2.3 bad commands", func() { h.UnknownCommand(3, "GET /\r"); h.BadSyntax(3, "MAIL x") },
 			`Info: ICID 3 Unknown command: GET /\r` + "\nInfo: ICID 3 Bad syntax for command: MAIL x"},
 		{"2.3 timeouts", func() { h.NoInjection(3, there); h.TooLong(3, there) },
@@ -174,6 +179,8 @@ func hostileEvents(l *Log, s string) int {
 		func() { l.InvalidRecipient(1, 1, s, s) },
 		func() { l.UnknownCommand(1, s) },
 		func() { l.BadSyntax(1, s) },
+		func() { l.SenderRejected(1, a, s) },
+		func() { l.SenderAllowed(1, a, s) },
 		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 0, s, s}) },
 		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 454, s, s}) },
 		func() { l.Bounced(f) },

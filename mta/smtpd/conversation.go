@@ -301,6 +301,10 @@ func (c *conversation) hello(verb, arg string) bool {
 
 func (c *conversation) mail(line []byte, arg string) bool {
 	path, options, bad := parseMail(arg)
+	if bad != nil && bad.address != nil && c.tx == nil {
+		c.srv.Log.InvalidSender(c.icid, reason(bad.address), printable(bad.part))
+		return c.answerError(c.malformed(bad.reply))
+	}
 	if bad != nil {
 		return c.badArgument(line, bad)
 	}
