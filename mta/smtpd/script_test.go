@@ -226,7 +226,7 @@ func (s *script) configure(rest string) {
 			p.SenderCheck = policy.SenderCheck{On: true, Malformed: policy.Reply{Code: 501, Text: "no domain"},
 				Unresolved: policy.Reply{Code: 450, Text: "later"}, Nonexistent: policy.Reply{Code: 550, Text: "who?"}}
 		},
-		"rejectclose":    func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 421, Text: value} },
+		"rejectclose": func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 421, Text: value} },
 		"rejectreply": func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 521, Text: unescape(s.t, value)} },
 	}[word]
 	mode, isMode := map[string]message.Mode{"clean": message.Clean, "reject": message.Reject, "allow": message.Allow}[word]
