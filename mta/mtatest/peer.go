@@ -38,7 +38,7 @@ type PeerScript struct {
 // PeerMessage is a message that a Peer took.
 type PeerMessage struct {
 	From string   // the arguments of MAIL
-	TLS  bool     // it came over an encrypted connection
+	TLS  string   // "TLS 1.3" where it came over an encrypted connection
 	To   []string // the arguments of each RCPT that was accepted
 	Text string   // without the dots that were added
 	Wire string   // as it came, the end of data included
@@ -268,7 +268,10 @@ func (c *PeerConn) note(command string) {
 	verb, arg, _ := strings.Cut(command, ":")
 	switch {
 	case strings.EqualFold(verb, "MAIL FROM"):
-		c.now = PeerMessage{From: arg, TLS: c.State != nil}
+		c.now = PeerMessage{From: arg}
+		if c.State != nil {
+			c.now.TLS = tls.VersionName(c.State.Version)
+		}
 	case strings.EqualFold(verb, "RCPT TO"):
 		c.now.To = append(c.now.To, arg)
 	case command == ".":
