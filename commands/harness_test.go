@@ -80,7 +80,7 @@ func masks() []shelltest.Mask {
 	return []shelltest.Mask{
 		{Pattern: regexp.MustCompile(`CPUs: \d+ expected, \d+ allocated`), Text: "CPUs: N expected, N allocated"},
 		{Pattern: regexp.MustCompile(`(?s)(-----BEGIN CERTIFICATE REQUEST-----\n).*?(\n-----END)`), Text: "${1}...$2"},
-		{Pattern: regexp.MustCompile(`SHA-256: [0-9A-F:]{95}`), Text: "SHA-256: ..."},
+		{Pattern: regexp.MustCompile(`SHA-256: [0-9a-f]{64}`), Text: "SHA-256: ..."},
 		{Pattern: regexp.MustCompile(`SHA-256 [0-9a-f]{16}`), Text: "SHA-256 ..."},
 	}
 }
