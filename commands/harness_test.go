@@ -169,7 +169,7 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files, Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files, Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now,
 		NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
@@ -388,7 +388,8 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 	}
 	running, _ := g.store.Running()
 	report.Changes = store.Diff(running, merged.Config)
-	report.Warnings = merged.Config.Warnings(g.clock.Now(), nil)
+	system, _ := machine{}.Authorities()
+	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
 	report.Questions = store.OpensRelay(running, merged.Config)
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
@@ -407,11 +408,11 @@ func (g *fakeGateway) Status() Status {
 	}
 }
 
-// MailHosts has the mail of every domain go to mx.example.net.
+// MailHosts has the mail of every domain go to mx.example.com.
 func (g *fakeGateway) MailHosts(_ context.Context, c *store.Config) []store.Verdict {
 	var found []store.MailHosts
 	for _, domain := range c.MailDomains() {
-		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.net"}})
+		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.com"}})
 	}
 	return c.MailHostVerdicts(found)
 }

@@ -233,6 +233,9 @@ func (s *script) configure(rest string) {
 		s.change(nil)
 		return
 	}
+	if s.configureTLS(word, value) {
+		return
+	}
 	n, _ := strconv.Atoi(value) // 0 where the word takes no number
 	param := map[string]func(p *policy.Params){
 		"maxsize":        func(p *policy.Params) { p.MaxSize = int64(n) },
@@ -253,10 +256,6 @@ func (s *script) configure(rest string) {
 		"acceptreply":    func(p *policy.Params) { p.AcceptReply = policy.Reply{Code: 220, Text: unescape(s.t, value)} },
 		"rejectreply":    func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 521, Text: unescape(s.t, value)} },
 	}[word]
-	if tlsMode, ok := tlsModes()[value]; ok && word == "tls" {
-		s.change(func(set *Settings) { setTLSMode(set, tlsMode) })
-		return
-	}
 	mode, isMode := map[string]message.Mode{"clean": message.Clean, "reject": message.Reject, "allow": message.Allow}[word]
 	s.change(func(set *Settings) {
 		switch {
@@ -267,10 +266,6 @@ func (s *script) configure(rest string) {
 			for i := range set.HAT.Groups {
 				param(&set.HAT.Groups[i].Params)
 			}
-		case word == "certificate":
-			set.TLS = s.listenerTLS(s.t, tlsconf.Options{})
-		case word == "tlsmax":
-			set.MaxTLS = n
 		case isMode:
 			set.BareLines = mode
 		case word == "private":
@@ -307,6 +302,21 @@ func (s *script) configure(rest string) {
 			s.fatalf("unknown setting %q", word)
 		}
 	})
+}
+
+// configureTLS sets what is about TLS, if word is such.
+func (s *script) configureTLS(word, value string) bool {
+	switch word {
+	case "tls":
+		s.change(func(set *Settings) { setTLSMode(set, tlsModes()[value]) })
+	case "certificate":
+		s.change(func(set *Settings) { set.TLS = s.listenerTLS(s.t, tlsconf.Options{}) })
+	case "tlsmax":
+		s.change(func(set *Settings) { set.MaxTLS = atoi(s.t, value) })
+	default:
+		return false
+	}
+	return true
 }
 
 // acceptOnly is a table that accepts one entry.
