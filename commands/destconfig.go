@@ -26,9 +26,12 @@ The bounce profile of a destination goes before that of the listener. In the
 one-line forms the value default leaves a setting to the default entry.
 
 TLS, with what happens if a host does not offer STARTTLS or refuses it, if the
-handshake fails, and if the certificate does not hold:
+handshake fails, and if the certificate is not verified:
 
 ` + tlsHelp() + `
+The MODE of the one-line forms is off, on, require, on_verify, require_verify or
+require_verify_hosted, in this order.
+
 Mail that may not go out waits for the next attempt; nothing is ever sent in
 clear after a host has agreed to TLS. "Verify" takes a certificate with the mail
 domain among its DNS names, or with the mail domain or the reverse name of the

@@ -52,16 +52,15 @@ func tlsWord(m store.TLSMode) string {
 
 // tlsHelp is the table of the modes.
 func tlsHelp() string {
-	rows := [][]string{{"", "no STARTTLS", "handshake fails", "certificate"}}
+	rows := [][]string{{"", "no STARTTLS", "handshake fails", "not verified"}}
 	for _, m := range store.DestinationTLSModes() {
-		row := []string{m.Text(), "in clear", "next host", "not looked at"}
+		row := []string{m.Text(), "in clear", "next host", "ignored"}
 		if m.Required() {
 			row[1] = "next host"
 		}
 		switch {
 		case m == store.TLSOff:
-			row[1], row[2] = "TLS is not tried", ""
-			row[3] = ""
+			row[1], row[2], row[3] = "in clear", "", ""
 		case m.Verified() && m.Required():
 			row[3] = "next host"
 		case m.Verified():
@@ -78,15 +77,7 @@ func destSetup(d *Dialog, cfg *store.Config) {
 	if to.Certificate == store.DemoCertificate {
 		d.Text(fmt.Sprintf("\nThe %q certificate is currently configured. You may use\n%q, but this will not be secure.", store.DemoCertificate, store.DemoCertificate))
 	}
-	names := append(cfg.CertificateNames(), noCertificateChoice)
-	current := len(names) - 1
-	if to.Certificate != "" {
-		current = slices.Index(names, to.Certificate)
-	}
-	n := d.Choose("Please choose the certificate to apply:", names, max(0, current))
-	if to.Certificate = names[n]; n == len(names)-1 {
-		to.Certificate = ""
-	}
+	to.Certificate = askCertificate(d, cfg, to.Certificate)
 	to.AlertTLS = d.YesNo("Do you want to send an alert when a required TLS connection fails?", to.AlertTLS)
 	if d.Err() == nil {
 		setDestinations(d, cfg, to)
@@ -117,6 +108,7 @@ func destSetupForm(d *Dialog, env Env, args []string) error {
 		if err := setKeys(destSetupKeys(&set), args); err != nil {
 			return err
 		}
+		tellDemo(d, set.Destinations.Certificate, cfg.Destinations.Certificate)
 		setDestinations(d, cfg, set.Destinations)
 		d.Text("Global settings changed.")
 		return nil

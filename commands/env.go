@@ -39,6 +39,7 @@ type Env struct {
 	Store    *store.Store   // running configuration and history
 	Gateway  Gateway
 	Look     Look
+	TLS      TLS
 	Logs     Logs
 	Machine  Machine
 	Files    Files

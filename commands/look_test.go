@@ -281,11 +281,12 @@ func TestXMLStatus(t *testing.T) {
 func TestLookingOffline(t *testing.T) {
 	w := newWorld(t)
 	env := w.env("admin", false)
+	env.TLS = stopped{}
 	env.Gateway, env.Look = fixedStatus{w.gateway, Status{At: w.time.Now(), State: "Offline"}}, stopped{}
 	const refusal = "The gateway is not running. Start it first.\n"
 	for _, line := range []string{
 		"dnsflush", "dnsstatus", "hostrate example.com 5", "hoststatus example.com", "nslookup example.com", "rate 5", "resetcounters",
-		"tophosts conn_out", "topin", "workqueue", "workqueue status", "workqueue rate 5",
+		"tlsverify example.com example.com", "tophosts conn_out", "topin", "workqueue", "workqueue status", "workqueue rate 5",
 	} {
 		screen := shelltest.NewScreen()
 		screen.Plain = true
@@ -306,6 +307,9 @@ func (stopped) Peers() ([]Peer, error) { return nil, errStopped() }
 func (stopped) FlushDNS() error        { return errStopped() }
 func (stopped) Host(context.Context, string) (HostDetail, error) {
 	return HostDetail{}, errStopped()
+}
+func (stopped) TryTLS(context.Context, TLSTrial, TLSWitness) (bool, *envelope.Failure, error) {
+	return false, nil, errStopped()
 }
 func (stopped) ResetCounters() (time.Time, error) { return time.Time{}, errStopped() }
 func (stopped) QueryDNS(context.Context, string, string) (Records, error) {

@@ -35,6 +35,7 @@ func Table() []Command {
 		sslconfig(),
 		status(),
 		tail(),
+		tlsverify(),
 		tophosts(),
 		topin(),
 		version(),

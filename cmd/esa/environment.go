@@ -29,6 +29,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Store:    c.process.store,
 		Gateway:  gatewayView{c.process.gateway},
 		Look:     lookView{c.process.gateway},
+		TLS:      lookView{c.process.gateway},
 		Logs:     logView{c.process.gateway},
 		Machine:  machine{},
 		Files:    folder(filepath.Join(c.process.dir.path, "configuration")),

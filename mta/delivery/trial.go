@@ -27,9 +27,8 @@ type Witness interface {
 	Checking() // STARTTLS is asked for
 	// Established is a handshake that has come as far as the certificate.
 	Established(protocol, cipher string)
-	// Presented is the chain of the host as it came, its own certificate first;
-	// own says that the host is one of our listeners.
-	Presented(chain []*x509.Certificate, own bool)
+	// Presented is the chain of the host as it came, its own certificate first.
+	Presented(chain []*x509.Certificate)
 	Verified(name string) // of the certificate, that speaks for the domain
 	// Failed is an address that cannot be had so. The failure of a certificate
 	// comes after Presented, any other one of TLS after Checking.
@@ -98,7 +97,7 @@ func (c *Client) tryAddress(ctx context.Context, set *running, hop route.NextHop
 	e, f := conn.upgrade(ctx, g, set)
 	if e != nil && e.state.Version != 0 {
 		t.Established(e.protocol(), e.cipher())
-		t.Presented(e.state.PeerCertificates, set.planner.IsSelf(hop.Addr))
+		t.Presented(e.state.PeerCertificates)
 	}
 	if f != nil {
 		c.logTLS(conn.dcid, f)

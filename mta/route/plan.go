@@ -176,7 +176,7 @@ func (s *search) host(h Host) []NextHop {
 func (s *search) own(host string, addr netip.Addr, port uint16) []NextHop {
 	hop := NextHop{Host: host, Addr: netip.AddrPortFrom(addr.Unmap(), port)}
 	switch {
-	case s.p.IsSelf(hop.Addr):
+	case s.p.isSelf(hop.Addr):
 		s.loop = true
 	case !s.p.allows(hop.Addr.Addr().Is6()):
 		s.defers(unusable(host, hop.Addr.Addr()))
@@ -271,7 +271,7 @@ func (s *search) addresses(host string, port uint16) (hops []NextHop, self bool)
 		shuffle(s.p.Rand, addrs)
 		for _, a := range addrs {
 			hop := NextHop{Host: host, Addr: netip.AddrPortFrom(a.Unmap().WithZone(""), port)}
-			if s.p.IsSelf(hop.Addr) {
+			if s.p.isSelf(hop.Addr) {
 				self, s.loop = true, true
 				continue
 			}
@@ -341,9 +341,9 @@ func (s *search) failure(domain string) *envelope.Failure {
 	return softError(domain, "MX", "no host to try")
 }
 
-// IsSelf reports whether a next hop is one of our listeners. The unspecified
+// isSelf reports whether a next hop is one of our listeners. The unspecified
 // address is nobody else (RFC 6890: this host).
-func (p *Planner) IsSelf(hop netip.AddrPort) bool {
+func (p *Planner) isSelf(hop netip.AddrPort) bool {
 	if hop.Addr().IsUnspecified() {
 		return true
 	}

@@ -28,8 +28,19 @@ func Failure(err error) (number int, text string) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return -1, "Unexpected EOF"
 	default:
-		return 0, strings.TrimPrefix(err.Error(), "tls: ")
+		return 0, short(strings.TrimPrefix(err.Error(), "tls: "))
 	}
+}
+
+// maxFailure bounds what is told of a handshake, in bytes: a list of what the
+// peer offered may have a thousand entries.
+const maxFailure = 250
+
+func short(text string) string {
+	if len(text) <= maxFailure {
+		return text
+	}
+	return text[:maxFailure] + "..."
 }
 
 // peerAlert finds the alert with which the peer ended the handshake. Its type

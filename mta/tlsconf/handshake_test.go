@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -233,5 +234,11 @@ func TestFailure(t *testing.T) {
 				t.Errorf("(%d, %q) of %v; want (%d, %q)", number, text, err, tt.number, tt.text)
 			}
 		})
+	}
+}
+
+func TestFailureIsShort(t *testing.T) {
+	if _, text := Failure(errors.New(strings.Repeat("offered", 1000))); len(text) != maxFailure+len("...") {
+		t.Errorf("%d bytes", len(text))
 	}
 }
