@@ -85,16 +85,8 @@ func shortSum(data []byte) string {
 // tell it from another.
 func Fingerprint(c *x509.Certificate) string { return shortSum(c.Raw) }
 
-// LongFingerprint is the SHA-256 sum of a certificate as other programs write
-// it: "AB:CD:...".
-func LongFingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	parts := make([]string, len(sum))
-	for i, b := range sum {
-		parts[i] = fmt.Sprintf("%02X", b)
-	}
-	return strings.Join(parts, ":")
-}
+// LongFingerprint is the SHA-256 sum of a certificate.
+func LongFingerprint(c *x509.Certificate) string { return fmt.Sprintf("%x", sha256.Sum256(c.Raw)) }
 
 // Certificates gives what p holds in the order of the text, at least one, or
 // says why it is not certificates in the one form that is stored.
