@@ -180,6 +180,12 @@ func TestPKCS12HiddenBomb(t *testing.T) {
 	if err := checkInner(parts[0], "x"); err != nil {
 		t.Errorf("certificates in an encrypted part: %v", err)
 	}
+	// Nothing but the look inside sees it: the file is refused for it before
+	// its MAC, which is not right any more, is looked at.
+	file := rewrite(t, inner, func(_ *pfx, parts []contentInfo) []contentInfo { return []contentInfo{hidden, parts[1]} })
+	if _, _, err := ReadPKCS12(file, "x"); !errors.Is(err, errPKCS12Hidden) {
+		t.Errorf("in a file: %v", err)
+	}
 	if err := checkInner(parts[0], "wrong"); !errors.Is(err, errPassphrase) {
 		t.Errorf("wrong passphrase: %v", err)
 	}
