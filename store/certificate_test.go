@@ -61,6 +61,9 @@ func TestNewCertificate(t *testing.T) {
 		if word, _ := ValidityOf(leaf, certNow().AddDate(0, 0, -1)); word != NotYetValid {
 			t.Error(word)
 		}
+		if got := certNow().Sub(leaf.NotBefore); got != backdated {
+			t.Errorf("it begins %v in the past", got)
+		}
 		if !SelfSigned(leaf) {
 			t.Error("not self-signed")
 		}
