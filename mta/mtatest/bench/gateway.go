@@ -44,7 +44,7 @@ func newGateway(binary, dir string, ports ports) (*gateway, error) {
 }
 
 func (g *gateway) name() string   { return "esa" }
-func (g *gateway) daemon() string { return "esa" }
+func (g *gateway) daemon() string { return filepath.Base(g.binary) }
 
 func (g *gateway) command() *exec.Cmd { return exec.Command(g.binary, "--data", g.dir, "serve") }
 

@@ -36,7 +36,9 @@ type plan struct {
 	rounds int
 	length time.Duration // of one round of load
 	rows   string        // words, see all
-	queued string        // lengths of the queue for the row "growth"
+	sizes  string        // of messages, for throughput
+	crowds string        // numbers of sessions, for throughput
+	queued string        // lengths of the queue, for growth
 }
 
 // all is every row.
@@ -50,7 +52,9 @@ func main() {
 	set.IntVar(&p.rounds, "rounds", 3, "how often each row is measured; medians are printed")
 	set.DurationVar(&p.length, "time", 4*time.Second, "how long messages are sent in one round")
 	set.StringVar(&p.rows, "rows", all, "what is measured, `words` separated by commas")
-	set.StringVar(&p.queued, "queued", "10000,100000", "`numbers` of queued messages for the row growth")
+	set.StringVar(&p.sizes, "sizes", "1024,10240,1048576", "`bytes` of the messages of the row throughput")
+	set.StringVar(&p.crowds, "sessions", "1,20,100", "`numbers` of sessions of the rows throughput and slow")
+	set.StringVar(&p.queued, "queued", "10000,100000", "`numbers` of queued messages of the row growth")
 	_ = set.Parse(os.Args[1:]) // it exits by itself
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

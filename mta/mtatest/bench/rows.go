@@ -68,22 +68,8 @@ func (b *bench) measure(both [2]*running, l smtpload.Load) (*cell, error) {
 // throughput is messages a second, processor time and memory, by size and
 // number of sessions.
 func (b *bench) throughput() error {
-	var cells []*cell
-	for _, size := range []int{1 << 10, 10 << 10, 1 << 20} {
-		for _, sessions := range []int{1, 20, 100} {
-			progress("%s, %d sessions", sizeText(size), sessions)
-			l := smtpload.Load{Sessions: sessions, Time: b.length, Size: size}
-			err := b.during(b.here, b.plainly, func(both [2]*running) error {
-				c, err := b.measure(both, l)
-				cells = append(cells, c)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return printCells(os.Stdout, cells)
+	cells, err := b.cells(b.here, b.sizes, b.plainly)
+	return errors.Join(err, printCells(os.Stdout, cells))
 }
 
 // slow is throughput with syncs that take 5 ms longer, on a journal.
@@ -98,24 +84,38 @@ func (b *bench) slow() error {
 	if err != nil {
 		return err
 	}
-	slowly := func(s system, addr string) (*running, error) {
+	progress("from now on every sync takes %s longer", by)
+	cells, err := b.cells(p, "1024", func(s system, addr string) (*running, error) {
 		return startSlow(b.ctx, s, addr, slowness{by, filepath.Join(b.root, s.name()+"-syncs")})
+	})
+	return errors.Join(err, printSlow(os.Stdout, cells))
+}
+
+// cells measures every size with every number of sessions.
+func (b *bench) cells(p *place, sizes string, launch launcher) ([]*cell, error) {
+	lengths, err := numbers(sizes)
+	crowds, err2 := numbers(b.crowds)
+	if err = errors.Join(err, err2); err != nil {
+		return nil, err
 	}
 	var cells []*cell
-	for _, sessions := range []int{1, 20, 100} {
-		progress("every sync 5 ms longer, %d sessions", sessions)
-		l := smtpload.Load{Sessions: sessions, Time: b.length, Size: 1 << 10}
-		err := b.during(p, slowly, func(both [2]*running) error {
-			c, err := b.measure(both, l)
-			cells = append(cells, c)
-			return err
-		})
-		if err != nil {
-			return err
+	for _, size := range lengths {
+		for _, sessions := range crowds {
+			progress("%s, %d sessions", sizeText(size), sessions)
+			l := smtpload.Load{Sessions: sessions, Time: b.length, Size: size}
+			err := b.during(p, launch, func(both [2]*running) error {
+				c, err := b.measure(both, l)
+				if err == nil {
+					cells = append(cells, c)
+				}
+				return err
+			})
+			if err != nil {
+				return cells, err
+			}
 		}
 	}
-	fmt.Println("\nEvery sync 5 ms longer, ext4 with a journal:")
-	return printSlow(os.Stdout, cells)
+	return cells, nil
 }
 
 // pair is one figure of both systems, ours first.

@@ -2,11 +2,11 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"syscall"
 	"time"
@@ -60,7 +60,8 @@ func startSlow(ctx context.Context, s system, addr string, slow slowness) (*runn
 }
 
 func launch(ctx context.Context, r *running) (*running, error) {
-	r.cmd.Stderr = os.Stderr
+	var said bytes.Buffer
+	r.cmd.Stderr = &said
 	// Postfix ends its whole process group.
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	begun := time.Now()
@@ -69,7 +70,7 @@ func launch(ctx context.Context, r *running) (*running, error) {
 	}
 	r.process = &process{pid: r.cmd.Process.Pid}
 	if err := greeting(ctx, r.addr); err != nil {
-		return nil, fmt.Errorf("waiting for %s: %w", r.name(), errors.Join(err, r.stop()))
+		return nil, fmt.Errorf("waiting for %s: %w\n%s", r.name(), errors.Join(err, r.stop()), said.String())
 	}
 	r.up = time.Now()
 	r.ready = r.up.Sub(begun)

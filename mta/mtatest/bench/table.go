@@ -62,6 +62,7 @@ func printCells(w io.Writer, cells []*cell) error {
 // printSlow prints what slow found.
 func printSlow(w io.Writer, cells []*cell) error {
 	var b strings.Builder
+	b.WriteString("\nEvery sync 5 ms longer, ext4 with a journal:\n\n")
 	b.WriteString("| size | sessions | rate | (rounds) | syncs per message esa | Postfix | messages/s esa | Postfix |\n")
 	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, c := range cells {
