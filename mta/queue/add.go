@@ -28,6 +28,7 @@ type draft struct {
 	crc    uint32
 	room   int64 // kept for the envelope
 	end    int64 // of what is written
+	body   span  // where the body is, once committed
 	err    error // the first; the draft is then worth nothing
 	ended  bool
 }
@@ -100,20 +101,31 @@ func (d *draft) put(b []byte) error {
 // commit makes the message durable under the complete envelope. After an
 // error nothing of it is kept.
 func (d *draft) commit(m envelope.Message) error {
+	file, err := d.commitOpen(m)
+	if err == nil {
+		d.s.letGo(file, m.MID)
+	}
+	return err
+}
+
+// commitOpen is commit that leaves the file open, for the first attempt: the
+// caller closes it.
+func (d *draft) commitOpen(m envelope.Message) (diskFile, error) {
 	if d.ended {
-		return errors.New("committing message: it has ended")
+		return nil, errors.New("committing message: it has ended")
 	}
 	if m.MID != d.begun.MID || len(m.Recipients) == 0 {
-		return errors.Join(errors.New("committing message: not its envelope"), d.abort())
+		return nil, errors.Join(errors.New("committing message: not its envelope"), d.abort())
 	}
 	if d.err == nil {
 		d.err = d.finish(&m)
 	}
 	if d.err != nil {
-		return errors.Join(d.err, d.abort())
+		return nil, errors.Join(d.err, d.abort())
 	}
+	file := d.file
 	d.release()
-	return nil
+	return file, nil
 }
 
 // finish writes what is missing and waits for stable storage.
@@ -144,6 +156,7 @@ func (d *draft) finish(m *envelope.Message) error {
 	if err != nil {
 		return err
 	}
+	d.body = h.body
 	return d.s.settle(d)
 }
 

@@ -34,7 +34,9 @@ type syncHandle interface {
 type diskFile interface {
 	io.Writer
 	io.WriterAt
+	io.ReaderAt
 	syncHandle
+	named() (bool, error) // whether it still stands in a directory
 }
 
 type diskReader interface {
@@ -69,12 +71,23 @@ func (osDisk) mkdir(path string) error {
 	return err
 }
 
+type osFile struct{ *os.File }
+
+func (f osFile) named() (bool, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || s.Nlink > 0, nil
+}
+
 func (osDisk) create(path string) (diskFile, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return osFile{f}, nil
 }
 
 type osReader struct{ *os.File }

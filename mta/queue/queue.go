@@ -143,7 +143,8 @@ type Queue struct {
 	tallies tallies
 
 	mu      sync.Mutex
-	plan    plan // guarded by mu
+	plan    plan          // guarded by mu
+	alarm   time.Duration // when the scheduler looks again by itself, steady time
 	running bool
 	closed  bool
 
@@ -194,6 +195,9 @@ func (q *Queue) Close() error {
 		return nil
 	}
 	q.closed = true
+	for _, it := range q.plan.items {
+		q.store.release(it)
+	}
 	return q.store.close()
 }
 
@@ -246,12 +250,15 @@ func (d *Draft) Commit(final envelope.Message) error {
 		return errors.Join(ErrClosed, d.d.abort())
 	}
 	final.Size = d.d.length
-	if err := d.d.commit(final); err != nil {
+	file, err := d.d.commitOpen(final)
+	if err != nil {
 		return err
 	}
 	// Before it can be tried: the log tells the two in this order.
 	d.q.o.Log.Queued(final.MID)
-	d.q.admit(newRecord(final), true)
+	rec := newRecord(final)
+	rec.body, rec.file = d.d.body, file
+	d.q.admit(rec, true)
 	return nil
 }
 

@@ -23,6 +23,7 @@ type plan struct {
 	policy         *Policy // that the ring was made by
 
 	kept       int // recipients in records that wait for a first attempt, at most maxKept
+	held       int // files of those that are open, at most maxHeld
 	unread     int // found at start and not read yet
 	unreadable int // left where they are: newer version, or no permission
 	damaged    int // set aside since the start
@@ -58,8 +59,12 @@ type ending struct {
 	ended     time.Time // wall time
 }
 
-// maxKept bounds the memory of records that are kept.
-const maxKept = 1000
+// maxKept bounds the memory of records that are kept, maxHeld the descriptors
+// of their files: receiving leaves a third of those the process may have.
+const (
+	maxKept = 1000
+	maxHeld = 100
+)
 
 // keep keeps the record of a message that will probably be tried at once, so
 // that it need not be read back. One lot alone: its mark shows whether the
@@ -69,6 +74,9 @@ func (p *plan) keep(it *item, rec *record, t moment) {
 	if len(it.lots) == 1 && p.kept+n <= maxKept && p.running < t.policy.Concurrency && it.lots[0].dest.mayStart(t) {
 		it.rec, it.kept = rec, n
 		p.kept += n
+		if it.held = rec.file != nil && p.held < maxHeld; it.held {
+			p.held++
+		}
 	}
 }
 
@@ -229,6 +237,10 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 	p.running--
 	p.kept -= it.kept
 	it.kept = 0
+	if it.held {
+		it.held = false
+		p.held--
+	}
 	d.end(l)
 	p.refund(l, e, t)
 	if l.alone {

@@ -148,7 +148,7 @@ func (t *trial) write(verdicts []verdict, until time.Time) (finished bool) {
 			return false
 		}
 	}
-	if err := t.q.store.done(t.item.mid); err != nil {
+	if err := t.q.store.done(t.item.mid, t.item.noted); err != nil {
 		t.q.o.Diag.Error("queue: removing finished message", "mid", t.item.mid, "err", err)
 		t.noteLocked(entries) // so that at the next start it is known to be finished
 	}

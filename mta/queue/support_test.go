@@ -396,7 +396,11 @@ func (f *faultFile) Write(p []byte) (int, error) {
 }
 
 func (f *faultFile) WriteAt(p []byte, at int64) (int, error) {
-	if err := f.d.step("writeat", f.path); err != nil {
+	op := "writeat"
+	if at == markOffset {
+		op = "mark"
+	}
+	if err := f.d.step(op, f.path); err != nil {
 		return 0, err
 	}
 	return f.diskFile.WriteAt(p, at)

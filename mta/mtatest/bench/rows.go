@@ -73,13 +73,13 @@ func (b *bench) throughput() error {
 }
 
 // slow is throughput with syncs that take 5 ms longer, on a journal.
-func (b *bench) slow() error {
+func (b *bench) slow() (err error) {
 	const by = 5 * time.Millisecond
-	dir, unmount, err := b.journalled()
+	dir, remove, err := b.journalled()
 	if err != nil {
 		return err
 	}
-	defer unmount()
+	defer func() { err = errors.Join(err, remove()) }()
 	p, err := b.newPlace(dir)
 	if err != nil {
 		return err

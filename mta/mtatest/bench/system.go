@@ -54,8 +54,11 @@ type slowness struct {
 func startSlow(ctx context.Context, s system, addr string, slow slowness) (*running, error) {
 	of := s.command()
 	calls := "fsync,fdatasync,syncfs"
-	cmd := exec.Command("strace", append([]string{"-f", "--seccomp-bpf", "-qq", "-o", slow.record, "-e", "trace=" + calls,
-		"-e", fmt.Sprintf("inject=%s:delay_exit=%d", calls, slow.by.Microseconds())}, of.Args...)...)
+	// strace goes before all others, so that its delays are what was asked for;
+	// what it runs does not.
+	before := []string{"-n", "-15", "strace", "-f", "--seccomp-bpf", "-qq", "-o", slow.record, "-e", "trace=" + calls,
+		"-e", fmt.Sprintf("inject=%s:delay_exit=%d", calls, slow.by.Microseconds()), "nice", "-n", "15"}
+	cmd := exec.Command("nice", append(before, of.Args...)...)
 	return launch(ctx, &running{system: s, addr: addr, cmd: cmd, syncs: slow.record})
 }
 
