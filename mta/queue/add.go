@@ -29,6 +29,7 @@ type draft struct {
 	room   int64 // kept for the envelope
 	end    int64 // of what is written
 	body   span  // where the body is, once committed
+	size   int64 // of a file that was written at once, else 0
 	err    error // the first; the draft is then worth nothing
 	ended  bool
 }
@@ -77,6 +78,13 @@ func (d *draft) flush() error {
 	err := d.put(*d.buf)
 	*d.buf = (*d.buf)[:0]
 	return err
+}
+
+// again takes a file that has been used before, if there is one.
+func (d *draft) again() bool {
+	d.epoch = d.s.epoch(d.begun.MID)
+	d.file = d.s.reuse(d.path, d.size)
+	return d.file != nil
 }
 
 func (d *draft) create() error {
@@ -162,11 +170,18 @@ func (d *draft) finish(m *envelope.Message) error {
 
 // finishSmall writes a message that is still in the buffer, in one write.
 func (d *draft) finishSmall(h header, text []byte) error {
+	whole := make([]byte, 0, headerSize+len(text)+len(*d.buf))
+	whole = append(append(append(whole, h.encode()...), text...), *d.buf...)
+	d.size = int64(len(whole))
+	if d.again() {
+		if _, err := d.file.WriteAt(whole, 0); err != nil {
+			return fmt.Errorf("writing message: %w", noSpace(err))
+		}
+		return nil
+	}
 	if err := d.create(); err != nil {
 		return err
 	}
-	whole := make([]byte, 0, headerSize+len(text)+len(*d.buf))
-	whole = append(append(append(whole, h.encode()...), text...), *d.buf...)
 	return d.put(whole)
 }
 

@@ -18,6 +18,7 @@ type disk interface {
 	writeAt(path string, b byte, at int64) error // one byte of a file that is there
 	remove(path string) error                    // not an error if it is gone
 	rename(from, to string) error
+	claim(from, to string) error                // rename that replaces nothing; errUnsupported
 	list(dir string) ([]string, error)          // names, in no order
 	openDir(path string) (syncHandle, error)    // Sync makes the names in a directory durable
 	openSystem(path string) (syncHandle, error) // Sync makes the whole file system durable; errUnsupported
@@ -36,6 +37,7 @@ type diskFile interface {
 	io.WriterAt
 	io.ReaderAt
 	syncHandle
+	Truncate(size int64) error
 	named() (bool, error) // whether it still stands in a directory
 }
 
@@ -52,7 +54,7 @@ type space struct {
 }
 
 // errUnsupported says that the system cannot sync a whole file system and
-// report its errors.
+// report its errors, or rename without replacing.
 var errUnsupported = errors.New("not supported here")
 
 // Modes of everything below the queue's directory: mail is private.

@@ -174,6 +174,7 @@ type record struct {
 	lots    [][]int          // indexes of the recipients of each lot
 	body    span
 	file    diskFile // of a fresh message until its first attempt has ended; else nil
+	size    int64    // of the file, 0 if not known
 	touched bool     // an attempt was begun: the file is marked, or there is a journal
 	damaged int      // journal lines that do not check
 }

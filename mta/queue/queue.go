@@ -257,7 +257,7 @@ func (d *Draft) Commit(final envelope.Message) error {
 	// Before it can be tried: the log tells the two in this order.
 	d.q.o.Log.Queued(final.MID)
 	rec := newRecord(final)
-	rec.body, rec.file = d.d.body, file
+	rec.body, rec.file, rec.size = d.d.body, file, d.d.size
 	d.q.admit(rec, true)
 	return nil
 }

@@ -161,7 +161,9 @@ func (q *Queue) readFound(m envelope.MID) bool {
 		q.found(rec)
 	case errors.Is(err, errDraft):
 		// Begun and never committed: nobody was told 250.
-		q.o.Diag.Info("queue: unfinished message removed", "mid", m)
+		if !errors.Is(err, errSpare) {
+			q.o.Diag.Info("queue: unfinished message removed", "mid", m)
+		}
 		if err := q.store.done(m, true); err != nil {
 			q.o.Diag.Error("queue: removing unfinished message", "mid", m, "err", err)
 		}

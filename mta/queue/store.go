@@ -60,6 +60,7 @@ type store struct {
 
 	fileSyncs atomic.Uint64
 	seen      atomic.Pointer[glance] // of the free space
+	spares    spares
 
 	found   []envelope.MID // at start, ascending
 	orphans []envelope.MID // journals without a message
@@ -458,6 +459,9 @@ func (s *store) aside(m envelope.MID) error {
 // close ends the use of the store.
 func (s *store) close() error {
 	var errs []error
+	for one, ok := s.spares.pop(); ok; one, ok = s.spares.pop() {
+		errs = append(errs, s.drop(one))
+	}
 	if s.all != nil {
 		errs = append(errs, s.all.close())
 	}

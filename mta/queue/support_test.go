@@ -334,6 +334,13 @@ func (d *faultDisk) rename(from, to string) error {
 	return d.osDisk.rename(from, to)
 }
 
+func (d *faultDisk) claim(from, to string) error {
+	if err := d.step("claim", to); err != nil {
+		return err
+	}
+	return d.osDisk.claim(from, to)
+}
+
 func (d *faultDisk) open(path string) (diskReader, error) {
 	if d.fail != nil {
 		if err := d.fail("open", path); err != nil {
@@ -404,6 +411,13 @@ func (f *faultFile) WriteAt(p []byte, at int64) (int, error) {
 		return 0, err
 	}
 	return f.diskFile.WriteAt(p, at)
+}
+
+func (f *faultFile) Truncate(size int64) error {
+	if err := f.d.step("truncate", f.path); err != nil {
+		return err
+	}
+	return f.diskFile.Truncate(size)
 }
 
 func (f *faultFile) Sync() error {

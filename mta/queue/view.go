@@ -146,7 +146,7 @@ func (q *Queue) Each(visit func(Entry) bool) error {
 	for _, m := range mids {
 		rec, err := q.store.read(m)
 		switch {
-		case errors.Is(err, os.ErrNotExist):
+		case errors.Is(err, os.ErrNotExist), errors.Is(err, errSpare):
 		case err != nil:
 			unread = cmp.Or(unread, fmt.Errorf("reading MID %d: %w", m, err))
 		case !visit(rec.view()):
