@@ -43,6 +43,8 @@ var mayImport = []struct {
 	{"esa/mta/queue", []string{"esa/mta/envelope", "esa/mta/bounce", "esa/mta/message", "esa/mta/maillog", "esa/mta/counters"},
 		"the queue delivers through its own interface"},
 	{"esa/mta/mtatest", []string{"esa/mta/..."}, "test support of mta"},
+	{"esa/mta/mtatest/smtpload", nil, "a load and a sink, for whatever speaks SMTP"},
+	{"esa/mta/mtatest/bench", []string{"esa/mta/..."}, "it runs the gateway as a program, and fills its queue"},
 }
 
 // homes gives each outside module the packages that may import it. Everything

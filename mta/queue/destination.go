@@ -31,6 +31,7 @@ type destination struct {
 	lots        int // all that are not done
 	recipients  int // of those, and
 	unattempted int // of recipients
+	kept        int // recipients whose records are kept for their first attempt
 
 	down     bool
 	failures int           // in a row, to reach any host

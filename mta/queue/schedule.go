@@ -66,14 +66,23 @@ const (
 	maxHeld = 100
 )
 
+// keptFor is how many recipients are kept for a destination that has no free
+// place for them yet. It is what a burst brings; a slow destination must not
+// take the places of all others.
+const keptFor = 40
+
 // keep keeps the record of a message that will probably be tried at once, so
 // that it need not be read back. One lot alone: its mark shows whether the
 // file is still there.
 func (p *plan) keep(it *item, rec *record, t moment) {
 	n := len(rec.message.Recipients)
-	if len(it.lots) == 1 && p.kept+n <= maxKept && p.running < t.policy.Concurrency && it.lots[0].dest.mayStart(t) {
+	if len(it.lots) != 1 || p.kept+n > maxKept || p.running >= t.policy.Concurrency {
+		return
+	}
+	if d := it.lots[0].dest; d.mayStart(t) || !d.down && d.kept+n <= keptFor {
 		it.rec, it.kept = rec, n
 		p.kept += n
+		d.kept += n
 		if it.held = rec.file != nil && p.held < maxHeld; it.held {
 			p.held++
 		}
@@ -236,6 +245,7 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 	it, d := l.item, l.dest
 	p.running--
 	p.kept -= it.kept
+	d.kept -= it.kept
 	it.kept = 0
 	if it.held {
 		it.held = false
