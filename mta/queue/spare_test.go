@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -192,6 +193,35 @@ func TestSpare_NoMoreThanAreUseful(t *testing.T) {
 		synctest.Wait()
 		if n := len(files(t, r.dir)); n == 0 || n > maxSpares {
 			t.Errorf("%d spare files, want at most %d", n, maxSpares)
+		}
+		r.close()
+	})
+}
+
+// A fresh message is not read back for its first attempt, even where more come
+// at once than a destination begins with.
+func TestFresh_IsDeliveredWithoutBeingRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const burst = 4 * initialLimit
+		var read atomic.Int64
+		d := &faultDisk{fail: func(op, path string) error {
+			if op == "open" && strings.HasSuffix(path, messageSuffix) {
+				read.Add(1)
+			}
+			return nil
+		}}
+		c := &courier{answer: func(envelope.Job, envelope.Recipient) envelope.Outcome {
+			time.Sleep(time.Second)
+			return accepted()
+		}}
+		r := setup{disk: d, courier: c}.open(t).run()
+		for range burst {
+			r.add(r.message("", "a@there.test"))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n, reads := len(c.seen()), read.Load(); n != burst || reads != 0 {
+			t.Errorf("%d of %d delivered, %d files read", n, burst, reads)
 		}
 		r.close()
 	})
