@@ -22,7 +22,9 @@ import (
 // The directory of the queue:
 //
 //	version        the format, a line of text
-//	00 … 3f        messages MID.msg and, where there are, journals MID.journal
+//	00 … 3f        messages MID.msg and, where there are, journals MID.journal;
+//	               while the gateway runs also files that wait for the next
+//	               message, which say "esa-spare" (spare.go)
 //	damaged        what was set aside, for a person to look at
 //
 // Sub-directories are made and synced at start and never removed: no message
