@@ -1,13 +1,14 @@
 // Bench measures the gateway against Postfix on the same machine, in the same
 // run, alternating, and prints a table.
 //
-//	main.go     what is measured, and in which order
+//	main.go     the command line
+//	rows.go     what is measured, and in which order
 //	measure.go  one measurement
-//	system.go   what is measured: a program that can be started, filled, asked
+//	system.go   what is measured: a program that can be filled, started, ended
 //	gateway.go  ours
 //	postfix.go  theirs
 //	process.go  processor time and memory of a process and its children
-//	disk.go     where the queues are, and what a sync costs there
+//	disk.go     a disk with a journal
 //	table.go    how it is printed
 //
 // Load and sink (package smtpload) run in this process, so both programs share
@@ -15,8 +16,8 @@
 // system, write a log line for each step, look up no names, and sync as they
 // are shipped.
 //
-// It needs Postfix and root to start it; strace for the rows with slow syncs;
-// mkfs.ext4 and a loop device for a journal.
+// It needs Postfix and root to start it. The rows with slow syncs need strace,
+// mkfs.ext4 and a loop device, and are left out with a word where one is missing.
 package main
 
 import (

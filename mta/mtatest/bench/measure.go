@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -41,6 +42,12 @@ type place struct {
 }
 
 func newBench(ctx context.Context, p plan) (_ *bench, err error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("Postfix has to be started as root")
+	}
+	if err := need("postfix", "postconf"); err != nil {
+		return nil, err
+	}
 	b := &bench{plan: p, ctx: ctx}
 	defer func() {
 		if err != nil {
@@ -70,6 +77,17 @@ func (b *bench) close() {
 	if b.root != "" {
 		_ = os.RemoveAll(b.root)
 	}
+}
+
+// need tells which programs are not installed.
+func need(programs ...string) error {
+	var errs []error
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			errs = append(errs, fmt.Errorf("%s is not installed", program))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // newPlace makes both systems in a directory.
@@ -137,8 +155,12 @@ func (r *running) synced() int {
 	if err != nil {
 		return 0
 	}
-	return bytes.Count(text, []byte("(INJECTED)\n")) + bytes.Count(text, []byte("(DELAYED)\n"))
+	return countSyncs(text)
 }
+
+// countSyncs counts the calls in what strace wrote down; one that is cut in two
+// by another thread's says so only at its end.
+func countSyncs(record []byte) int { return bytes.Count(record, []byte("(DELAYED)\n")) }
 
 // median gives the middle of what pick takes of each.
 func median[T any](all []T, pick func(T) float64) float64 {
