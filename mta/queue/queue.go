@@ -107,6 +107,7 @@ type Options struct {
 	Diag        *slog.Logger     // nil: nobody
 	PerFileSync bool             // fsync each file instead of one syncfs for all that wait
 	Hostname    func() string    // of this gateway, for notices; nil: "localhost"
+	KeepOpen    int              // descriptors that may be kept between two uses of a file; 0: 256
 }
 
 // HostRetry is how long a destination whose hosts are all down waits.
@@ -141,6 +142,9 @@ const (
 	defaultDestinationConcurrency = 500
 	defaultMaxMessage             = 10 << 20
 )
+
+// defaultKeepOpen is that of Options.
+const defaultKeepOpen = 256
 
 func (p Policy) withDefaults() *Policy {
 	if p.Concurrency <= 0 {
@@ -200,11 +204,17 @@ func open(o Options, d disk) (*Queue, error) {
 	if o.Hostname == nil {
 		o.Hostname = func() string { return "localhost" }
 	}
+	if o.KeepOpen <= 0 {
+		o.KeepOpen = defaultKeepOpen
+	}
 	s, err := openStore(storeOptions{dir: o.Dir, disk: d, diag: o.Diag, perFile: o.PerFileSync})
 	if err != nil {
 		return nil, fmt.Errorf("opening queue %s: %w", o.Dir, err)
 	}
 	q := &Queue{o: o, store: s, opened: time.Now(), wake: make(chan struct{}, 1), plan: newPlan()}
+	// One half for files that wait for an attempt, one for those that wait for
+	// a message.
+	q.plan.maxHeld, s.spares.most = o.KeepOpen/2, o.KeepOpen/2
 	q.Configure(Policy{})
 	o.Counters.Floor(s.highest())
 	q.plan.unread = len(s.found)

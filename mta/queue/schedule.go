@@ -23,7 +23,8 @@ type plan struct {
 	policy         *Policy // that the ring was made by
 
 	kept       int // recipients in records that wait for a first attempt, at most maxKept
-	held       int // files of those that are open, at most maxHeld
+	held       int // files of those that are open, at most
+	maxHeld    int
 	unread     int // found at start and not read yet
 	unreadable int // left where they are: newer version, or no permission
 	damaged    int // set aside since the start
@@ -59,17 +60,13 @@ type ending struct {
 	ended     time.Time // wall time
 }
 
-// maxKept bounds the memory of records that are kept, maxHeld the descriptors
-// of their files: receiving leaves a third of those the process may have.
-const (
-	maxKept = 1000
-	maxHeld = 100
-)
+// maxKept bounds the memory of records that are kept.
+const maxKept = 1000
 
 // keptFor is how many recipients are kept for a destination that has no free
 // place for them yet. It is what a burst brings; a slow destination must not
 // take the places of all others.
-const keptFor = 40
+const keptFor = 100
 
 // keep keeps the record of a message that will probably be tried at once, so
 // that it need not be read back. One lot alone: its mark shows whether the
@@ -83,7 +80,7 @@ func (p *plan) keep(it *item, rec *record, t moment) {
 		it.rec, it.kept = rec, n
 		p.kept += n
 		d.kept += n
-		if it.held = rec.file != nil && p.held < maxHeld; it.held {
+		if it.held = rec.file != nil && p.held < p.maxHeld; it.held {
 			p.held++
 		}
 	}

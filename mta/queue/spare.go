@@ -22,10 +22,7 @@ import (
 // After a crash a spare file is removed at the next start, whichever of the two
 // names it has.
 
-const (
-	maxSpares    = 128      // and as many descriptors
-	maxSpareSize = 64 << 10 // larger files are removed
-)
+const maxSpareSize = 64 << 10 // larger files are removed
 
 // spare is a file that waits for a message.
 type spare struct {
@@ -39,20 +36,21 @@ type spare struct {
 type spares struct {
 	mu      sync.Mutex
 	all     []spare
+	most    int  // that there may be
 	refused bool // by the file system: there are none from now on
 }
 
 func (p *spares) room() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.refused && len(p.all) < maxSpares
+	return !p.refused && len(p.all) < p.most
 }
 
 // push is false if there are enough.
 func (p *spares) push(one spare) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.refused || len(p.all) >= maxSpares {
+	if p.refused || len(p.all) >= p.most {
 		return false
 	}
 	p.all = append(p.all, one)

@@ -181,7 +181,8 @@ func TestSpare_NoMoreThanAreUseful(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := setup{}.open(t).run()
 		var all sync.WaitGroup
-		for range 3 * maxSpares {
+		most := r.store.spares.most
+		for range 3 * most {
 			m := r.message("", "a@there.test")
 			all.Go(func() {
 				if err := r.tryAdd(m, bodyText); err != nil {
@@ -191,8 +192,8 @@ func TestSpare_NoMoreThanAreUseful(t *testing.T) {
 		}
 		all.Wait()
 		synctest.Wait()
-		if n := len(files(t, r.dir)); n == 0 || n > maxSpares {
-			t.Errorf("%d spare files, want at most %d", n, maxSpares)
+		if n := len(files(t, r.dir)); n == 0 || n > most {
+			t.Errorf("%d spare files, want at most %d", n, most)
 		}
 		r.close()
 	})
