@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,11 +51,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // errDamaged is a file that does not check; errDraft one that was never
-// committed, errSpare one that is waiting to be used again.
+// committed; errSpare one that is waiting to be used again, whose message is
+// gone.
 var (
 	errDamaged = errors.New("damaged")
 	errDraft   = errors.New("never committed")
-	errSpare   = fmt.Errorf("%w since it was last used", errDraft)
+	errSpare   = fmt.Errorf("%w: %w since the file was last used", os.ErrNotExist, errDraft)
 )
 
 // span is a part of a file.

@@ -23,6 +23,8 @@
 //	tally.go        what they mean for counters, in all and by destination
 //	notice.go       bounces and delay warnings
 //	view.go         what operators see
+//	act.go          what they do to mail that waits: delete, bounce, send elsewhere, try now
+//	suspend.go      and to destinations
 //
 // What holds after any crash (reliability R1–R6): a message whose Commit
 // returned nil is there whole; one whose Commit failed or never came is not
@@ -183,6 +185,7 @@ type Queue struct {
 	plan    plan          // guarded by mu
 	alarm   time.Duration // when the scheduler looks again by itself, steady time
 	running bool
+	ending  bool // Run waits for what is under way
 	closed  bool
 
 	workers sync.WaitGroup

@@ -36,6 +36,9 @@ func (q *Queue) Run(ctx context.Context) error {
 	}()
 	q.workers.Go(func() { q.recover(ctx) })
 	q.schedule(ctx)
+	q.mu.Lock()
+	q.ending = true
+	q.mu.Unlock()
 	q.workers.Wait()
 	return nil
 }
@@ -73,7 +76,7 @@ func (q *Queue) schedule(ctx context.Context) {
 // ended. What else is due then goes to others.
 func (q *Queue) work(ctx context.Context, l *lot) {
 	for l != nil {
-		started := q.turn(ctx, l, q.attempt(ctx, l))
+		started := q.turn(ctx, l, q.driven(ctx, l))
 		if l = nil; len(started) > 0 {
 			l = started[0]
 		}
@@ -81,6 +84,18 @@ func (q *Queue) work(ctx context.Context, l *lot) {
 			q.workers.Go(func() { q.work(ctx, other) })
 		}
 	}
+}
+
+// driven makes an attempt that operators can end early.
+func (q *Queue) driven(ctx context.Context, l *lot) ending {
+	cutting, cut := context.WithCancel(ctx)
+	defer cut()
+	ctx, stop := context.WithCancel(cutting)
+	defer stop()
+	q.mu.Lock()
+	l.reins = &reins{stop, cut, cutting}
+	q.mu.Unlock()
+	return q.attempt(ctx, l)
 }
 
 // turn takes the end of an attempt into account and starts what may begin now.
@@ -218,6 +233,7 @@ func (q *Queue) setAside(m envelope.MID, why error) {
 		err = fmt.Errorf("and could not be moved: %w", err)
 	}
 	q.o.Diag.Error("queue: message set aside", "mid", m, "why", errors.Join(why, err))
+	q.o.Log.SetAside(m, why.Error())
 	q.mu.Lock()
 	q.plan.damaged++
 	q.mu.Unlock()
@@ -244,9 +260,12 @@ func (q *Queue) admit(rec *record, fresh bool) {
 		if len(open) == 0 {
 			continue
 		}
-		domain := m.Recipients[open[0]].Address.Domain
+		domain, via := m.Recipients[open[0]].Address.Domain, rec.states[open[0]].via
+		if via != nil {
+			domain = via.Domain()
+		}
 		p := policy.Profile(m, domain)
-		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, expires: it.born + p.MaxLifetime, pos: -1}
+		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, expires: it.born + p.MaxLifetime, pos: -1, via: via}
 		l.dest = q.plan.destination(domain)
 		for _, i := range open {
 			s := &rec.states[i]

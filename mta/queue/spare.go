@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"esa/mta/envelope"
@@ -16,7 +17,8 @@ import (
 // without a journal, where a new file passes over every inode that was freed
 // lately.
 //
-// Nothing else changes. What is written over says first that it is no message;
+// Nothing else changes. Who reads a message finds its file or none: one that is
+// being read is not used again. What is written over says first that it is no message;
 // the new name takes nobody's place; and the file is a message again only when
 // its new header and checksums are there, synced as those of a new file are.
 // After a crash a spare file is removed at the next start, whichever of the two
@@ -26,6 +28,7 @@ const maxSpareSize = 64 << 10 // larger files are removed
 
 // spare is a file that waits for a message.
 type spare struct {
+	mid  envelope.MID // it had
 	path string
 	file diskFile
 	size int64
@@ -38,36 +41,53 @@ type spares struct {
 	all     []spare
 	most    int  // that there may be
 	refused bool // by the file system: there are none from now on
+	readers map[envelope.MID]int
 }
 
-func (p *spares) room() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.refused && len(p.all) < p.most
-}
-
-// push is false if there are enough.
+// push takes a file in, once it says that it is spare. It is false if there are
+// enough, or if somebody reads the file.
 func (p *spares) push(one spare) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.refused || len(p.all) >= p.most {
+	if p.refused || len(p.all) >= p.most || p.readers[one.mid] > 0 {
+		return false
+	}
+	if _, err := one.file.WriteAt(spareHeader(), 0); err != nil {
 		return false
 	}
 	p.all = append(p.all, one)
 	return true
 }
 
+// pop gives the last file that nobody reads.
 func (p *spares) pop() (spare, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(p.all)
-	if n == 0 {
-		return spare{}, false
+	for n := len(p.all) - 1; n >= 0; n-- {
+		if one := p.all[n]; p.readers[one.mid] == 0 {
+			p.all = slices.Delete(p.all, n, n+1)
+			return one, true
+		}
 	}
-	one := p.all[n-1]
-	p.all[n-1] = spare{}
-	p.all = p.all[:n-1]
-	return one, true
+	return spare{}, false
+}
+
+// reading notes that somebody is about to open the file of a message by its
+// name. The function it gives notes that they have done with it.
+func (p *spares) reading(m envelope.MID) (done func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.readers == nil {
+		p.readers = map[envelope.MID]int{}
+	}
+	p.readers[m]++
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.readers[m]--; p.readers[m] == 0 {
+			delete(p.readers, m)
+		}
+	})
 }
 
 // refuse lets there be no more.
@@ -84,16 +104,13 @@ func (p *spares) refuse() {
 // After a crash here: the message is there or the file says that it is spare,
 // as with a removal.
 func (s *store) retire(m envelope.MID, file diskFile, size int64) bool {
-	if size == 0 || size > maxSpareSize || !s.spares.room() {
+	if size == 0 || size > maxSpareSize {
 		return false
 	}
 	if named, err := file.named(); err != nil || !named {
 		return false
 	}
-	if _, err := file.WriteAt(spareHeader(), 0); err != nil {
-		return false
-	}
-	return s.spares.push(spare{s.path(m, messageSuffix), file, size})
+	return s.spares.push(spare{m, s.path(m, messageSuffix), file, size})
 }
 
 // reuse gives a spare file the name of a message, and at most this size. It is

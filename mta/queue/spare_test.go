@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -54,7 +55,7 @@ func TestSpare_TheNextMessageUsesTheFile(t *testing.T) {
 		if left := files(t, r.dir); len(left) != 1 {
 			t.Errorf("files: %v", left)
 		}
-		if err := r.Each(func(Entry) bool { t.Error("a spare file is listed"); return true }); err != nil {
+		if err := r.Each(Selection{}, func(Entry) bool { t.Error("a spare file is listed"); return true }); err != nil {
 			t.Error(err)
 		}
 		r.close()
@@ -223,6 +224,43 @@ func TestFresh_IsDeliveredWithoutBeingRead(t *testing.T) {
 		synctest.Wait()
 		if n, reads := len(c.seen()), read.Load(); n != burst || reads != 0 {
 			t.Errorf("%d of %d delivered, %d files read", n, burst, reads)
+		}
+		r.close()
+	})
+}
+
+// Who reads a message when it is finished reads it to its end, whatever comes
+// meanwhile, and who comes too late is told that it is gone.
+func TestSpare_WhatIsBeingReadIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		c := &courier{answer: func(envelope.Job, envelope.Recipient) envelope.Outcome {
+			<-release
+			return accepted()
+		}}
+		r := setup{courier: c}.open(t).run()
+		mid := r.deliverOne(bodyText)
+		_, text, err := r.Message(mid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(release)
+		synctest.Wait()
+		next := r.deliverOne(strings.Repeat("other\r\n", 100))
+		if got, err := io.ReadAll(text); err != nil || string(got) != bodyText {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := text.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.store.read(next); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a spare file is read as a message: %v", err)
+		}
+		if _, err := r.store.body(next); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the text of a spare file: %v", err)
+		}
+		if n := len(r.store.spares.readers); n != 0 {
+			t.Errorf("%d readers are not done", n)
 		}
 		r.close()
 	})

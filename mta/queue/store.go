@@ -291,6 +291,7 @@ func (s *store) letGo(file diskFile, m envelope.MID) {
 // read gives a message and the state of its recipients. Errors wrap
 // errDamaged, errDraft, ErrNewer, or are those of the file system.
 func (s *store) read(m envelope.MID) (*record, error) {
+	defer s.spares.reading(m)()
 	f, err := s.disk.open(s.path(m, messageSuffix))
 	if err != nil {
 		return nil, err
@@ -345,7 +346,13 @@ func (s *store) replay(m envelope.MID, rec *record) error {
 // bodyReader reads the text of a message.
 type bodyReader struct {
 	*io.SectionReader
-	io.Closer
+	file diskReader
+	done func()
+}
+
+func (r bodyReader) Close() error {
+	defer r.done()
+	return r.file.Close()
 }
 
 // openBody reads the text of a message whose file is open and stays so.
@@ -354,7 +361,13 @@ func openBody(file diskFile, body span) io.ReadCloser {
 }
 
 // body opens the text of a message.
-func (s *store) body(m envelope.MID) (io.ReadCloser, error) {
+func (s *store) body(m envelope.MID) (_ io.ReadCloser, err error) {
+	done := s.spares.reading(m)
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
 	f, err := s.disk.open(s.path(m, messageSuffix))
 	if err != nil {
 		return nil, err
@@ -364,7 +377,7 @@ func (s *store) body(m envelope.MID) (io.ReadCloser, error) {
 	if err == nil {
 		var h header
 		if h, err = decodeHeader(line); err == nil {
-			return bodyReader{io.NewSectionReader(f, h.body.offset, h.body.length), f}, nil
+			return bodyReader{io.NewSectionReader(f, h.body.offset, h.body.length), f, done}, nil
 		}
 	}
 	return nil, errors.Join(err, f.Close())
