@@ -45,11 +45,11 @@ type spares struct {
 }
 
 // push takes a file in, once it says that it is spare. It is false if there are
-// enough, or if somebody reads the file.
+// enough.
 func (p *spares) push(one spare) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.refused || len(p.all) >= p.most || p.readers[one.mid] > 0 {
+	if p.refused || len(p.all) >= p.most {
 		return false
 	}
 	if _, err := one.file.WriteAt(spareHeader(), 0); err != nil {
