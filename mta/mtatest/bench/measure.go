@@ -43,7 +43,7 @@ type place struct {
 
 func newBench(ctx context.Context, p plan) (_ *bench, err error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("Postfix has to be started as root")
+		return nil, errors.New("starting Postfix takes root")
 	}
 	if err := need("postfix", "postconf"); err != nil {
 		return nil, err
