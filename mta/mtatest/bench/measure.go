@@ -32,6 +32,8 @@ type bench struct {
 	sink *smtpload.Sink
 	root string // everything is below it
 	here *place // on the file system of the plan's directory
+
+	headed bool // the table of single figures has its heading
 }
 
 // place is a directory with both systems, ours first.

@@ -126,8 +126,12 @@ func (b *bench) cells(p *place, sizes string, launch launcher) ([]*cell, error) 
 // pair is one figure of both systems, ours first.
 type pair [2][]float64
 
-// figure prints one line for a figure of each system.
-func figure(what, unit string, p pair) error {
+// figure prints one line for a figure of each system, the first with a heading.
+func (b *bench) figure(what, unit string, p pair) error {
+	if !b.headed {
+		b.headed = true
+		fmt.Print("\n| | ratio | esa | Postfix |\n|---|---:|---:|---:|\n")
+	}
 	identity := func(v float64) float64 { return v }
 	ours, theirs := median(p[0], identity), median(p[1], identity)
 	_, err := fmt.Printf("| %s, %s | %.2f | %.4g | %.4g |\n", what, unit, ours/theirs, ours, theirs)
@@ -151,7 +155,7 @@ func (b *bench) single() error {
 		}
 		return nil
 	})
-	return errors.Join(err, figure("latency of one message to the sink", "ms", p))
+	return errors.Join(err, b.figure("latency of one message to the sink", "ms", p))
 }
 
 // start is the time from the command to the first greeting.
@@ -169,7 +173,7 @@ func (b *bench) start() error {
 			return err
 		}
 	}
-	return figure("start until the first 220", "ms", p)
+	return b.figure("start until the first 220", "ms", p)
 }
 
 // drain delivers what was queued while the program was down.
@@ -194,7 +198,7 @@ func (b *bench) drain() error {
 			p[i] = append(p[i], messages/last.Sub(r.up).Seconds())
 		}
 	}
-	return figure("5,000 queued, from the first 220 until delivered", "messages/s", p)
+	return b.figure("5,000 queued, from the first 220 until delivered", "messages/s", p)
 }
 
 // greet is connections that do nothing.
@@ -216,7 +220,7 @@ func (b *bench) greet() error {
 		}
 		return nil
 	})
-	return errors.Join(err, figure("connect, EHLO, QUIT", "a second", p))
+	return errors.Join(err, b.figure("connect, EHLO, QUIT", "a second", p))
 }
 
 // growth is ours alone: does a queue for a destination that is down slow down
