@@ -64,7 +64,7 @@ func (a *attempt) dial(ctx context.Context, hop route.NextHop) *conn {
 	c.out = bufio.NewWriterSize(blockWriter{c}, blockSize)
 	a.client.open.Add(1)
 	a.client.opt.Log.NewDelivery(c.dcid, c.local, hop.Addr)
-	c.leash = newLeash(ctx, raw, a.set.Timeouts)
+	c.leash = a.leash(ctx, raw)
 	if f := c.greet(a.set); f != nil {
 		f = a.broke(c, f)
 		c.leash.release()

@@ -176,11 +176,12 @@ func (q *Queue) found(rec *record) {
 		q.admit(rec, false)
 		return
 	}
-	// The process died between the last outcome and the removal.
+	// The process died between the last outcome and the removal: perhaps
+	// before the log had its last line.
+	q.o.Log.Finished(m.MID)
 	if err := q.store.done(m.MID); err != nil {
 		q.o.Diag.Error("queue: removing finished message", "mid", m.MID, "err", err)
 	}
-	q.o.Log.Finished(m.MID)
 }
 
 // setAside moves a message out of the queue, for a person to look at.

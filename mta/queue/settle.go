@@ -45,8 +45,7 @@ func (t *trial) all(why envelope.Failure) []envelope.Outcome {
 //
 // After a crash between notice and journal: the notice is queued and the
 // recipient still waits; it can be told twice and never not at all. The same
-// holds for the lines of the log (R11).
-// After a crash between removal and the finished line: that line is missing.
+// holds for all lines of the log, that of the finished message included (R11).
 func (t *trial) settle(outs []envelope.Outcome, tried bool) ending {
 	verdicts := t.judge(outs, tried)
 	notices := t.notices(verdicts)
@@ -55,13 +54,10 @@ func (t *trial) settle(outs []envelope.Outcome, tried bool) ending {
 	until := e.ended.Add(e.delay)
 	t.tell(verdicts, until, tried)
 	t.count(verdicts, tried)
-	finished := t.write(verdicts, until)
 	for _, n := range notices {
 		t.q.announce(n, t.item.mid)
 	}
-	if finished {
-		t.q.o.Log.Finished(t.item.mid)
-	}
+	t.write(verdicts, until)
 	e.attempted = false
 	for i := range verdicts {
 		e.attempted = e.attempted || tried && !verdicts[i].idle
@@ -130,11 +126,11 @@ func (t *trial) warningDue(v *verdict) bool {
 }
 
 // write puts the verdicts on disk: into the journal, or, when nobody waits
-// any more, by removing the message. It reports the latter.
+// any more, by removing the message, once the log has its last line.
 //
 // After a crash before it: the recipients are tried again; what the next hop
 // took is delivered twice.
-func (t *trial) write(verdicts []verdict, until time.Time) (finished bool) {
+func (t *trial) write(verdicts []verdict, until time.Time) {
 	entries := t.entries(verdicts, until)
 	t.item.mu.Lock()
 	defer t.item.mu.Unlock()
@@ -145,16 +141,16 @@ func (t *trial) write(verdicts []verdict, until time.Time) (finished bool) {
 	for i := range t.rec.states {
 		if t.rec.states[i].done == "" && !final[t.rec.message.Recipients[i].RID] {
 			t.noteLocked(entries)
-			return false
+			return
 		}
 	}
+	t.q.o.Log.Finished(t.item.mid)
 	if err := t.q.store.done(t.item.mid); err != nil {
 		t.q.o.Diag.Error("queue: removing finished message", "mid", t.item.mid, "err", err)
 		t.noteLocked(entries) // so that at the next start it is known to be finished
 	}
 	t.item.removed = true
 	t.item.unsaved = nil
-	return true
 }
 
 // entries gives the journal lines of verdicts: one for all recipients that
