@@ -129,10 +129,13 @@ func defaultDir() string {
 
 // do does what was asked for and gives the exit status.
 func (inv invocation) do(ctx context.Context) (int, error) {
-	switch {
-	case len(inv.words) == 1 && inv.words[0] == "serve":
-		return serve(ctx, inv)
-	case len(inv.words) == 1 && inv.words[0] == "run":
+	if inv.isGateway() {
+		if err := inv.leaveRoot(os.Stderr); err != nil {
+			return statusFailed, err
+		}
+		if inv.words[0] == "serve" {
+			return serve(ctx, inv)
+		}
 		return runHere(ctx, inv)
 	}
 	conn, err := attach.Dial(inv.dir)
@@ -143,7 +146,11 @@ func (inv invocation) do(ctx context.Context) (int, error) {
 		return statusFailed, err
 	case inv.needsNoData():
 		return inv.withoutData(ctx), nil
-	case inv.interactive() && askToRun(inv.dir):
+	}
+	if err := inv.leaveRoot(os.Stderr); err != nil {
+		return statusFailed, err
+	}
+	if inv.interactive() && askToRun(inv.dir) {
 		return runHere(ctx, inv)
 	}
 	status, err := offline(ctx, inv)
