@@ -55,8 +55,12 @@ func (g gatewayView) Status() commands.Status {
 		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
 		Unattempted: s.Queue.UnattemptedRecipients, Attempted: s.Queue.AttemptedRecipients, Destinations: s.Queue.Destinations,
 		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
-		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Counters: map[string]commands.Counter{},
-		Rates: map[string]commands.Rate{},
+		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Unread: s.Queue.Unread, Unreadable: s.Queue.Unreadable,
+		Counters: map[string]commands.Counter{},
+		Rates:    map[string]commands.Rate{},
+	}
+	if s.Queue.Refusing != nil {
+		view.Refusing = s.Queue.Refusing.Error()
 	}
 	for name, rate := range g.Rates() {
 		view.Rates[name.String()] = commands.Rate(rate)

@@ -6,5 +6,6 @@ package main
 const (
 	relayMessages = 5000
 	stormCommits  = 100
+	powerCuts     = 2
 	kills         = 20
 )

@@ -6,5 +6,6 @@ package main
 const (
 	relayMessages = 100000
 	stormCommits  = 2000
+	powerCuts     = 20
 	kills         = 300
 )

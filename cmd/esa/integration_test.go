@@ -173,9 +173,13 @@ func (g *gateway) try(lines ...string) (string, error) {
 	return string(out), err
 }
 
-// idle reports whether no recipient is left in the queue.
+// idle reports whether no recipient is left in the queue, and all of it is
+// read.
 func (g *gateway) idle() bool {
 	out := g.script("status")
+	if strings.Contains(out, "Messages not yet read:") {
+		return false
+	}
 	for line := range strings.Lines(out) {
 		if rest, found := strings.CutPrefix(strings.TrimSpace(line), "Active Recipients"); found {
 			return strings.TrimSpace(rest) == "0"

@@ -201,11 +201,11 @@ func (s *store) reserve(largest int64) error {
 	if err != nil {
 		return err
 	}
-	if left.bytes < largest+largest/2 {
-		return fmt.Errorf("%w: %d bytes free", ErrNoSpace, left.bytes)
+	if kept := largest + largest/2; left.bytes < kept {
+		return fmt.Errorf("%w: %d KB are free, %d KB are kept free for the largest message that a listener takes", ErrNoSpace, left.bytes/1024, kept/1024)
 	}
 	if left.inodes >= 0 && left.inodes < minInodes {
-		return fmt.Errorf("%w: %d inodes free", ErrNoSpace, left.inodes)
+		return fmt.Errorf("%w: %d files can still be made, %d are kept in reserve", ErrNoSpace, left.inodes, minInodes)
 	}
 	return nil
 }
