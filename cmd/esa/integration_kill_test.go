@@ -33,47 +33,39 @@ type ledger struct {
 	damaged []string
 }
 
-// gate is a listener that can keep its connections waiting: their clients
-// hear nothing at all.
+// gate is a listener that can keep clients waiting: they are connected and
+// hear nothing.
 type gate struct {
 	net.Listener
 	mu   sync.Mutex
-	shut bool
-	kept []net.Conn
+	shut chan struct{} // closed when clients are let in
 }
 
 func (g *gate) Accept() (net.Conn, error) {
-	for {
-		conn, err := g.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		g.mu.Lock()
-		if !g.shut {
-			g.mu.Unlock()
-			return conn, nil
-		}
-		g.kept = append(g.kept, conn)
-		g.mu.Unlock()
+	conn, err := g.Listener.Accept()
+	g.mu.Lock()
+	shut := g.shut
+	g.mu.Unlock()
+	if shut != nil {
+		<-shut
 	}
+	return conn, err
 }
 
-// hold makes the sink accept connections and say nothing, until release, which
-// closes them.
+// hold makes the sink keep clients waiting until release.
 func (l *ledger) hold() {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	l.gate.shut = true
+	l.gate.shut = make(chan struct{})
 }
 
 func (l *ledger) release() {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	l.gate.shut = false
-	for _, conn := range l.gate.kept {
-		conn.Close()
+	if l.gate.shut != nil {
+		close(l.gate.shut)
+		l.gate.shut = nil
 	}
-	l.gate.kept = nil
 }
 
 // ledgerSink is go-smtp's server, which writes down what it takes.
