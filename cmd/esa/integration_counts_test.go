@@ -8,4 +8,9 @@ const (
 	stormCommits  = 100
 	powerCuts     = 2
 	kills         = 20
+	largeMessages = 20
+	largeSize     = 10 << 20
+	largeMemory   = 64 << 20
+	slowClients   = 300
+	stops         = 4
 )

@@ -103,8 +103,8 @@ func (s *ledgerSession) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(m.Body)
-	if err != nil {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, m.Body); err != nil {
 		return err
 	}
 	s.ledger.mu.Lock()
@@ -112,7 +112,7 @@ func (s *ledgerSession) Data(r io.Reader) error {
 	id := m.Header.Get("X-Id")
 	s.ledger.arrived[id]++
 	s.ledger.given[id] += s.recipients
-	if fmt.Sprintf("%x", sha256.Sum256(body)) != m.Header.Get("X-Sum") {
+	if want := m.Header.Get("X-Sum"); want != "" && fmt.Sprintf("%x", sum.Sum(nil)) != want {
 		s.ledger.damaged = append(s.ledger.damaged, id)
 	}
 	return nil

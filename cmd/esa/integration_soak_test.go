@@ -8,4 +8,9 @@ const (
 	stormCommits  = 2000
 	powerCuts     = 20
 	kills         = 300
+	largeMessages = 200
+	largeSize     = 50 << 20
+	largeMemory   = 512 << 20
+	slowClients   = 2000
+	stops         = 20
 )

@@ -387,6 +387,31 @@ func TestShutdown_NoNewAttemptsAndRunningOnesEnd(t *testing.T) {
 	})
 }
 
+// What a stop cuts off is tried again as soon as the queue runs again, and is
+// no failure of its destination.
+func TestShutdown_WhatItCutsOffIsTriedAtTheNextStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		r := setup{dir: dir, courier: deliver(func(ctx context.Context, _ envelope.Job) []envelope.Outcome {
+			<-ctx.Done()
+			return []envelope.Outcome{{Failure: envelope.Failure{Reason: envelope.ReasonLocal, Err: ctx.Err(), Reply: []string{"stopped"}}}}
+		})}.open(t).run()
+		r.add(r.message("", "a@there.test"))
+		synctest.Wait()
+		r.close()
+		if told := r.with("Delayed"); len(told) > 0 {
+			t.Errorf("log %q", told)
+		}
+		c := &courier{}
+		again := setup{dir: dir, courier: c}.open(t).run()
+		synctest.Wait()
+		if n := len(c.seen()); n != 1 || c.seen()[0].job.Attempt != 1 {
+			t.Errorf("tried %d times at once", n)
+		}
+		again.close()
+	})
+}
+
 func TestTimetable_GivesTheEarliestWhateverHappens(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var h timetable[*lot]

@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"esa/mta/bounce"
@@ -16,7 +18,7 @@ type verdict struct {
 	out   envelope.Outcome
 	soft  *envelope.Failure // the failure that was the last one allowed
 	warn  bool              // the sender is told of the delay
-	idle  bool              // there was no attempt: limits of the destination
+	idle  bool              // there was no attempt to speak of: limits of the destination, or we were stopped
 }
 
 // fate is what the log tells of a verdict.
@@ -85,7 +87,7 @@ func (t *trial) judge(outs []envelope.Outcome, tried bool) []verdict {
 		v := verdict{to: t.rec.message.Recipients[i], state: &t.rec.states[i]}
 		v.out = byID[v.to.RID]
 		v.out.RID = v.to.RID
-		v.idle = tried && v.out.Crowded && v.out.Result == envelope.Deferred
+		v.idle = tried && v.out.Result == envelope.Deferred && (v.out.Crowded || errors.Is(v.out.Failure.Err, context.Canceled))
 		if v.idle {
 			verdicts = append(verdicts, v)
 			continue
