@@ -94,6 +94,7 @@ func Offline(o Options) *Gateway {
 	config, revision := o.Store.Running()
 	generation, _ := build(config, revision)
 	g.current.Store(generation)
+	g.keepCopy()
 	return g
 }
 

@@ -32,6 +32,7 @@ const usage = `usage: esa [--data DIR] [--user NAME] [--go-on]               con
        esa [--data DIR] [--user NAME] [--go-on] < SCRIPT       commands from a script
        esa [--data DIR] run                                    gateway with a console here
        esa [--data DIR] serve                                  gateway alone
+       esa [--data DIR] restore                                from the copy, where the configuration database is damaged
 
 'esa help' lists the commands.
 `
@@ -137,6 +138,9 @@ func (inv invocation) do(ctx context.Context) (int, error) {
 			return serve(ctx, inv)
 		}
 		return runHere(ctx, inv)
+	}
+	if len(inv.words) == 1 && inv.words[0] == "restore" {
+		return restore(ctx, inv)
 	}
 	conn, err := attach.Dial(inv.dir)
 	switch {
