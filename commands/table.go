@@ -22,6 +22,7 @@ func Table() []Command {
 		listenerconfig(),
 		logconfig(),
 		nslookup(),
+		queueconfig(),
 		rate(),
 		resetcounters(),
 		rollbackconfig(),

@@ -22,7 +22,8 @@ type draft struct {
 	begun  envelope.Message
 	path   string
 	file   diskFile // nil until the first flush
-	epoch  uint64   // of the syncer, before anything was written
+	sync   *syncer  // that it will wait for
+	epoch  uint64   // of it, before anything was written
 	buf    *[]byte
 	length int64 // of the body so far
 	crc    uint32
@@ -80,7 +81,7 @@ func (d *draft) flush() error {
 }
 
 func (d *draft) create() error {
-	d.epoch = d.s.epoch(d.begun.MID)
+	d.sync, d.epoch = d.s.durability(d.begun.MID)
 	f, err := d.s.disk.create(d.path)
 	if err != nil {
 		return fmt.Errorf("creating message file: %w", noSpace(err))
