@@ -159,7 +159,8 @@ func sender(ctx context.Context, server, name string) sent {
 
 // TestKill: kill -9 at random moments under load, again and again. Every
 // message that got 250 arrives, whole; twice only where a kill came between
-// the sink's answer and our record of it.
+// the sink's answer and our record of it. The mail log accounts for each. A
+// build that replied before it stored loses messages here in every run.
 func TestKill(t *testing.T) {
 	const senders = 8
 	port := listenPort(t)

@@ -194,8 +194,9 @@ func farewell(command, line string, err error) error {
 	return fmt.Errorf("%.20q is answered %q, %v", command, line, err)
 }
 
-// TestStopUnderLoad (R20): SIGTERM and SIGHUP end every conversation with a
-// reply, and what was accepted arrives.
+// TestStopUnderLoad (R20, R4): SIGTERM and SIGHUP end every conversation with a
+// reply, and what was accepted arrives, once. A build that ended at once failed
+// in every round.
 func TestStopUnderLoad(t *testing.T) {
 	const clients = 8
 	g, server, sink := relayed(t)
@@ -330,8 +331,9 @@ func hostileHops(t *testing.T) []*mtatest.Peer {
 	return all
 }
 
-// TestHostileNextHops_DelayNoOthers (R14): 25 kinds of hostile next hop at
-// once do not double the time that mail to a good one takes.
+// TestHostileNextHops_DelayNoOthers (R14): 26 kinds of hostile next hop at
+// once do not double the time that mail to a good one takes. With 20
+// deliveries for all together, good mail does not get through here.
 func TestHostileNextHops_DelayNoOthers(t *testing.T) {
 	g, server, sink := relayed(t)
 	hops := hostileHops(t)

@@ -217,25 +217,27 @@ func waitListening(t *testing.T, server string) {
 	})
 }
 
-// powerTemplate is a data directory with the relay script committed.
-func powerTemplate(t *testing.T, port int) string {
+// powerTemplate is a data directory with the relay script and more committed.
+func powerTemplate(t *testing.T, port int, more ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	g := startGateway(t, dir)
 	g.script(relayScript(port, 9)...)
-	g.script("smtproutes delete ALL", `commit "each round has its own"`)
+	g.script(append(more, "smtproutes delete ALL", `commit "each round has its own"`)...)
 	g.stop()
 	return dir
 }
 
-// TestPowerCut (R1, R3, R9, C1): what was told to be accepted or committed is
-// there after a power cut. That the staging would notice is the next test.
+// TestPowerCut (R1, R3, C1): what was told to be accepted or committed is
+// there after a power cut, whichever way the queue syncs. That the staging
+// would notice is the next test; a build that replied before it stored lost
+// 590 of 1,814 messages here.
 func TestPowerCut(t *testing.T) {
 	port := freePort(t, "127.0.0.2")
-	template := powerTemplate(t, port)
+	templates := []string{powerTemplate(t, port), powerTemplate(t, port, "queueconfig setup sync=files")}
 	for round := range powerCuts {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			powerRound(t, template, port).check(t)
+			powerRound(t, templates[round%2], port).check(t)
 		})
 	}
 }
