@@ -2,6 +2,11 @@
 
 package main
 
+import "time"
+
+// patience bounds every wait for something that must happen.
+const patience = 20 * time.Minute
+
 // Counts of the soak run.
 const (
 	relayMessages = 100000
