@@ -18,4 +18,5 @@ const (
 	largeMemory   = 64 << 20
 	slowClients   = 300
 	stops         = 4
+	bookMessages  = 10000
 )

@@ -18,4 +18,5 @@ const (
 	largeMemory   = 512 << 20
 	slowClients   = 2000
 	stops         = 20
+	bookMessages  = 10000
 )

@@ -10,11 +10,11 @@ import (
 // leash sets the deadlines of a connection for one attempt: each wait has its
 // own, all together are bounded by the session and the attempt, and cancelling the attempt
 // ends the waiting: at once while no transaction is open, within the grace
-// period in one.
+// period in one; cutting it ends it at once.
 type leash struct {
 	times Timeouts
 	until *time.Time // the end of the attempt, which uses one leash at a time
-	stop  func() bool
+	stop  func()
 
 	mu      sync.Mutex
 	conn    net.Conn
@@ -32,7 +32,15 @@ var past = time.Unix(1, 0)
 func (a *attempt) leash(ctx context.Context, conn net.Conn) *leash {
 	t := a.set.Timeouts
 	l := &leash{times: t, until: &a.until, conn: conn, session: time.Now().Add(t.Session)}
-	l.stop = context.AfterFunc(ctx, l.cancel)
+	unstop := context.AfterFunc(ctx, func() { l.cancel(t.Grace) })
+	uncut := func() bool { return true }
+	if a.job.Cut != nil {
+		uncut = context.AfterFunc(a.job.Cut, func() { l.cancel(0) })
+	}
+	l.stop = func() {
+		unstop()
+		uncut()
+	}
 	return l
 }
 
@@ -46,13 +54,17 @@ func (l *leash) release() {
 	l.conn.SetDeadline(time.Time{})
 }
 
-func (l *leash) cancel() {
+func (l *leash) cancel(grace time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.off {
 		return
 	}
-	l.grace = time.Now().Add(l.times.Grace)
+	until := time.Now().Add(grace)
+	if !l.grace.IsZero() {
+		until = earlier(until, l.grace)
+	}
+	l.grace = until
 	if l.open {
 		l.conn.SetDeadline(l.grace)
 	} else {

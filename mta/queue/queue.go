@@ -22,6 +22,8 @@
 //	tally.go        what they mean for counters, in all and by destination
 //	notice.go       bounces and delay warnings
 //	view.go         what operators see
+//	act.go          what they do to mail that waits: delete, bounce, send elsewhere, try now
+//	suspend.go      and to destinations
 //
 // What holds after any crash (reliability R1–R6): a message whose Commit
 // returned nil is there whole; one whose Commit failed or never came is not
@@ -145,6 +147,7 @@ type Queue struct {
 	mu      sync.Mutex
 	plan    plan // guarded by mu
 	running bool
+	ending  bool // Run waits for what is under way
 	closed  bool
 
 	workers sync.WaitGroup

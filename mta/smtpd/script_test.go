@@ -220,11 +220,19 @@ func (s *script) configure(rest string) {
 		"bits":           func(p *policy.Params) { p.SignificantBits = n },
 		"bannerhost":     func(p *policy.Params) { p.BannerHost = value },
 		"acceptreply":    func(p *policy.Params) { p.AcceptReply = policy.Reply{Code: 220, Text: unescape(s.t, value)} },
-		"rejectreply":    func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 521, Text: unescape(s.t, value)} },
+		"useexceptions":  func(p *policy.Params) { p.UseExceptions = true },
+		"verify":         func(p *policy.Params) { p.SenderCheck.On = true },
+		"verifyreplies": func(p *policy.Params) {
+			p.SenderCheck = policy.SenderCheck{On: true, Malformed: policy.Reply{Code: 501, Text: "no domain"},
+				Unresolved: policy.Reply{Code: 450, Text: "later"}, Nonexistent: policy.Reply{Code: 550, Text: "who?"}}
+		},
+		"rejectclose": func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 421, Text: value} },
+		"rejectreply": func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 521, Text: unescape(s.t, value)} },
 	}[word]
 	mode, isMode := map[string]message.Mode{"clean": message.Clean, "reject": message.Reject, "allow": message.Allow}[word]
 	s.change(func(set *Settings) {
 		switch {
+		case s.configureListeners(set, word, value):
 		case param != nil:
 			// As mta makes a table: every group has its parameters.
 			param(&set.HAT.Default)
@@ -268,6 +276,34 @@ func (s *script) configure(rest string) {
 			s.fatalf("unknown setting %q", word)
 		}
 	})
+}
+
+// configureListeners sets what is the same for all listeners, if word is such.
+func (s *script) configureListeners(set *Settings, word, value string) bool {
+	n, _ := strconv.Atoi(value) // 0 where the word takes no number
+	switch word {
+	case "messageid":
+		set.AddMessageID = true
+	case "rejectrecipients":
+		set.RejectRecipients = true
+	case "total":
+		set.MaxTotal = n
+	case "window":
+		set.Limits.RateWindow = time.Duration(n) * time.Minute
+	case "exceptions": // "allow ADDRESS reject ADDRESS ..."
+		var entries []policy.Exception
+		for words := strings.Fields(value); len(words) > 1; words = words[2:] {
+			entries = append(entries, policy.Exception{Address: words[1], Allow: words[0] == "allow"})
+		}
+		table, err := policy.NewExceptions(entries)
+		if err != nil {
+			s.fatalf("%v", err)
+		}
+		set.Exceptions = table
+	default:
+		return false
+	}
+	return true
 }
 
 // acceptOnly is a table that accepts one entry.
