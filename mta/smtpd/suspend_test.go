@@ -13,12 +13,14 @@ import (
 func TestSuspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		idle, busy, stuck := b.dial(strangerAddr), b.dial(strangerAddr), b.dial(strangerAddr)
-		idle.greet()
-		for _, c := range []*client{busy, stuck} {
+		greeted := func() *client { // one after the other: ids are given as they come
+			c := b.dial(strangerAddr)
 			c.greet()
-			c.envelope()
+			return c
 		}
+		idle, busy, stuck := greeted(), greeted(), greeted()
+		busy.envelope()
+		stuck.envelope()
 		synctest.Wait()
 		b.srv.Suspend(Suspension{Listeners: []string{"Other"}})
 		idle.want("NOOP", "250")
