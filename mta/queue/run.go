@@ -70,10 +70,12 @@ func (q *Queue) schedule(ctx context.Context) {
 }
 
 func (q *Queue) work(ctx context.Context, l *lot) {
-	cutting, cut := context.WithCancel(ctx)
+	// The end of ctx is no cut: a next hop that has the message has time to say so.
+	cutting, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	ctx, stop := context.WithCancel(cutting)
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	defer context.AfterFunc(cutting, stop)()
 	q.mu.Lock()
 	l.reins = &reins{stop, cut, cutting}
 	q.mu.Unlock()

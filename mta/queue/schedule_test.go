@@ -369,6 +369,9 @@ func TestShutdown_NoNewAttemptsAndRunningOnesEnd(t *testing.T) {
 			begun++
 			<-ctx.Done()
 			time.Sleep(5 * time.Second)
+			if job.Cut != nil && job.Cut.Err() != nil {
+				t.Error("a stop cuts what is underway")
+			}
 			return []envelope.Outcome{accepted()}
 		})}.open(t)
 		r.Configure(Policy{Concurrency: 1})
