@@ -47,6 +47,7 @@ func TestKeysHaveTheirPlace(t *testing.T) {
 	values := map[string]string{
 		"N": "3", "SECONDS": "7", "BYTES": "2048", "TEXT": "some text", "yes|no": "yes", "ADDRESS|none": "a@example.com", "1..5": "5", "NAME": "other",
 		"DOMAIN|none": "example.com", "clean|reject|allow": "allow", "PROFILE": "bulk", "LIST": "example.net",
+		"NAME|none": "demo", "METHOD": "tlsv1_3", "CIPHERS": "ALL",
 	}
 	for _, tt := range []struct {
 		name string
@@ -64,14 +65,18 @@ func TestKeysHaveTheirPlace(t *testing.T) {
 			s := &store.LogSettings{}
 			return s, logSettingKeys(s)
 		}},
+		{"sslconfig", func() (any, []key) {
+			s := &store.SSLSettings{}
+			return s, sslKeys(s)
+		}},
 		{"listenerconfig public", func() (any, []key) {
 			l := new(store.NewListener("X", store.Public))
 			l.Received = false
-			return l, listenerKeys(cfg, l)[:8]
+			return l, listenerKeys(cfg, l)[:9]
 		}},
 		{"listenerconfig private", func() (any, []key) {
 			l := new(store.NewListener("X", store.Private))
-			return l, listenerKeys(cfg, l)[8:]
+			return l, listenerKeys(cfg, l)[9:]
 		}},
 	} {
 		_, keys := tt.make()

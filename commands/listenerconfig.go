@@ -26,12 +26,15 @@ them, the first group that matches decides) and mail flow policies. Options of
 policies: --max_size --max_conn --max_msgs --max_rcpt --override --cust_acc
 --acc_code --cust_rej --rej_code --rate_lim --cust_lim --lim_code --dhap
 --dhap_action --cust_dhap --dhap_code --send_rate --cust_send --send_code
---send_except --sig_bits --verify --cust_malf --malf_code --cust_unres
---unres_code --cust_nonex --nonex_code --exceptions; "default" takes the value
-of the default parameters, "none" or "unlimited" turns off. rate_lim and dhap
-are recipients an hour; send_rate is recipients/minutes; verify looks up the
-domain of envelope senders, exceptions uses the table of exceptionconfig.
-Import files have the form that export writes.
+--send_except --sig_bits --tls --tls_addresses --verify --cust_malf --malf_code
+--cust_unres --unres_code --cust_nonex --nonex_code --exceptions; "default"
+takes the value of the default parameters, "none" or "unlimited" turns off.
+rate_lim and dhap are recipients an hour; send_rate is recipients/minutes; tls
+is off, on (preferred), require, on_verify or require_verify, the last two with
+a certificate of the client; tls_addresses are the envelope senders that must
+use TLS where it is on; verify looks up the domain of envelope senders,
+exceptions uses the table of exceptionconfig. Import files have the form that
+export writes.
 
 setup is for all listeners. A TIME is written as 90s, 15m, 1h or 1h30m.
 
@@ -132,7 +135,7 @@ func listenerNew(d *Dialog, cfg *store.Config) {
 	} else {
 		l.HAT.Groups[0].Hosts = askRelayed(d)
 	}
-	l.HAT.Default = askPolicy(d, l.HAT.Default)
+	l.HAT.Default = askPolicy(d, l.HAT.Default, shaking{cfg, &l})
 	if len(cfg.BounceProfiles) > 1 {
 		l.BounceProfile = askBounceProfile(d, cfg, l.BounceProfile)
 	}
@@ -268,13 +271,13 @@ Separate multiple entries with commas.`, "", store.ParseSenderHosts)
 
 // askPolicy asks for the limits that hold for everybody, shows them, and lets
 // them be changed.
-func askPolicy(d *Dialog, p store.PolicyParams) store.PolicyParams {
+func askPolicy(d *Dialog, p store.PolicyParams, s shaking) store.PolicyParams {
 	if d.YesNo("Do you want to enable rate limiting for this listener? (Rate limiting defines the maximum number of recipients per hour you are willing to receive from a remote domain.)", p.MaxPerHour > 0) {
 		p.MaxPerHour = d.Int("Enter the maximum number of recipients per hour to accept from a remote domain.", p.MaxPerHour, 1, store.MaxPerHour)
 	}
 	d.Text(policyBlock(p))
 	if d.YesNo("Would you like to change the default host access policy?", false) {
-		p = askDefaultParams(d, p)
+		p = askDefaultParams(d, p, s)
 	}
 	return p
 }

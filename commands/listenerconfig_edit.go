@@ -27,14 +27,14 @@ func listenerEdit(d *Dialog, env Env, cfg *store.Config) {
 		case "INTERFACE":
 			l = askListenerAddress(d, cfg, l)
 		case "CERTIFICATE":
-			tell(d, shell.Refusedf("This build does not use TLS yet: a listener has no certificate."))
+			l.Certificate = askCertificate(d, cfg, l.Certificate)
 		case "LIMITS":
 			l.MaxConnections = d.Int("Enter the maximum number of concurrent connections.", l.MaxConnections, 1, store.MaxListenerConns)
 			l.QueueSize = d.Int("Enter the TCP listen queue size.", l.QueueSize, 1, store.MaxQueueSize)
 		case "SETUP":
 			l = listenerSetup(d, l)
 		case "HOSTACCESS":
-			l.HAT = hostAccessDialog(d, env, l)
+			l = hostAccessDialog(d, env, cfg, l)
 		case "RCPTACCESS":
 			l.RAT = rcptAccessDialog(d, env, l.RAT)
 		case "BOUNCECONFIG":
@@ -72,13 +72,13 @@ Protocol: SMTP
 Default Domain: %s
 Max Concurrency: %d (TCP Queue: %d)
 Domain Map: Disabled
-TLS: No
+TLS: %s
 SMTP Authentication: Disabled
 Bounce Profile: %s
 Use SenderBase For Reputation Filters and IP Profiling: No
 Footer: None
 LDAP: Off`, l.Name, typeName(l.Type), l.Interface, addresses(on), l.Port, cmp.Or(l.DefaultDomain, "<none configured>"),
-		l.MaxConnections, l.QueueSize, cmp.Or(l.BounceProfile, store.DefaultProfile))
+		l.MaxConnections, l.QueueSize, tlsSummary(l), cmp.Or(l.BounceProfile, store.DefaultProfile))
 }
 
 func listenerSetup(d *Dialog, l store.Listener) store.Listener {

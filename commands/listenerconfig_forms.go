@@ -23,6 +23,7 @@ func listenerKeys(cfg *store.Config, l *store.Listener) []key {
 			}
 			return listenerProfile(cfg.BounceProfiles[n].Name), nil
 		})},
+		{"certificate", "NAME|none", parsed(&l.Certificate, func(text string) (string, error) { return findCertificate(cfg, text) })},
 		{"accept", "LIST", func(text string) error {
 			if l.Type != store.Public {
 				return shell.Refusedf("A private listener has no Recipient Access Table.")
@@ -85,7 +86,7 @@ func listenerEditForm(d *Dialog, env Env, args []string) error {
 			return err
 		}
 		l := cfg.Listeners[n]
-		own := l.Name
+		own, certificate := l.Name, l.Certificate
 		keys := append(listenerKeys(cfg, &l), onInterface(cfg, &l), key{"name", "NAME", parsed(&l.Name, func(text string) (string, error) {
 			return freeListenerName(cfg, text, own)
 		})})
@@ -97,6 +98,7 @@ func listenerEditForm(d *Dialog, env Env, args []string) error {
 		}
 		cfg.Listeners[n] = l
 		d.Printf("Listener %s changed.\n", l.Name)
+		tellDemo(d, l.Certificate, certificate)
 		return nil
 	})
 }

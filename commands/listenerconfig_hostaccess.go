@@ -16,21 +16,21 @@ import (
 // everybody is the name and the only member of the last group, which stays.
 const everybody = "ALL"
 
-func hostAccessDialog(d *Dialog, env Env, l store.Listener) store.HAT {
-	h := &l.HAT
+func hostAccessDialog(d *Dialog, env Env, cfg *store.Config, l store.Listener) store.Listener {
+	h, shakes := &l.HAT, shaking{cfg, &l}
 	for d.Menu(hostAccessSummary(*h), hostAccessMenu()...) {
 		switch d.Op() {
 		case "NEW":
 			if d.Choose("What would you like to create?", []string{"New Sender Group", "New Policy"}, 0) == 0 {
 				groupNew(d, h)
 			} else {
-				policyNew(d, h)
+				policyNew(d, h, shakes)
 			}
 		case "EDIT":
 			if isGroup := askKind(d, *h, "What would you like to edit?"); isGroup {
 				groupEdit(d, h)
 			} else {
-				policyEdit(d, h)
+				policyEdit(d, h, shakes)
 			}
 		case "DELETE":
 			if isGroup := askKind(d, *h, "What would you like to delete?"); isGroup {
@@ -41,13 +41,14 @@ func hostAccessDialog(d *Dialog, env Env, l store.Listener) store.HAT {
 		case "MOVE":
 			groupMove(d, h)
 		case "DEFAULT":
-			if p := askDefaultParams(d, h.Default); d.Err() == nil {
+			if p := askDefaultParams(d, h.Default, shakes); d.Err() == nil {
 				h.Default = p
 			}
 		case "PRINT":
 			d.Text("\n" + hostAccess(*h))
 		case "IMPORT":
 			tell(d, importHAT(d, env, h, d.Required("Enter the name of the file to import:", "")))
+			tellNoCertificate(d, l)
 		case "EXPORT":
 			tell(d, exportHAT(d, env, *h, d.Required("Enter a name for the exported file:", "")))
 		case "RESET":
@@ -56,7 +57,7 @@ func hostAccessDialog(d *Dialog, env Env, l store.Listener) store.HAT {
 			}
 		}
 	}
-	return l.HAT
+	return l
 }
 
 func hostAccessSummary(h store.HAT) string {
@@ -195,7 +196,7 @@ func behaviorChoices() []shell.Choice {
 	return choices
 }
 
-func policyNew(d *Dialog, h *store.HAT) {
+func policyNew(d *Dialog, h *store.HAT, s shaking) {
 	if len(h.Policies) >= store.MaxPolicies {
 		tell(d, shell.Refusedf("There is a maximum of %d policies.", store.MaxPolicies))
 		return
@@ -204,7 +205,7 @@ func policyNew(d *Dialog, h *store.HAT) {
 	p.Name = shell.Ask(d, "Enter a name for this policy.", "", func(s string) (string, error) { return freePolicyName(*h, s) })
 	p.Behavior = store.Behavior(d.ChooseName("Select a behavior for this entry.", behaviorChoices(), string(store.Accept)))
 	if hasParams(p.Behavior) && d.YesNo("Would you like to change parameters for this policy?", false) {
-		p.Params = askPolicyParams(d, p.Params, h.Default)
+		p.Params = askPolicyParams(d, p.Params, h.Default, s)
 	}
 	if d.Err() == nil {
 		addPolicy(d, h, p)
@@ -219,7 +220,7 @@ func addPolicy(d *Dialog, h *store.HAT, p store.Policy) {
 	d.Printf("Policy $%s created.\n", p.Name)
 }
 
-func policyEdit(d *Dialog, h *store.HAT) {
+func policyEdit(d *Dialog, h *store.HAT, s shaking) {
 	n := d.Choose("Choose the policy to edit.", policyNames(*h), -1)
 	if d.Err() != nil {
 		return
@@ -227,7 +228,7 @@ func policyEdit(d *Dialog, h *store.HAT) {
 	p := h.Policies[n]
 	p.Behavior = store.Behavior(d.ChooseName("Select a behavior for this entry.", behaviorChoices(), string(p.Behavior)))
 	if hasParams(p.Behavior) && d.YesNo("Would you like to change parameters for this policy?", false) {
-		p.Params = askPolicyParams(d, p.Params, h.Default)
+		p.Params = askPolicyParams(d, p.Params, h.Default, s)
 	}
 	if d.Err() == nil {
 		h.Policies[n] = p

@@ -41,8 +41,11 @@ func hostAccessForm(d *Dialog, env Env, args []string) error {
 	}
 	return env.Edit(func(cfg *store.Config) error {
 		n, err := findListener(cfg, args[0])
-		if err == nil {
-			err = f.hostAccess(action, &cfg.Listeners[n])
+		if err != nil {
+			return err
+		}
+		if err = f.hostAccess(action, &cfg.Listeners[n]); err == nil {
+			tellNoCertificate(d, cfg.Listeners[n])
 		}
 		return err
 	})
@@ -376,8 +379,6 @@ func setOptions(options []option, words []string) error {
 		name, value, joined := strings.Cut(strings.TrimPrefix(words[0], "--"), "=")
 		n := slices.IndexFunc(options, func(o option) bool { return o.name == strings.ToLower(name) })
 		switch {
-		case strings.EqualFold(name, "tls"):
-			return shell.Refusedf("--tls: not supported, use the menus")
 		case !strings.HasPrefix(words[0], "--") || n < 0:
 			return shell.Refusedf("Invalid option: %s", words[0])
 		case !joined && len(words) < 2:
@@ -441,6 +442,8 @@ func policyOptions(p *store.PolicyParams, standard bool) []option {
 		{"send_code", o.ofSenderRate(p, o.code("", &p.SenderRate.Reply, overLimit()).set)},
 		{"send_except", o.ofSenderRate(p, parsed(&p.SenderRate.Exceptions, noneOr(store.ParseExceptions)))},
 		o.limit("sig_bits", &p.SignificantBits, store.MaxSignificantBits),
+		{"tls", o.orDefault(func() { p.TLS = store.PolicyTLS{} }, parsed(&p.TLS, parsePolicyTLS))},
+		{"tls_addresses", parsed(&p.TLS.Addresses, noneOr(store.ParseExceptions))},
 		{"verify", o.orDefault(func() { p.SenderCheck = store.SenderCheck{} }, func(text string) error {
 			on, err := parseYesNo(text)
 			switch {

@@ -17,19 +17,20 @@ import (
 // default ones, which do not. from is what is inherited.
 type policyDialog struct {
 	profileDialog
-	from store.PolicyParams
+	from    store.PolicyParams
+	shaking shaking
 }
 
 // askDefaultParams asks for the default parameters and shows them.
-func askDefaultParams(d *Dialog, p store.PolicyParams) store.PolicyParams {
-	p = policyDialog{profileDialog{d: d}, store.PolicyParams{}}.params(p)
+func askDefaultParams(d *Dialog, p store.PolicyParams, s shaking) store.PolicyParams {
+	p = policyDialog{profileDialog{d: d}, store.PolicyParams{}, s}.params(p)
 	d.Text(policyBlock(p))
 	return p
 }
 
-// askPolicyParams asks for what a policy sets itself.
-func askPolicyParams(d *Dialog, p, from store.PolicyParams) store.PolicyParams {
-	return policyDialog{profileDialog{d: d, inherits: true}, from}.params(p)
+// askPolicyParams asks for what a policy sets itself; from is what it inherits.
+func askPolicyParams(d *Dialog, p, from store.PolicyParams, s shaking) store.PolicyParams {
+	return policyDialog{profileDialog{d: d, inherits: true}, from, s}.params(p)
 }
 
 func (q policyDialog) params(p store.PolicyParams) store.PolicyParams {
@@ -47,6 +48,7 @@ func (q policyDialog) params(p store.PolicyParams) store.PolicyParams {
 		func(n int) int {
 			return q.d.Int("Enter the number of bits of IP address to treat as significant, from 1 to 32.", cmp.Or(n, 24), 1, store.MaxSignificantBits)
 		})
+	p.TLS = q.tls(p.TLS)
 	p.SenderCheck = q.senderCheck(p.SenderCheck)
 	p.UseExceptions = q.kept(q.tri("Would you like to enable use of the domain exception table?", p.UseExceptions, q.from.UseExceptions))
 	return p
@@ -256,6 +258,7 @@ func policyBlock(p store.PolicyParams) string {
 		{"Maximum Number Of Recipients From An Envelope Sender", senderRateText(p.SenderRate)},
 		{"Directory Harvest Attack Prevention: Maximum Number Of Invalid Recipients Per Hour", limitText(p.MaxInvalid)},
 		{"Significant Bits Of IP Addresses", limitText(p.SignificantBits)},
+		{"Allow TLS Connections", cmp.Or(p.TLS, store.PolicyTLS{Mode: store.TLSOff}).String()},
 		{"Envelope Sender Verification", enabledText(p.SenderCheck.Use.Is())},
 		{"Use Of The Domain Exception Table", enabledText(p.UseExceptions.Is())},
 	} {

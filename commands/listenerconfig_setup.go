@@ -6,13 +6,14 @@ import (
 )
 
 // This file is SETUP of listenerconfig: what holds for all listeners (reference
-// esa-cli-config 7.4). The questions of TLS, SenderBase and virtual gateways
-// are left out with what they are about. So is that of the largest subject: the
+// esa-cli-config 7.4). The questions of SenderBase and virtual gateways are
+// left out with what they are about. So is that of the largest subject: the
 // reference does not tell what becomes of a message that has a larger one.
 
 func receptionDialog(d *Dialog, cfg *store.Config) {
 	r := cfg.Reception
 	r.MaxConnections = d.Int("Enter the global limit for concurrent connections to be allowed across all listeners.", r.MaxConnections, 1, store.MaxReceptionConns)
+	r.MaxTLS = d.Int("Enter the global limit for concurrent TLS connections to be allowed across all listeners.", r.MaxTLS, 1, store.MaxReceptionConns)
 	r.HeaderLines = d.Int("Enter the maximum number of message header lines. 0 indicates no limit.", r.HeaderLines, 0, store.MaxHeaderLines)
 	r.CounterReset = askPeriod(d, "Enter the rate at which injection control counters are reset.", r.CounterReset, counterReset)
 	r.Unsuccessful = askPeriod(d, "Enter the timeout for unsuccessful inbound connections.", r.Unsuccessful, inboundTime)
@@ -41,6 +42,7 @@ func inboundTime(text string) (int, error) { return store.ParsePeriod(text, 1, s
 func receptionKeys(r *store.Reception) []key {
 	return []key{
 		{"connections", "N", number(&r.MaxConnections, 1, store.MaxReceptionConns)},
+		{"tls_connections", "N", number(&r.MaxTLS, 1, store.MaxReceptionConns)},
 		{"header_lines", "N", number(&r.HeaderLines, 0, store.MaxHeaderLines)},
 		{"counter_reset", "TIME", parsed(&r.CounterReset, counterReset)},
 		{"unsuccessful", "TIME", parsed(&r.Unsuccessful, inboundTime)},

@@ -245,7 +245,7 @@ func (w wizard) listeners() {
 	public := w.listener(store.NewListener("IncomingMail", store.Public))
 	public.RAT = askAccepted(w.d)
 	w.routes(public.RAT)
-	public.HAT.Default = askPolicy(w.d, public.HAT.Default)
+	public.HAT.Default = askPolicy(w.d, public.HAT.Default, shaking{w.cfg, &public})
 	relays := w.d.YesNo("Do you want to configure the gateway to relay mail for internal hosts?", true)
 	if relays && len(w.cfg.Interfaces) == 1 {
 		hosts := askRelayed(w.d)
@@ -257,7 +257,7 @@ func (w wizard) listeners() {
 	if relays && len(w.cfg.Interfaces) > 1 {
 		private := w.listener(store.NewListener("OutgoingMail", store.Private))
 		private.HAT.Groups[0].Hosts = askRelayed(w.d)
-		private.HAT.Default = askPolicy(w.d, private.HAT.Default)
+		private.HAT.Default = askPolicy(w.d, private.HAT.Default, shaking{w.cfg, &private})
 		if w.d.Err() == nil {
 			addListener(w.d, w.cfg, private)
 		}

@@ -127,12 +127,12 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	running, _ := g.Store.Running()
 	next := c.merged.Config
 	c.report.Changes = store.Diff(running, next)
-	c.report.Warnings = next.Warnings()
+	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
 	c.report.Questions = store.OpensRelay(running, next)
 
 	problems := next.Validate()
 	var more []store.Problem
-	c.generation, more = build(next, c.merged.Revision+1)
+	c.generation, more = build(next, c.merged.Revision+1, g.Authorities)
 	problems = addNew(problems, more)
 	if g.live == nil {
 		// What cannot be bound here and now may be there when the gateway starts.

@@ -2,11 +2,14 @@ package mta
 
 import (
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
+	"esa/mta/alert"
 	"esa/mta/bounce"
 	"esa/mta/delivery"
 	"esa/mta/dns"
@@ -18,6 +21,7 @@ import (
 	"esa/mta/route"
 	"esa/mta/smtpd"
 	"esa/mta/socket"
+	"esa/mta/tlsconf"
 	"esa/store"
 )
 
@@ -31,24 +35,41 @@ type generation struct {
 	listeners   map[netip.AddrPort]*smtpd.Settings
 	sockets     []socket.Want
 	delivery    *delivery.Settings
+	alerts      alert.Settings
 	queue       queue.Policy
 	dns         dns.Settings
 	logs        []maillog.Subscription
 	logSettings maillog.Settings
+	// alertDelivery is delivery but for the interface that alerts leave by.
+	alertDelivery *delivery.Settings
 }
 
 // build makes a generation, or says everything that keeps the configuration
-// from running. It opens nothing.
-func build(c *store.Config, revision uint64) (*generation, []store.Problem) {
+// from running. It opens nothing; system are the authorities that the machine
+// trusts to certify peers.
+func build(c *store.Config, revision uint64, system []*x509.Certificate) (*generation, []store.Problem) {
 	g := &generation{revision: revision, config: c, listeners: map[netip.AddrPort]*smtpd.Settings{}}
 	var problems []store.Problem
 	exceptions, err := exceptionTable(c.Exceptions)
 	if err != nil {
 		problems = append(problems, store.Problem{Place: "domain exception table", Text: sentence(err), Fix: "exceptionconfig -> EDIT"})
 	}
+	inbound, err := sslOptions(c.SSL.Inbound)
+	if err != nil {
+		problems = append(problems, store.Problem{Place: "inbound SSL settings", Text: sentence(err), Fix: "sslconfig -> INBOUND"})
+	}
+	outbound, err := sslOptions(c.SSL.Outbound)
+	if err != nil {
+		problems = append(problems, store.Problem{Place: "outbound SSL settings", Text: sentence(err), Fix: "sslconfig -> OUTBOUND"})
+	}
+	roots := c.Authorities.Roots(system)
+	inbound.Roots = roots
 	largest := int64(0)
 	for _, l := range c.Listeners {
 		settings, err := listenerSettings(c, l, revision)
+		if err == nil {
+			settings.TLS, err = listenerTLS(c, l, inbound)
+		}
 		if err != nil {
 			problems = append(problems, store.Problem{
 				Place: fmt.Sprintf("listener %q", l.Name), Text: sentence(err), Fix: "listenerconfig -> EDIT",
@@ -69,6 +90,9 @@ func build(c *store.Config, revision uint64) (*generation, []store.Problem) {
 	}
 	to := newDestinations(c)
 	g.delivery = deliverySettings(c, to, g.sockets, revision)
+	g.delivery.TLS = deliveryTLS(c, outbound, roots)
+	g.alertDelivery = alertDelivery(c, g.delivery)
+	g.alerts = alertSettings(c)
 	g.queue = queuePolicy(c, to)
 	g.queue.MaxMessage = largest
 	g.dns = dnsSettings(c)
@@ -132,10 +156,64 @@ func listenerSettings(c *store.Config, l store.Listener, revision uint64) (*smtp
 		Revision:       revision,
 
 		MaxTotal:         c.Reception.MaxConnections,
+		MaxTLS:           c.Reception.MaxTLS,
 		Limits:           limits(c.Reception),
 		AddMessageID:     c.Reception.AddMessageID,
 		RejectRecipients: c.Reception.RejectRecipients,
 	}, nil
+}
+
+// sslOptions are the protocol versions and ciphers of one direction.
+func sslOptions(s store.SSLSettings) (tlsconf.Options, error) {
+	var o tlsconf.Options
+	var err error
+	if o.Min, o.Max, err = tlsconf.ParseMethod(s.Method()); err == nil && s.Ciphers != "" {
+		o.Ciphers, err = tlsconf.ParseCiphers(s.Ciphers)
+	}
+	return o, err
+}
+
+// listenerTLS is what a listener shakes hands with; nil if it has no
+// certificate.
+func listenerTLS(c *store.Config, l store.Listener, o tlsconf.Options) (*smtpd.TLS, error) {
+	profile := c.Certificate(l.Certificate)
+	if profile == nil {
+		return nil, nil // Validate tells of one that does not exist
+	}
+	pair, err := profile.TLS()
+	if err != nil {
+		return nil, fmt.Errorf("certificate %q: %w", profile.Name, err)
+	}
+	o.Certificate = &pair
+	with := func(wanted tlsconf.ClientCertificate) *tls.Config {
+		o.Clients = wanted
+		return tlsconf.Server(o)
+	}
+	return &smtpd.TLS{NotAsked: with(tlsconf.NotAsked), IfGiven: with(tlsconf.IfGiven), Needed: with(tlsconf.Needed)}, nil
+}
+
+// policyTLS translates what a policy says with the defaults filled in.
+func policyTLS(t store.PolicyTLS) (policy.TLS, error) {
+	modes := map[store.TLSMode]policy.TLSMode{
+		store.TLSPreferred: policy.TLSPreferred, store.TLSPreferredVerify: policy.TLSPreferredVerify,
+		store.TLSRequired: policy.TLSRequired, store.TLSRequiredVerify: policy.TLSRequiredVerify,
+	}
+	senders, err := addressTable(t.Addresses)
+	return policy.TLS{Mode: modes[t.Mode], Senders: senders}, err
+}
+
+// addressTable accepts the addresses of a list as store.ParseExceptions gives
+// it; nil of an empty one.
+func addressTable(list string) (*policy.RAT, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var entries []policy.Entry
+	for address := range strings.SplitSeq(list, ", ") {
+		entries = append(entries, policy.Entry{Address: address, Accept: true})
+	}
+	table, err := policy.NewRAT(entries)
+	return &table, err
 }
 
 func bareLines(c store.CleanSMTP) message.Mode {
@@ -191,23 +269,17 @@ func policyParams(p store.PolicyParams) (policy.Params, error) {
 		params.SenderCheck = policy.SenderCheck{On: true, Malformed: policyReply(check.Malformed),
 			Unresolved: policyReply(check.Unresolved), Nonexistent: policyReply(check.Nonexistent)}
 	}
+	var err error
+	if params.TLS, err = policyTLS(p.TLS); err != nil {
+		return params, err
+	}
 	rate := p.SenderRate
 	if !rate.Use.Is() {
 		return params, nil
 	}
 	params.SenderRate = policy.SenderRate{Most: rate.MaxRecipients, Every: time.Duration(rate.Interval) * time.Minute, Reply: policyReply(rate.Reply)}
-	if rate.Exceptions != "" {
-		var entries []policy.Entry
-		for address := range strings.SplitSeq(rate.Exceptions, ", ") {
-			entries = append(entries, policy.Entry{Address: address, Accept: true})
-		}
-		table, err := policy.NewRAT(entries)
-		if err != nil {
-			return params, err
-		}
-		params.SenderRate.Exceptions = &table
-	}
-	return params, nil
+	params.SenderRate.Exceptions, err = addressTable(rate.Exceptions)
+	return params, err
 }
 
 func policyReply(r store.Reply) policy.Reply { return policy.Reply{Code: r.Code, Text: r.Text} }
@@ -242,6 +314,64 @@ func deliverySettings(c *store.Config, to destinations, own []socket.Want, revis
 	return s
 }
 
+// alertDelivery is how alerts are delivered: as all mail, from the interface
+// that is chosen for them.
+func alertDelivery(c *store.Config, all *delivery.Settings) *delivery.Settings {
+	if c.Alerts.Interface == "" {
+		return all
+	}
+	own := *all
+	own.Source = c.Alerts.Interface
+	return &own
+}
+
+func alertSettings(c *store.Config) alert.Settings {
+	// Validated before: an address that does not parse is none.
+	from, _ := envelope.ParseAddress(c.Alerts.From)
+	s := alert.Settings{
+		Hostname: c.Hostname, From: from, Keep: c.Alerts.Stored,
+		Initial: seconds(c.Alerts.InitialWait), Max: seconds(c.Alerts.MaxWait),
+	}
+	for _, r := range c.Alerts.Recipients {
+		if to, err := envelope.ParseAddress(r.Address); err == nil {
+			s.Recipients = append(s.Recipients, alert.Recipient{Address: to, Wants: func(a alert.Alert) bool {
+				return r.Wants(store.AlertClass(a.Class), store.AlertSeverity(a.Severity))
+			}})
+		}
+	}
+	for _, p := range c.Certificates {
+		if leaf, err := p.Leaf(); err == nil {
+			s.Certificates = append(s.Certificates, alert.Certificate{
+				Name: p.Name, Fingerprint: store.Fingerprint(leaf), CommonName: store.CommonName(leaf),
+				NotAfter: leaf.NotAfter, Uses: c.CertificateUses(p.Name),
+			})
+		}
+	}
+	if c.Authorities.Custom {
+		for _, a := range c.Authorities.List {
+			if cert, err := a.Certificate(); err == nil {
+				s.Certificates = append(s.Certificates, alert.Certificate{
+					Name: store.CommonName(cert), Authority: true, Fingerprint: store.Fingerprint(cert),
+					CommonName: store.CommonName(cert), NotAfter: cert.NotAfter,
+				})
+			}
+		}
+	}
+	return s
+}
+
+// deliveryTLS is what hosts are spoken to with.
+func deliveryTLS(c *store.Config, o tlsconf.Options, roots *x509.CertPool) delivery.TLS {
+	with := delivery.TLS{Min: o.Min, Max: o.Max, Ciphers: o.Ciphers, Roots: roots}
+	if profile := c.Certificate(c.Destinations.Certificate); profile != nil {
+		// Validated before: one that cannot be used is not shown.
+		if pair, err := profile.TLS(); err == nil {
+			with.Certificate = &pair
+		}
+	}
+	return with
+}
+
 func routeTable(routes []store.Route) route.Table {
 	rows := make([]route.Route, len(routes))
 	for i, r := range routes {
@@ -265,9 +395,10 @@ func queuePolicy(c *store.Config, to destinations) queue.Policy {
 	standard := bounceProfile(c.Profile(store.DefaultProfile))
 	host := c.Profile(store.DefaultProfile)
 	return queue.Policy{
-		Concurrency: c.Delivery.Concurrency,
-		Interface:   c.Delivery.Interface,
-		Limits:      func(domain string) queue.Limits { return queueLimits(to.find(domain)) },
+		Concurrency:    c.Delivery.Concurrency,
+		TLSConcurrency: c.Delivery.TLSConcurrency,
+		Interface:      c.Delivery.Interface,
+		Limits:         func(domain string) queue.Limits { return queueLimits(to.find(domain)) },
 		Profile: func(m *envelope.Message, domain string) bounce.Profile {
 			if p, ok := profiles[cmp.Or(to.find(domain).BounceProfile, m.BounceProfile)]; ok {
 				return p

@@ -53,6 +53,10 @@ func (d *patchyDNS) Addrs(_ context.Context, name string, v6 bool) lookup.AddrAn
 	return a
 }
 
+func (d *patchyDNS) PTR(context.Context, netip.Addr) lookup.NameAnswer {
+	return lookup.NameAnswer{Answer: d.answer("d9.test")}
+}
+
 // TestR15_DNSTroubleDefersAndNeverBounces: five minutes without DNS under
 // load, then it is back. Only what is known not to exist bounces.
 func TestR15_DNSTroubleDefersAndNeverBounces(t *testing.T) {

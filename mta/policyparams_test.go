@@ -15,7 +15,7 @@ func TestReceptionOfAGeneration(t *testing.T) {
 	c := store.Factory(store.FactoryFacts{Hostname: "gw.test"})
 	c.Reception = store.Reception{MaxConnections: 7, HeaderLines: 0, CounterReset: 120, Unsuccessful: 30, ConnectionTime: 60, AddMessageID: true, RejectRecipients: true}
 	c.Exceptions = []store.Exception{{Address: "@a.test", Allow: true}}
-	g, problems := build(c, 1)
+	g, problems := build(c, 1, nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -39,9 +39,10 @@ func TestPolicyParamsOfAGeneration(t *testing.T) {
 		BannerHost: store.BannerHost{Use: store.Yes, Name: "mx.test"}, AcceptReply: reply(220), RejectReply: reply(554),
 		MaxPerHour: 5, LimitReply: reply(452), MaxInvalid: 6, DropHarvester: store.Yes, HarvestReply: reply(550), SignificantBits: 24,
 		SenderRate:  store.SenderRate{Use: store.Yes, MaxRecipients: 7, Interval: 8, Reply: reply(450), Exceptions: "a@, b.test"},
+		TLS:         store.PolicyTLS{Mode: store.TLSPreferred, Addresses: "a@, b.test"},
 		SenderCheck: store.SenderCheck{Use: store.Yes, Malformed: reply(501), Unresolved: reply(450), Nonexistent: reply(550)}, UseExceptions: store.Yes,
 	}
-	g, problems := build(c, 1)
+	g, problems := build(c, 1, nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -50,17 +51,18 @@ func TestPolicyParamsOfAGeneration(t *testing.T) {
 		MaxSize: 2048, MaxMessages: 2, MaxRecipients: 3, MaxConnections: 4, BannerHost: "mx.test", AcceptReply: said(220), RejectReply: said(554),
 		MaxPerHour: store.NoLimit, LimitReply: said(452), MaxInvalid: 6, DropHarvester: true, HarvestReply: said(550), SignificantBits: 24,
 		SenderRate:  policy.SenderRate{Most: 7, Every: 8 * time.Minute, Reply: said(450)},
+		TLS:         policy.TLS{Mode: policy.TLSPreferred},
 		SenderCheck: policy.SenderCheck{On: true, Malformed: said(501), Unresolved: said(450), Nonexistent: said(550)}, UseExceptions: true,
 	}
 	got := g.listener(c.Addresses(c.Listeners[0])[0]).HAT.Groups[0].Params // RELAYED lifts the limit per hour
-	except := got.SenderRate.Exceptions
-	got.SenderRate.Exceptions = nil
+	except, senders := got.SenderRate.Exceptions, got.TLS.Senders
+	got.SenderRate.Exceptions, got.TLS.Senders = nil, nil
 	if got != want {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	for address, exempt := range map[string]bool{"a@x.test": true, "z@b.test": true, "z@x.test": false} {
 		a, err := envelope.ParseAddress(address)
-		if err != nil || except == nil || except.Decide(a).Accept != exempt {
+		if err != nil || except == nil || except.Decide(a).Accept != exempt || senders == nil || senders.Decide(a).Accept != exempt {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

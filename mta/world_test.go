@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,8 @@ type world struct {
 	stop    context.CancelFunc
 	ended   chan error // what Run returned
 	now     func() time.Time
+
+	authorities []*x509.Certificate // of the machine
 }
 
 // diagnostics is what the gateway tells of itself; note is called for every
@@ -131,7 +134,7 @@ func (w *world) openStore(factory func() *store.Config) {
 
 func (w *world) options() Options {
 	w.diag = &diagnostics{}
-	return Options{Dir: w.dir, Store: w.store, Version: "1", Serial: "2", Diag: slog.New(w.diag)}
+	return Options{Dir: w.dir, Store: w.store, Version: "1", Serial: "2", Diag: slog.New(w.diag), Authorities: w.authorities}
 }
 
 // open makes the gateway.

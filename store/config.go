@@ -46,6 +46,10 @@ type Config struct {
 	BounceDown     bool              `label:"Bounce all messages of a domain whose host is down" object:"bounce setup"`
 	Logs           []LogSubscription `label:"Log subscriptions" object:"log subscription"`
 	LogSettings    LogSettings       `label:"Log settings" object:"log settings"`
+	Certificates   []Certificate     `label:"Certificates" object:"certificate"`
+	Authorities    Authorities       `label:"Certificate authorities" object:"certificate authorities"`
+	SSL            SSL               `label:"SSL settings" object:"SSL settings"`
+	Alerts         Alerts            `label:"Alerts" object:"alert settings"`
 }
 
 // Problem is one thing that is wrong, or dangerous, in a configuration.
@@ -87,6 +91,10 @@ func (c *Config) Validate() []Problem {
 	c.validateExceptions(&p)
 	c.validateBounceProfiles(&p)
 	c.validateLogs(&p)
+	c.validateCertificates(&p)
+	c.validateAuthorities(&p)
+	c.validateSSL(&p)
+	c.validateAlerts(&p)
 	return p
 }
 

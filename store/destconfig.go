@@ -14,6 +14,9 @@ const (
 	MaxRecipientLimit         = 1000000000
 )
 
+// destinationsPlace is what Problems call the whole table.
+const destinationsPlace = "destination controls"
+
 // LimitScope says what limits of a destination are counted for.
 type LimitScope string
 
@@ -49,8 +52,10 @@ func FamilyOrders() []FamilyOrder { return []FamilyOrder{PreferV4, PreferV6, Req
 // Destinations are the destination controls. Whatever their order, the most
 // specific entry counts.
 type Destinations struct {
-	Default Destination   `label:"Default" object:"destination default"`
-	Entries []Destination `label:"Entries" object:"destination"`
+	Certificate string        `label:"Certificate" zero:"None"` // the profile that deliveries present; empty: none
+	AlertTLS    bool          `label:"Send an alert when a required TLS connection fails"`
+	Default     Destination   `label:"Default" object:"destination default"`
+	Entries     []Destination `label:"Entries" object:"destination"`
 }
 
 // Destination is what holds for the mail to one domain. In all but the default
@@ -66,6 +71,7 @@ type Destination struct {
 	Place            LimitPlace  `label:"Limits are enforced" zero:"Default"`
 	BounceProfile    string      `label:"Bounce profile" zero:"Default"` // empty: that of the listener
 	Family           FamilyOrder `label:"IP sort preference" zero:"Default"`
+	TLS              TLSMode     `label:"TLS" zero:"Default"`
 }
 
 func (d Destination) key() string { return d.Domain }
@@ -84,13 +90,14 @@ func (d Destination) Within(defaults Destination) Destination {
 	fill(&d.Scope, defaults.Scope)
 	fill(&d.Place, defaults.Place)
 	fill(&d.Family, defaults.Family)
+	fill(&d.TLS, defaults.TLS)
 	return d
 }
 
 // factoryDestination is the default of the factory (reference
 // esa-operations 4.2).
 func factoryDestination() Destination {
-	return Destination{Concurrency: 500, MaxMessages: 50, Scope: WholeDomain, Place: SystemWide, Family: PreferV6}
+	return Destination{Concurrency: 500, MaxMessages: 50, Scope: WholeDomain, Place: SystemWide, Family: PreferV6, TLS: TLSOff}
 }
 
 // ParseDestination reads the domain of an entry and gives its one form: lower
@@ -176,6 +183,7 @@ func (d Destination) check() []error {
 		{string(d.Scope), func(s string) error { return sameWord(s, ParseScope) }},
 		{string(d.Place), func(s string) error { return sameWord(s, ParsePlace) }},
 		{string(d.Family), func(s string) error { return sameWord(s, ParseFamilyOrder) }},
+		{string(d.TLS), func(s string) error { return sameWord(s, ParseDestinationTLS) }},
 	} {
 		if word.text == "" && d.Domain != "" {
 			continue
@@ -206,8 +214,11 @@ func (c *Config) validateDestinations(p *problems) {
 	if defaults.Domain != "" || defaults.BounceProfile != "" {
 		report("The default has no domain and no bounce profile.")
 	}
+	if name := c.Destinations.Certificate; name != "" && c.Certificate(name) == nil {
+		p.at(destinationsPlace, "destconfig -> SETUP")("The certificate %q does not exist.", name)
+	}
 	if len(c.Destinations.Entries) > MaxDestinationEntries {
-		p.at("destination controls", "destconfig -> DELETE")("There is a maximum of %d entries.", MaxDestinationEntries)
+		p.at(destinationsPlace, "destconfig -> DELETE")("There is a maximum of %d entries.", MaxDestinationEntries)
 	}
 	seen := make(map[string]bool, len(c.Destinations.Entries))
 	for _, d := range c.Destinations.Entries {

@@ -19,6 +19,8 @@ limit_type = host
 limit_apply = VG
 bounce_validation = off
 TABLE_TLS = 0
+send_tls_req_alert = 1
+certificate = Mine
 
 # ours
 [Example.COM]
@@ -27,6 +29,7 @@ max_host_concurrency = 7
 limit_type = 1
 limit_apply = 0
 bounce_profile = Bulk
+table_tls = 4
 [.example.net]
 max_messages_per_connection = 3
 [2001:DB8::1]
@@ -50,10 +53,11 @@ func TestDestinationFile(t *testing.T) {
 	want := Destinations{
 		Default: Destination{
 			Concurrency: 500, MaxMessages: 50, RecipientMinutes: 60, RecipientLimit: 100,
-			Scope: WholeDomain, Place: EachInterface, Family: PreferV6,
+			Scope: WholeDomain, Place: EachInterface, Family: PreferV6, TLS: TLSOff,
 		},
+		Certificate: "Mine", AlertTLS: true,
 		Entries: []Destination{
-			{Domain: "example.com", Concurrency: 7, Scope: EachMX, Place: SystemWide, BounceProfile: "Bulk", Family: RequireV4},
+			{Domain: "example.com", Concurrency: 7, Scope: EachMX, Place: SystemWide, BounceProfile: "Bulk", Family: RequireV4, TLS: TLSRequiredVerify},
 			{Domain: ".example.net", MaxMessages: 3},
 			{Domain: "2001:db8::1", RecipientMinutes: 1, RecipientLimit: 2, Scope: EachMX, Place: SystemWide},
 		},
@@ -71,6 +75,7 @@ func TestDestinationFile(t *testing.T) {
 	}
 	c := testConfig()
 	c.Destinations = table
+	c.Certificates = []Certificate{testCertificate(t, "Mine", "mx.example.com")}
 	if p := c.Validate(); len(p) > 0 {
 		t.Errorf("not valid: %v", p)
 	}
@@ -101,29 +106,32 @@ func TestDestinationFileErrors(t *testing.T) {
 		{"no section", "limit_type = host", "line 1: A section [domain] must come first."},
 		{"no default", "[a.example]", "The section [DEFAULT] is missing."},
 		{"empty", "", "The section [DEFAULT] is missing."},
-		{"default twice", defaults + "[Default]", "line 11: The section [DEFAULT] is given twice."},
+		{"default twice", defaults + "[Default]", "line 13: The section [DEFAULT] is given twice."},
 		{"key missing", strings.Replace(defaults, "limit_type = host\n", "", 1), "line 1: The key limit_type is missing in [DEFAULT]."},
 		{"half a recipient limit", strings.Replace(defaults, "recipient_limit = 100\n", "", 1), "line 1: A recipient limit needs both"},
-		{"bounce profile of the default", defaults + "bounce_profile = Bulk", "line 11: The key bounce_profile is not allowed in [DEFAULT]."},
-		{"limit without scope", defaults + "[a.example]\nmax_host_concurrency = 5", "line 11: A limit needs both"},
-		{"key twice", defaults + "limit_type = host", "line 11: The key limit_type is given twice."},
-		{"unknown key", defaults + "colour = blue", "line 11: There is no key colour."},
-		{"no key", defaults + "nonsense", "line 11: A line must be [domain] or key = value."},
-		{"TLS", defaults + "[a.example]\ntable_tls = require", "line 12: This build does not have what table_tls = require asks for."},
-		{"certificate", defaults + "certificate = Mine", "line 11: This build does not have what certificate = Mine asks for."},
-		{"domain", defaults + "[a b]", "line 11: A hostname is"},
-		{"reserved", defaults + "[all]", "line 11: The word all is not a domain."},
-		{"bracket", defaults + "[a.example", "line 11: A square bracket is not closed."},
-		{"domain twice", defaults + "[a.example]\n[A.example.]", "line 12: The domain a.example is configured twice."},
-		{"number", defaults + "[a.example]\nmax_messages_per_connection = x", "line 12: The value must be a number from 1 to 1000."},
-		{"minutes", defaults + "[a.example]\nrecipient_minutes = 61", "line 12: The value must be a number from 1 to 60."},
-		{"scope", defaults + "[a.example]\nlimit_type = 2", "line 12: The value must be host or MXIP."},
-		{"place", defaults + "[a.example]\nlimit_apply = 2", "line 12: The value must be system or VG."},
-		{"family", defaults + "[a.example]\nip_sort_pref = 6", "line 12: The value must be PREFER_V4,"},
-		{"all lines told", "x\n" + defaults + "y", "line 12: A line must be"},
+		{"bounce profile of the default", defaults + "bounce_profile = Bulk", "line 13: The key bounce_profile is not allowed in [DEFAULT]."},
+		{"limit without scope", defaults + "[a.example]\nmax_host_concurrency = 5", "line 13: A limit needs both"},
+		{"key twice", defaults + "limit_type = host", "line 13: The key limit_type is given twice."},
+		{"unknown key", defaults + "colour = blue", "line 13: There is no key colour."},
+		{"no key", defaults + "nonsense", "line 13: A line must be [domain] or key = value."},
+		{"TLS", defaults + "[a.example]\ntable_tls = never", "line 14: The value must be off, on, require,"},
+		{"tagging", defaults + "[a.example]\nbounce_validation = on", "line 14: This build does not have what bounce_validation = on asks for."},
+		{"certificate", strings.Replace(defaults, "Mine", "a b", 1), "line 12: The certificate profile name must"},
+		{"certificate of a domain", defaults + "[a.example]\ncertificate = Mine", "line 14: The key certificate is only allowed in [DEFAULT]."},
+		{"alert", strings.Replace(defaults, "alert = 1", "alert = 2", 1), "line 11: The value must be 0 or 1."},
+		{"domain", defaults + "[a b]", "line 13: A hostname is"},
+		{"reserved", defaults + "[all]", "line 13: The word all is not a domain."},
+		{"bracket", defaults + "[a.example", "line 13: A square bracket is not closed."},
+		{"domain twice", defaults + "[a.example]\n[A.example.]", "line 14: The domain a.example is configured twice."},
+		{"number", defaults + "[a.example]\nmax_messages_per_connection = x", "line 14: The value must be a number from 1 to 1000."},
+		{"minutes", defaults + "[a.example]\nrecipient_minutes = 61", "line 14: The value must be a number from 1 to 60."},
+		{"scope", defaults + "[a.example]\nlimit_type = 2", "line 14: The value must be host or MXIP."},
+		{"place", defaults + "[a.example]\nlimit_apply = 2", "line 14: The value must be system or VG."},
+		{"family", defaults + "[a.example]\nip_sort_pref = 6", "line 14: The value must be PREFER_V4,"},
+		{"all lines told", "x\n" + defaults + "y", "line 14: A line must be"},
 		{"very many", strings.Repeat("nonsense\n", 20), "line 11 and others: not shown"},
 		{"too many", defaults + many.String(), "There is a maximum of 10000 entries."},
-		{"too long", defaults + strings.Repeat("x", 70000), "line 11: The line is too long."},
+		{"too long", defaults + strings.Repeat("x", 70000), "line 13: The line is too long."},
 	} {
 		table, err := ParseDestinations(strings.NewReader(tt.text))
 		if err == nil || !reflect.DeepEqual(table, Destinations{}) || !strings.Contains(err.Error(), tt.want) {
@@ -154,6 +162,9 @@ func FuzzDestinations(f *testing.F) {
 			if e.BounceProfile != "" {
 				c.BounceProfiles = append(c.BounceProfiles, BounceProfile{Name: e.BounceProfile})
 			}
+		}
+		if table.Certificate != "" {
+			c.Certificates = []Certificate{{Name: table.Certificate}}
 		}
 		var p problems
 		if c.validateDestinations(&p); len(p) > 0 {

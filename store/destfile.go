@@ -29,9 +29,7 @@ const maxDestinationErrors = 10
 // may say: that it is off.
 func absentFeatures() map[string][]string {
 	return map[string][]string{
-		"table_tls":          {"0", "off"},
-		"bounce_validation":  {"0", "off"},
-		"send_tls_req_alert": {"0"},
+		"bounce_validation": {"0", "off"},
 	}
 }
 
@@ -110,7 +108,27 @@ func (f *destinationFile) line(text string) error {
 		return refuse("The key %s is given twice.", name)
 	}
 	f.keys = append(f.keys, name)
+	switch name {
+	case "certificate", "send_tls_req_alert":
+		return f.setGlobal(name, value)
+	}
 	return f.now.set(name, value)
+}
+
+// setGlobal reads one line of [DEFAULT] that is about all domains.
+func (f *destinationFile) setGlobal(key, value string) (err error) {
+	if f.now.Domain != "" {
+		return refuse("The key %s is only allowed in [%s].", key, defaultSection)
+	}
+	switch {
+	case key == "certificate":
+		f.table.Certificate, err = ParseCertificateName(value)
+	case value == "0" || value == "1":
+		f.table.AlertTLS = value == "1"
+	default:
+		err = refuse("The value must be 0 or 1.")
+	}
+	return err
 }
 
 // begin opens the section of a domain. One that is refused stays closed: its
@@ -149,6 +167,7 @@ func (f *destinationFile) end() {
 		f.errs = append(f.errs, refuse("line %d: %v", f.start, err))
 	}
 	if f.now.Domain == "" {
+		fill(&f.now.TLS, TLSOff)
 		f.table.Default = f.now
 	} else {
 		f.table.Entries = append(f.table.Entries, f.now)
@@ -196,6 +215,8 @@ func (d *Destination) set(key, value string) (err error) {
 			return refuse("The key bounce_profile is not allowed in [%s].", defaultSection)
 		}
 		d.BounceProfile, err = ParseProfileName(value)
+	case "table_tls":
+		d.TLS, err = ParseDestinationTLS(value)
 	default:
 		return absent(key, value)
 	}
@@ -206,7 +227,7 @@ func (d *Destination) set(key, value string) (err error) {
 func absent(key, value string) error {
 	off, known := absentFeatures()[key]
 	switch {
-	case key != "certificate" && !known:
+	case !known:
 		return refuse("There is no key %s.", key)
 	case !slices.Contains(off, strings.ToLower(value)):
 		return refuse("This build does not have what %s = %s asks for.", key, value)
@@ -228,8 +249,13 @@ func WriteDestinations(w io.Writer, t Destinations) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "[%s]\n", defaultSection)
 	writeDestination(b, t.Default)
-	for _, key := range []string{"bounce_validation = 0", "table_tls = off", "send_tls_req_alert = 0"} {
-		fmt.Fprintln(b, key)
+	alert := 0
+	if t.AlertTLS {
+		alert = 1
+	}
+	fmt.Fprintf(b, "bounce_validation = 0\nsend_tls_req_alert = %d\n", alert)
+	if t.Certificate != "" {
+		fmt.Fprintf(b, "certificate = %s\n", t.Certificate)
 	}
 	for _, d := range t.Entries {
 		fmt.Fprintf(b, "\n[%s]\n", d.Domain)
@@ -258,6 +284,7 @@ func writeDestination(b *bufio.Writer, d Destination) {
 		{"recipient_limit", d.RecipientLimit, d.RecipientLimit == 0},
 		{"limit_type", d.Scope, d.Scope == ""},
 		{"limit_apply", d.Place, d.Place == ""},
+		{"table_tls", d.TLS, d.TLS == ""},
 		{"bounce_profile", d.BounceProfile, d.BounceProfile == ""},
 	} {
 		if !line.unset {

@@ -9,6 +9,7 @@ import (
 type FactoryFacts struct {
 	Hostname string
 	DNS      []netip.AddrPort // the servers of /etc/resolv.conf
+	Demo     Certificate      // as NewDemo makes it; a gateway without has no certificate
 }
 
 // Factory gives the configuration of a gateway that nobody has configured: it
@@ -18,7 +19,7 @@ func Factory(facts FactoryFacts) *Config {
 	if err != nil {
 		hostname = "localhost"
 	}
-	return &Config{
+	c := &Config{
 		Hostname:       hostname,
 		Interfaces:     []Interface{{Name: "Management", Hostname: hostname, IPv4: netip.MustParsePrefix("127.0.0.1/8")}},
 		Delivery:       Delivery{Concurrency: 10000, TLSConcurrency: 100},
@@ -31,7 +32,14 @@ func Factory(facts FactoryFacts) *Config {
 			{Name: "error_logs", Type: TextMailLog, Level: 1, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
 			{Name: "mail_logs", Type: TextMailLog, Level: 3, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
 		},
+		Authorities: Authorities{System: true},
+		SSL:         factorySSL(),
+		Alerts:      factoryAlerts(),
 	}
+	if facts.Demo.Name != "" {
+		c.Certificates = []Certificate{facts.Demo}
+	}
+	return c
 }
 
 func factoryDNS(servers []netip.AddrPort) DNS {

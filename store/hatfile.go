@@ -233,8 +233,6 @@ func (p *hatParser) param(text string) {
 	switch {
 	case !slices.Contains(absentParams(), name):
 		p.fail("There is no parameter %q.", name)
-	case name == "tls" && value != "off":
-		p.fail("tls: This build does not use TLS yet.")
 	case value != "off" && value != "0":
 		p.note("%s: This build does not have it; it was left out.", name)
 	}

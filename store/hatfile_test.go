@@ -14,6 +14,7 @@ func fullParams() PolicyParams {
 		BannerHost: BannerHost{Use: Yes, Name: "mx.example.com"}, AcceptReply: reply(220), RejectReply: reply(554),
 		MaxPerHour: 6, LimitReply: reply(452), MaxInvalid: NoLimit, DropHarvester: No, HarvestReply: reply(550), SignificantBits: 24,
 		SenderRate:    SenderRate{Use: Yes, MaxRecipients: 7, Interval: 8, Reply: reply(450), Exceptions: "a@, .b.example, c.example"},
+		TLS:           PolicyTLS{Mode: TLSPreferred, Addresses: "a@, .b.example"},
 		SenderCheck:   SenderCheck{Use: Yes, Malformed: reply(501), Unresolved: reply(450), Nonexistent: Reply{Use: No}},
 		UseExceptions: Yes,
 	}
@@ -24,7 +25,8 @@ func TestHATRoundTrip(t *testing.T) {
 	full.Default = fullParams()
 	full.Policies[0].Params = fullParams()
 	full.Policies[1].Params = PolicyParams{BannerHost: BannerHost{Use: No}, AcceptReply: Reply{Use: No}, RejectReply: Reply{Use: No},
-		LimitReply: Reply{Use: No}, HarvestReply: Reply{Use: No}, SenderRate: SenderRate{Use: No}, DropHarvester: Yes, SenderCheck: SenderCheck{Use: No}, UseExceptions: No}
+		LimitReply: Reply{Use: No}, HarvestReply: Reply{Use: No}, SenderRate: SenderRate{Use: No}, DropHarvester: Yes,
+		TLS: PolicyTLS{Mode: TLSOff}, SenderCheck: SenderCheck{Use: No}, UseExceptions: No}
 	full.Groups[0].Hosts = []string{"10.1.1.0/24", "2001:db8::1", "10.1.1.1-10.1.1.9", ".example.com", "nx.domain", "dnslist[bl.example]"}
 	full.Groups[1].Policy = "TCPREFUSE"
 	for _, h := range []HAT{privateHAT(), publicHAT(), full} {
@@ -72,7 +74,7 @@ ALL
 		t.Fatal(err)
 	}
 	h := got.HAT
-	if h.Default != factoryParams() || h.Policies[1].Params != (PolicyParams{MaxPerHour: 1, MaxInvalid: NoLimit}) {
+	if h.Default != factoryParams() || h.Policies[1].Params != (PolicyParams{MaxPerHour: 1, MaxInvalid: NoLimit, TLS: PolicyTLS{Mode: TLSOff}}) {
 		t.Errorf("parameters %+v %+v", h.Default, h.Policies[1].Params)
 	}
 	var groups []string
@@ -129,14 +131,15 @@ func TestParseHATWithoutAll(t *testing.T) {
 func TestParseHATRefused(t *testing.T) {
 	const all = "\nALL\n REJECT\n"
 	for text, want := range map[string]string{
-		"":                             "The last sender group must be",
-		"ALL":                          "line 1: The sender group ALL has no policy.",
-		"$A":                           "line 1: The policy $A has no behavior.",
-		"$A\nACCEPT {" + all:           "line 3: A parameter must be of the form",
-		"$A\nPERMIT" + all:             `line 2: Invalid selected behavior: "PERMIT"`,
-		"$A B\nACCEPT" + all:           "line 1: The policy name must start",
-		"$A\nACCEPT {\nx = 1\n}" + all: `line 3: There is no parameter "x".`,
-		"$A\nACCEPT {\ntls = \"require\"\n}" + all:              "line 3: tls: This build does not use TLS yet.",
+		"":                                       "The last sender group must be",
+		"ALL":                                    "line 1: The sender group ALL has no policy.",
+		"$A":                                     "line 1: The policy $A has no behavior.",
+		"$A\nACCEPT {" + all:                     "line 3: A parameter must be of the form",
+		"$A\nPERMIT" + all:                       `line 2: Invalid selected behavior: "PERMIT"`,
+		"$A B\nACCEPT" + all:                     "line 1: The policy name must start",
+		"$A\nACCEPT {\nx = 1\n}" + all:           `line 3: There is no parameter "x".`,
+		"$A\nACCEPT {\ntls = \"never\"\n}" + all: "line 3: tls: The value must be off, on, require,",
+		"$A\nACCEPT {\ntls_addresses = \"a@\"\n}" + all:         "Only where TLS is Preferred",
 		"$A\nACCEPT {\nmax_concurrency = 0\n}" + all:            "line 3: max_concurrency: The value must be a number from 1",
 		"$A\nACCEPT {\nsmtp_reject = \"250 ok\"\n}" + all:       "line 3: smtp_reject: The SMTP code must be a number from 400 to 599.",
 		"$A\nACCEPT {\nsmtp_accept = \"220 a\\r\\nb\"\n}" + all: "line 3: smtp_accept: A line of the response must be printable",

@@ -59,13 +59,23 @@ func hatParams() []hatParam {
 			func(p *PolicyParams, text string) (err error) {
 				p.SenderRate.Exceptions, err = ParseExceptions(text)
 				return err
+			}},
+		hatParam{"tls", false, func(p *PolicyParams) string { return string(p.TLS.Mode) },
+			func(p *PolicyParams, text string) (err error) {
+				p.TLS.Mode, err = ParsePolicyTLS(text)
+				return err
+			}},
+		hatParam{"tls_addresses", false, func(p *PolicyParams) string { return p.TLS.Addresses },
+			func(p *PolicyParams, text string) (err error) {
+				p.TLS.Addresses, err = ParseExceptions(text)
+				return err
 			}})
 }
 
 // absentParams are those of the appliance that belong to features this build
 // does not have. Files that come from one have them.
 func absentParams() []string {
-	return []string{"spam_check", "virus_check", "use_sb", "tls", "outbreak_filters_check", "signing_enabled", "dkim_verification",
+	return []string{"spam_check", "virus_check", "use_sb", "outbreak_filters_check", "signing_enabled", "dkim_verification",
 		"spf_verification", "dmarc_verification", "accept_untagged_bounces", "smtp_auth"}
 }
 

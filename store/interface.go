@@ -51,6 +51,9 @@ func (c *Config) Uses(name string) []string {
 	if c.DNS.Interface == name {
 		uses = append(uses, "DNS")
 	}
+	if c.Alerts.Interface == name {
+		uses = append(uses, "alerts")
+	}
 	for _, l := range c.Listeners {
 		if l.Interface == name {
 			uses = append(uses, l.place())
@@ -75,6 +78,7 @@ func (c *Config) RenameInterface(from, to string) {
 	if from != "" {
 		rename(&c.Delivery.Interface)
 		rename(&c.DNS.Interface)
+		rename(&c.Alerts.Interface)
 	}
 }
 

@@ -45,6 +45,7 @@ type Listener struct {
 	Received       bool         `label:"Add Received header"`
 	CleanSMTP      CleanSMTP    `label:"Bare CR and LF"`
 	BounceProfile  string       `label:"Bounce profile" zero:"Default"`
+	Certificate    string       `label:"Certificate" zero:"None"` // a certificate profile; empty: no STARTTLS
 	HAT            HAT          `label:"Host access table" object:"host access table"`
 	RAT            []RATEntry   `label:"Recipient access table" object:"recipient"`
 }
@@ -99,6 +100,9 @@ func (c *Config) validateListeners(p *problems) {
 		}
 		if l.BounceProfile != "" && c.profile(l.BounceProfile) == nil {
 			p.at(l.place(), "listenerconfig -> EDIT -> BOUNCECONFIG")("The bounce profile %q does not exist.", l.BounceProfile)
+		}
+		if l.Certificate != "" && c.Certificate(l.Certificate) == nil {
+			p.at(l.place(), "listenerconfig -> EDIT -> CERTIFICATE")("The certificate %q does not exist.", l.Certificate)
 		}
 		l.validate(p)
 	}

@@ -37,6 +37,7 @@ type PolicyParams struct {
 	DropHarvester   Tri         `label:"Drop the connection at that limit" zero:"Default"`
 	HarvestReply    Reply       `label:"Custom SMTP response at that limit" zero:"Default"`
 	SignificantBits int         `label:"Significant bits of IP addresses" zero:"Default"` // as MaxPerHour
+	TLS             PolicyTLS   `label:"TLS" zero:"Default"`                              // in HAT.Default the empty mode is off
 	SenderCheck     SenderCheck `label:"Envelope sender verification"`
 	UseExceptions   Tri         `label:"Use of the domain exception table" zero:"Default"`
 }
@@ -125,6 +126,9 @@ func (p PolicyParams) or(defaults PolicyParams) PolicyParams {
 	if p.SenderRate.Use == Inherit {
 		p.SenderRate = defaults.SenderRate
 	}
+	if p.TLS.Mode == TLSInherit {
+		p.TLS = defaults.TLS
+	}
 	if p.SenderCheck.Use == Inherit {
 		p.SenderCheck = defaults.SenderCheck
 	}
@@ -168,6 +172,7 @@ func (p PolicyParams) check(low int64) []error {
 	add("Custom SMTP response to invalid recipients", p.HarvestReply.check(ParseRefuseCode))
 	add("Drop the connection", p.DropHarvester.check())
 	add("Rate limit per envelope sender", p.SenderRate.check())
+	add("TLS", p.TLS.check())
 	add("Envelope sender verification", p.SenderCheck.check())
 	add("Use of the domain exception table", p.UseExceptions.check())
 	return errs

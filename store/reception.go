@@ -10,6 +10,7 @@ import (
 // esa-cli-config 7.4). Times are in seconds.
 type Reception struct {
 	MaxConnections   int  `label:"Max concurrent connections"`
+	MaxTLS           int  `label:"Max concurrent TLS connections"`
 	HeaderLines      int  `label:"Max message header lines"` // 0: no limit
 	CounterReset     int  `label:"Seconds until injection control counters are reset"`
 	Unsuccessful     int  `label:"Timeout for unsuccessful inbound connections"`
@@ -28,7 +29,7 @@ const (
 )
 
 func factoryReception() Reception {
-	return Reception{MaxConnections: MaxReceptionConns, HeaderLines: 1000, CounterReset: 3600, Unsuccessful: 300, ConnectionTime: 900}
+	return Reception{MaxConnections: MaxReceptionConns, MaxTLS: 100, HeaderLines: 1000, CounterReset: 3600, Unsuccessful: 300, ConnectionTime: 900}
 }
 
 func (c *Config) validateReception(p *problems) {
@@ -39,6 +40,7 @@ func (c *Config) validateReception(p *problems) {
 		least, greatest int64
 	}{
 		{"Maximum concurrent connections", c.Reception.MaxConnections, 1, MaxReceptionConns},
+		{"Maximum concurrent TLS connections", c.Reception.MaxTLS, 1, MaxReceptionConns},
 		{"Maximum message header lines", c.Reception.HeaderLines, 0, MaxHeaderLines},
 		{"Reset of injection control counters", c.Reception.CounterReset, MinCounterReset, MaxCounterReset},
 		{"Timeout for unsuccessful inbound connections", c.Reception.Unsuccessful, 1, MaxInboundTime},

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"esa/shell"
+	"esa/store"
 )
 
 // asProgram makes the test binary be esa: for tests that need a process.
@@ -173,7 +175,11 @@ func TestMemory(t *testing.T) {
 
 // TestFactoryRuns: what a new installation begins with is valid.
 func TestFactoryRuns(t *testing.T) {
-	if problems := factory().Validate(); len(problems) > 0 {
+	c := factory(slog.New(slog.DiscardHandler))
+	if problems := c.Validate(); len(problems) > 0 {
 		t.Errorf("%v", problems)
+	}
+	if c.Certificate(store.DemoCertificate) == nil {
+		t.Error("there is no demo certificate")
 	}
 }

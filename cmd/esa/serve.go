@@ -60,14 +60,22 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 	if err != nil {
 		return nil, err
 	}
-	p.store, err = store.Open(filepath.Join(inv.dir, configFile), store.Options{Factory: factory})
+	p.store, err = store.Open(filepath.Join(inv.dir, configFile), store.Options{
+		Factory: func() *store.Config { return factory(p.diag) },
+	})
 	if err != nil {
 		return nil, err
 	}
 	if p.console, err = newConsole(p, serial); err != nil {
 		return nil, err
 	}
-	options := mta.Options{Dir: inv.dir, Store: p.store, Version: productVersion(inv.dir).Version, Serial: serial, Diag: p.diag}
+	authorities, err := store.SystemAuthorities()
+	if err != nil {
+		// Only peers whose certificates are to be verified will notice.
+		p.diag.Warn("no certificate authorities", "err", err)
+	}
+	options := mta.Options{Dir: inv.dir, Store: p.store, Version: productVersion(inv.dir).Version, Serial: serial,
+		Diag: p.diag, Authorities: authorities}
 	if !live {
 		p.gateway = mta.Offline(options)
 		return p, nil

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/x509"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -69,8 +71,9 @@ func memoryMB(meminfo string) int {
 	return 0
 }
 
-// factory is the configuration of a new data directory.
-func factory() *store.Config {
+// factory is the configuration of a new data directory, with a demo
+// certificate of its own.
+func factory(diag *slog.Logger) *store.Config {
 	name, err := os.Hostname()
 	if err != nil {
 		name = "localhost"
@@ -78,7 +81,15 @@ func factory() *store.Config {
 	if _, err := store.ParseHostname(name); err != nil {
 		name = "localhost"
 	}
-	return store.Factory(store.FactoryFacts{Hostname: name, DNS: systemServers("/etc/resolv.conf")})
+	key, err := store.NewKey(store.RSA2048)
+	var demo store.Certificate
+	if err == nil {
+		demo, err = store.NewDemo(key, time.Now())
+	}
+	if err != nil {
+		diag.Error("the factory configuration has no demo certificate", "err", err)
+	}
+	return store.Factory(store.FactoryFacts{Hostname: name, DNS: systemServers("/etc/resolv.conf"), Demo: demo})
 }
 
 // systemServers reads the DNS servers the system uses.
@@ -123,6 +134,9 @@ func (machine) Addresses() ([]commands.Address, error) {
 	}
 	return all, nil
 }
+
+// Authorities reads them anew: the system's list changes without us.
+func (machine) Authorities() ([]*x509.Certificate, error) { return store.SystemAuthorities() }
 
 // Has binds the address to find out whether the system has it.
 func (machine) Has(addr netip.Addr) error { return socket.Local(addr) }

@@ -28,19 +28,24 @@ type leash struct {
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
-// leash puts a connection on a leash until release is called.
+// leash puts a connection on a leash of the attempt until release is called.
 func (a *attempt) leash(ctx context.Context, conn net.Conn) *leash {
-	t := a.set.Timeouts
-	l := &leash{times: t, until: &a.until, conn: conn, session: time.Now().Add(t.Session)}
-	unstop := context.AfterFunc(ctx, func() { l.cancel(t.Grace) })
-	uncut := func() bool { return true }
+	l := newLeash(ctx, conn, a.set.Timeouts, &a.until)
 	if a.job.Cut != nil {
-		uncut = context.AfterFunc(a.job.Cut, func() { l.cancel(0) })
+		unstop, uncut := l.stop, context.AfterFunc(a.job.Cut, func() { l.cancel(0) })
+		l.stop = func() {
+			unstop()
+			uncut()
+		}
 	}
-	l.stop = func() {
-		unstop()
-		uncut()
-	}
+	return l
+}
+
+// newLeash puts a connection on a leash that ends at until, if not before.
+func newLeash(ctx context.Context, conn net.Conn, t Timeouts, until *time.Time) *leash {
+	l := &leash{times: t, until: until, conn: conn, session: time.Now().Add(t.Session)}
+	unstop := context.AfterFunc(ctx, func() { l.cancel(t.Grace) })
+	l.stop = func() { unstop() }
 	return l
 }
 

@@ -186,4 +186,13 @@ const (
 	ReasonNotRepresented Reason = "not-supported"  // 8-bit or UTF-8 the peer does not take
 	ReasonDeleted        Reason = "deleted"        // by an operator or a /dev/null route
 	ReasonOperator       Reason = "returned"       // bounced by an operator
+
+	// TLS was asked for and did not come to be, or not as asked for.
+	ReasonNoSTARTTLS    Reason = "starttls-not-supported"    // not offered, or no ESMTP
+	ReasonNoTLS         Reason = "starttls-refused"          // offered, and then answered with an error
+	ReasonHandshake     Reason = "tls-handshake-failed"      // after the 220, whatever it was
+	ReasonCertHost      Reason = "certificate-host-mismatch" // for somebody else
+	ReasonCertExpired   Reason = "certificate-expired"       // or not valid yet
+	ReasonCertUntrusted Reason = "certificate-not-trusted"   // self-signed, unknown issuer, incomplete chain
+	ReasonCertificate   Reason = "validation-failure"        // anything else that is wrong with it
 )

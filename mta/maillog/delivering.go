@@ -17,6 +17,37 @@ func (l *Log) NewDelivery(d envelope.DCID, local netip.Addr, remote netip.AddrPo
 // DeliveryClosed writes the end of a delivery connection.
 func (l *Log) DeliveryClosed(d envelope.DCID) { l.infof("DCID %d close", d) }
 
+// DeliverySecured writes that a connection is encrypted, with the names that
+// OpenSSL has for version and cipher suite. domain is the one that DANE vouched
+// for, empty without DANE.
+func (l *Log) DeliverySecured(d envelope.DCID, protocol, cipher, domain string) {
+	text := fmt.Sprintf("DCID %d TLS success protocol %s cipher %s", d, protocol, cipher)
+	if domain != "" {
+		text += " for " + line(domain)
+	}
+	l.infof("%s", text)
+}
+
+// DeliveryTLSFailed writes why a connection could not be encrypted.
+func (l *Log) DeliveryTLSFailed(d envelope.DCID, why string) {
+	l.infof("DCID %d TLS failed: %s", d, line(why))
+}
+
+// NoSTARTTLS writes that a host did not offer STARTTLS where it counts.
+func (l *Log) NoSTARTTLS(d envelope.DCID) { l.infof("DCID %d STARTTLS command not supported", d) }
+
+// TLSRequired writes that a connection is given up because it had to be
+// encrypted, or its certificate verified, and was not.
+func (l *Log) TLSRequired(d envelope.DCID, remote netip.Addr) {
+	l.infof("DCID %d IP %s TLS was required but could not be successfully negotiated", d, remote)
+}
+
+// CertificateUnverified writes why the certificate of a host could not be
+// verified that gets the mail all the same.
+func (l *Log) CertificateUnverified(d envelope.DCID, why string) {
+	l.infof("DCID %d TLS certificate not verified: %s", d, line(why))
+}
+
 // DeliveryStarted writes that a message goes out on a connection.
 func (l *Log) DeliveryStarted(d envelope.DCID, m envelope.MID, to []envelope.RID) {
 	l.infof("Delivery start DCID %d MID %d to RID %s", d, m, rids(to))
@@ -101,11 +132,16 @@ func (l *Log) Deleted(m envelope.MID, to []envelope.RID) {
 
 // response gives the peer's reply as the log has it: ('550', ['text']).
 func response(f envelope.Failure) string {
+	return fmt.Sprintf("('%03d', %s)", f.Code, replies(f))
+}
+
+// replies gives the lines of the peer's reply: ['text'].
+func replies(f envelope.Failure) string {
 	lines := make([]string, len(f.Reply))
 	for i, text := range f.Reply {
 		lines[i] = literal(text)
 	}
-	return fmt.Sprintf("('%03d', [%s])", f.Code, strings.Join(lines, ", "))
+	return "[" + strings.Join(lines, ", ") + "]"
 }
 
 // rids gives "[0, 1]".

@@ -44,6 +44,10 @@ func TestReceivingText(t *testing.T) {
 			"Info: ICID 3160 ACCEPT SG None match ALL SBRS not enabled country not enabled"},
 		{"2.3 refuse", func() { h.TCPRefused("BLOCKLIST", "192.0.2.0/24") },
 			"Info: ICID 0 TCPREFUSE SG BLOCKLIST match 192.0.2.0/24 SBRS not enabled country not enabled"},
+		{"2.3 TLS", func() { h.InjectionTLS(3, "TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384") },
+			"Info: ICID 3 TLS success protocol TLSv1.2 cipher ECDHE-RSA-AES256-GCM-SHA384"},
+		{"2.3 TLS failed", func() { h.InjectionTLSFailed(3, -1, "Unexpected\nEOF") }, `Info: ICID 3 TLS failed: (-1, 'Unexpected\nEOF')`},
+		{"2.3 no TLS", func() { h.TLSNotInitiated(3) }, "Info: ICID 3 TLS was required but remote host did not initiate it"},
 		{"2.3 ends", func() { h.InjectionClosed(3); h.InjectionLost(4) }, "Info: ICID 3 close\nInfo: ICID 4 lost"},
 		{"2.3 start", func() { h.Started(7, 3) }, "Info: Start MID 7 ICID 3"},
 		{"2.3 from", func() { h.From(7, 3, sender) }, "Info: MID 7 ICID 3 From: <a@example.com>"},
@@ -82,6 +86,16 @@ func TestDeliveryText(t *testing.T) {
 		{"2.4 delivery", func() { h.DeliveryStarted(5, 7, both); h.Delivered(5, 7, both, "ok 'x'"); h.Finished(7) },
 			"Info: Delivery start DCID 5 MID 7 to RID [0, 1]\nInfo: Message done DCID 5 MID 7 to RID [0, 1] \n" +
 				`Info: MID 7 RID [0, 1] Response "ok 'x'"` + "\nInfo: Message finished MID 7 done"},
+		{"2.4 TLS", func() {
+			h.DeliverySecured(5, "TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384", "")
+			h.DeliverySecured(5, "TLSv1.2", "DHE-RSA-AES256-GCM-SHA384", "karakun.com")
+		}, "Info: DCID 5 TLS success protocol TLSv1.2 cipher ECDHE-RSA-AES256-GCM-SHA384\n" +
+			"Info: DCID 5 TLS success protocol TLSv1.2 cipher DHE-RSA-AES256-GCM-SHA384 for karakun.com"},
+		{"2.4 TLS failed", func() { h.DeliveryTLSFailed(5, "STARTTLS unexpected response"); h.NoSTARTTLS(5) },
+			"Info: DCID 5 TLS failed: STARTTLS unexpected response\nInfo: DCID 5 STARTTLS command not supported"},
+		{"2.4 TLS required", func() { h.TLSRequired(5, peer.Addr()); h.CertificateUnverified(5, "self-signed\ncertificate") },
+			"Info: DCID 5 IP 192.0.2.4 TLS was required but could not be successfully negotiated\n" +
+				`Info: DCID 5 TLS certificate not verified: self-signed\ncertificate`},
 		{"2.4 connection error", func() {
 			h.ConnectionFailed(ConnectionError{DCID: 5, Domain: "example.net", Remote: peer, Details: "timeout", Reason: "network error"})
 		}, "Info: Connection Error: DCID 5 domain: example.net IP:192.0.2.4 port: 25 details: timeout interface: unknown reason: network error"},
@@ -183,6 +197,9 @@ func hostileEvents(l *Log, s string) int {
 		func() { l.SenderAllowed(1, a, s) },
 		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 0, s, s}) },
 		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 454, s, s}) },
+		func() { l.DeliverySecured(1, "TLSv1.3", "X", s) },
+		func() { l.DeliveryTLSFailed(1, s) },
+		func() { l.CertificateUnverified(1, s) },
 		func() { l.Bounced(f) },
 		func() { l.Delayed(f) },
 		func() { l.DoubleBounced(f) },
@@ -207,4 +224,26 @@ func hostileEvents(l *Log, s string) int {
 	l.Delivered(1, 1, nil, s)
 	l.DNSQuerySent(s, s, at, 0)
 	return len(events) + 6
+}
+
+func TestAlertText(t *testing.T) {
+	h := newHarness(t, mail)
+	a := AlertMail{"System", "Warning", sender, "Warning <System> gw: It\nfailed."}
+	long := AlertMail{"System", "Critical", sender, strings.Repeat("x", 150)}
+	refused := envelope.Failure{Code: 553, Reply: []string{"no\n"}, Addr: peer, Reason: envelope.ReasonRefused}
+	lost := envelope.Failure{Reply: []string{"EOF"}, Host: "mx a", Reason: envelope.ReasonLost}
+	checkEvents(h, []eventTest{
+		{"2.5 alert sent", func() { h.AlertSent(a) }, `Info: A System/Warning alert was sent to a@example.com with subject "Warning <System> gw: It\nfailed.".`},
+		{"2.5 long subject", func() { h.AlertSent(long) }, `Info: A System/Critical alert was sent to a@example.com with subject "` + strings.Repeat("x", 100) + `...".`},
+		{"2.5 alert not sent", func() { h.AlertUnsendable(a) },
+			`Critical: Error while sending alert: Unable to send System/Warning alert to a@example.com with subject "Warning <System> gw: It\nfailed.".`},
+		{"2.5 delivered", func() { h.AlertDelivered(a) },
+			`Info: Internal SMTP system successfully sent a message to a@example.com with subject 'Warning <System> gw: It\nfailed.'.`},
+		{"2.5 given up", func() { h.AlertGivenUp(a) },
+			`Critical: Internal SMTP giving up on message to a@example.com with subject 'Warning <System> gw: It\nfailed.': Unrecoverable error.`},
+		{"2.5 refused", func() { h.AlertRefused(a, refused) },
+			`Warning: Internal SMTP Error: Failed to send message to host 192.0.2.4:25 for recipient a@example.com: Unexpected SMTP response "553", expecting code starting with "2", response was ['no\n'].`},
+		{"2.5 not reached", func() { h.AlertRefused(a, lost) },
+			`Warning: Internal SMTP Error: Failed to send message to host mx\x20a for recipient a@example.com: connection-lost ('000', ['EOF']).`},
+	})
 }

@@ -38,6 +38,21 @@ func (l *Log) TCPRefused(group, match string) {
 	l.infof("ICID 0 TCPREFUSE SG %s match %s SBRS not enabled country not enabled", group, match)
 }
 
+// InjectionTLS writes a handshake with a client that succeeded, InjectionTLSFailed
+// one that did not, with the number and text of the error.
+func (l *Log) InjectionTLS(c envelope.ICID, protocol, cipher string) {
+	l.infof("ICID %d TLS success protocol %s cipher %s", c, protocol, cipher)
+}
+func (l *Log) InjectionTLSFailed(c envelope.ICID, number int, text string) {
+	l.infof("ICID %d TLS failed: (%d, %s)", c, number, literal(text))
+}
+
+// TLSNotInitiated writes that a client wanted to send in clear what had to be
+// encrypted, and went without STARTTLS.
+func (l *Log) TLSNotInitiated(c envelope.ICID) {
+	l.infof("ICID %d TLS was required but remote host did not initiate it", c)
+}
+
 // InjectionClosed and InjectionLost end a connection: by QUIT or by us, or
 // because it broke.
 func (l *Log) InjectionClosed(c envelope.ICID) { l.infof("ICID %d close", c) }

@@ -20,7 +20,7 @@ type Received struct {
 	HELO     string     // what the client called itself; empty: nothing
 	Addr     netip.Addr // of the client; invalid: the message was made here
 	By       string     // our name
-	Protocol string     // "ESMTP", "SMTP"
+	Protocol string     // "ESMTP", "SMTP", either with "/TLS/" and the cipher
 	At       time.Time
 }
 

@@ -3,6 +3,7 @@ package mtatest
 import (
 	"bufio"
 	"cmp"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -23,6 +24,8 @@ const (
 type PeerScript struct {
 	Banner string   // default "220 peer.test ESMTP"
 	Hello  []string // extensions, one line each; the greeting line is added before
+	// TLS, if set, has STARTTLS announced and answered with a handshake.
+	TLS *tls.Config
 	// Answer gives the reply to a command line, "." for the end of data and ""
 	// for the connection itself; lines are separated by \n. An empty answer is
 	// the usual one.
@@ -35,6 +38,7 @@ type PeerScript struct {
 // PeerMessage is a message that a Peer took.
 type PeerMessage struct {
 	From string   // the arguments of MAIL
+	TLS  string   // "TLS 1.3" where it came over an encrypted connection
 	To   []string // the arguments of each RCPT that was accepted
 	Text string   // without the dots that were added
 	Wire string   // as it came, the end of data included
@@ -52,6 +56,7 @@ type Peer struct {
 	count    int
 	commands []string
 	messages []PeerMessage
+	failed   []error // handshakes
 }
 
 // NewPeer makes a peer without a listener, for Serve.
@@ -128,6 +133,13 @@ func (p *Peer) Messages() []PeerMessage {
 	return append([]PeerMessage(nil), p.messages...)
 }
 
+// Handshakes are the errors of the handshakes that failed, as the peer saw them.
+func (p *Peer) Handshakes() []error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]error(nil), p.failed...)
+}
+
 // Serve speaks on one connection until its end.
 func (p *Peer) Serve(conn net.Conn) {
 	p.mu.Lock()
@@ -155,6 +167,23 @@ type PeerConn struct {
 	peer   *Peer
 	in     *bufio.Reader
 	now    PeerMessage
+	// State is that of the handshake, nil before it.
+	State *tls.ConnectionState
+}
+
+// StartTLS makes the handshake, after whatever the client was answered, and
+// reports whether it came about.
+func (c *PeerConn) StartTLS(config *tls.Config) bool {
+	secure := tls.Server(c.Conn, config)
+	if err := secure.Handshake(); err != nil {
+		c.peer.mu.Lock()
+		defer c.peer.mu.Unlock()
+		c.peer.failed = append(c.peer.failed, err)
+		return false
+	}
+	state := secure.ConnectionState()
+	c.Conn, c.in, c.State, c.now = secure, bufio.NewReaderSize(secure, 64<<10), &state, PeerMessage{}
+	return true
 }
 
 // Line reads a command line without its end; ok is false when the client is
@@ -240,6 +269,9 @@ func (c *PeerConn) note(command string) {
 	switch {
 	case strings.EqualFold(verb, "MAIL FROM"):
 		c.now = PeerMessage{From: arg}
+		if c.State != nil {
+			c.now.TLS = tls.VersionName(c.State.Version)
+		}
 	case strings.EqualFold(verb, "RCPT TO"):
 		c.now.To = append(c.now.To, arg)
 	case command == ".":
@@ -254,7 +286,11 @@ func (c *PeerConn) command(line string) (alive bool) {
 	usual := "250 2.0.0 ok"
 	switch verb {
 	case "EHLO":
-		usual = "250-" + strings.Join(append([]string{"peer.test"}, c.peer.script.Hello...), "\n250-")
+		lines := append([]string{"peer.test"}, c.peer.script.Hello...)
+		if c.peer.script.TLS != nil && c.State == nil {
+			lines = append(lines, "STARTTLS")
+		}
+		usual = "250-" + strings.Join(lines, "\n250-")
 		last := strings.LastIndex(usual, "250-")
 		usual = usual[:last] + "250 " + usual[last+4:]
 	case "DATA":
@@ -271,8 +307,15 @@ func (c *PeerConn) command(line string) (alive bool) {
 		return false
 	case "RSET":
 		c.now = PeerMessage{}
+	case "STARTTLS":
+		if c.peer.script.TLS != nil {
+			usual = "220 go ahead"
+		}
 	}
 	reply, alive := c.answer(line, usual)
+	if verb == "STARTTLS" && alive && strings.HasPrefix(reply, "220") && c.peer.script.TLS != nil {
+		return c.StartTLS(c.peer.script.TLS)
+	}
 	if verb == "DATA" && alive && strings.HasPrefix(reply, "354") {
 		return c.text()
 	}

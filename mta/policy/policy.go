@@ -77,6 +77,7 @@ type Params struct {
 	HarvestReply    Reply // or else answer this
 	SignificantBits int   // hosts alike in so many bits of an IPv4 address are counted as one
 
+	TLS           TLS
 	SenderCheck   SenderCheck
 	UseExceptions bool // the domain exception table decides before SenderCheck does
 }

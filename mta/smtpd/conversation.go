@@ -20,8 +20,9 @@ import (
 type conversation struct {
 	*session
 	wire      *wire
-	announced int64 // SIZE, negative for none
-	commands  int   // lines read
+	announced int64          // SIZE, negative for none
+	offered   policy.TLSMode // by the policy of the accept
+	commands  int            // lines read
 	unknown   int
 	junk      int // commands that lead to no message, since the last one accepted
 	refused   int // refusals, since the last message accepted
@@ -157,6 +158,9 @@ func (c *conversation) command(line []byte) bool {
 	if bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return c.syntax(line, "#5.5.2 syntax error, control character")
 	}
+	if answered, goOn := c.mustTLS(verb); answered {
+		return goOn
+	}
 	switch verb {
 	case "HELO", "EHLO":
 		return c.hello(verb, arg)
@@ -174,8 +178,9 @@ func (c *conversation) command(line []byte) bool {
 	case "VRFY":
 		return c.idle(252, "Cannot verify the address, but will take a message for it")
 	case "HELP":
-		return c.idle(214, "The following commands are recognized\n"+
-			"    auth   data   ehlo   helo\n    help   mail   noop   quit\n    rcpt   rset   vrfy")
+		return c.help()
+	case "STARTTLS":
+		return c.startTLS(line, arg)
 	case "AUTH":
 		return c.fail(503, "#5.3.3 AUTH not available")
 	case "QUIT":
@@ -183,9 +188,19 @@ func (c *conversation) command(line []byte) bool {
 	case "BDAT":
 		// CHUNKING is not offered; the chunk must not be read as commands.
 		return c.close(500, "#5.5.1 command not recognized")
-	default: // STARTTLS has its place here once there is TLS
+	default:
 		return c.strange(line)
 	}
+}
+
+// help answers HELP (reference 4.4).
+func (c *conversation) help() bool {
+	last := "rcpt   rset   vrfy"
+	if c.offersTLS() {
+		last = "rcpt   rset   starttls   vrfy"
+	}
+	return c.idle(214, "The following commands are recognized\n"+
+		"    auth   data   ehlo   helo\n    help   mail   noop   quit\n    "+last)
 }
 
 // isForeign recognizes other protocols by their first word: the methods of
@@ -295,6 +310,9 @@ func (c *conversation) hello(verb, arg string) bool {
 	text := c.at.Hostname + "\nPIPELINING\n8BITMIME\nSMTPUTF8\nDSN\nSIZE"
 	if c.announced >= 0 {
 		text += " " + strconv.FormatInt(c.announced, 10)
+	}
+	if c.offersTLS() {
+		text += "\nSTARTTLS"
 	}
 	return c.idle(250, text)
 }

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -266,11 +267,13 @@ func (c *pipeConn) written() []string {
 // client is the other end of a session. It reads all the time, as a TCP stack
 // does, so that neither end blocks the other.
 type client struct {
-	t      testing.TB
-	conn   net.Conn
-	server *pipeConn
-	got    chan string // lines of the server; closed at its end
-	ended  chan struct{}
+	t       testing.TB
+	conn    net.Conn
+	server  *pipeConn
+	tunnel  *tunnel
+	secured *tls.Conn   // after startTLS
+	got     chan string // lines of the server; closed at its end
+	ended   chan struct{}
 }
 
 const strangerAddr = "198.51.100.7:4711"
@@ -279,7 +282,7 @@ const strangerAddr = "198.51.100.7:4711"
 func (b *bench) dial(from string) *client {
 	near, far := net.Pipe()
 	server := &pipeConn{Conn: far, remote: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(from))}
-	c := &client{t: b.t, conn: near, server: server, got: make(chan string, 1<<16), ended: make(chan struct{})}
+	c := &client{t: b.t, conn: near, server: server, tunnel: &tunnel{Conn: near}, got: make(chan string, 1<<16), ended: make(chan struct{})}
 	go c.read()
 	go func() {
 		defer close(c.ended)
@@ -289,11 +292,18 @@ func (b *bench) dial(from string) *client {
 }
 
 func (c *client) read() {
-	defer close(c.got)
 	var line []byte
 	buf := make([]byte, 4096)
 	for {
 		n, err := c.conn.Read(buf)
+		if sink := c.tunnel.sink(); sink != nil {
+			_, _ = sink.Write(buf[:n]) // TLS has an end of its own
+			if err != nil {
+				sink.CloseWithError(err)
+				return
+			}
+			continue
+		}
 		for _, ch := range buf[:n] {
 			if line = append(line, ch); ch == '\n' {
 				c.got <- string(line)
@@ -304,6 +314,7 @@ func (c *client) read() {
 			if len(line) > 0 {
 				c.got <- string(line)
 			}
+			close(c.got)
 			return
 		}
 	}
@@ -312,7 +323,11 @@ func (c *client) read() {
 // send writes bytes as they are, in one segment.
 func (c *client) send(s string) {
 	c.t.Helper()
-	if _, err := io.WriteString(c.conn, s); err != nil {
+	var to io.Writer = c.conn
+	if c.secured != nil {
+		to = c.secured
+	}
+	if _, err := io.WriteString(to, s); err != nil {
 		c.t.Logf("sending %.40q: %v", s, err)
 	}
 }

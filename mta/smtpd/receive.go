@@ -12,6 +12,7 @@ import (
 
 	"esa/mta/counters"
 	"esa/mta/message"
+	"esa/mta/tlsconf"
 )
 
 // textBuffer is how much of a text is in memory at a time.
@@ -114,6 +115,9 @@ func (t *text) begin() {
 	}
 	if t.esmtp {
 		field.Protocol = "ESMTP"
+	}
+	if t.secured != nil {
+		field.Protocol += "/TLS/" + tlsconf.CipherName(t.secured.CipherSuite)
 	}
 	t.write([]byte(field.String()), &t.store)
 }

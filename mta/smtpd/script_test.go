@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,7 +13,9 @@ import (
 	"time"
 
 	"esa/mta/message"
+	"esa/mta/mtatest"
 	"esa/mta/policy"
+	"esa/mta/tlsconf"
 )
 
 // A wire script is one behaviour, as bytes on the wire. Its lines:
@@ -20,6 +23,10 @@ import (
 //	# …                a remark
 //	set WORD [VALUE]   changes the settings; before the first connection, or as a commit
 //	host ADDR NAME     the reverse name of an address; ?NAME is not verified
+//	tls [WORD]         the client shakes hands: good or bad, showing a certificate of
+//	                   an authority that is trusted, or not; 1.2 by that version; fails,
+//	                   if it cannot
+//	drip               it sends a byte each second until the server closes
 //	dial ADDR          another connection, which the lines that follow speak on;
 //	                   without it the script begins with one from 198.51.100.7
 //	c -> text          the client sends text and CRLF
@@ -57,6 +64,7 @@ func TestWireScripts(t *testing.T) {
 // script is a running wire script.
 type script struct {
 	*bench
+	world
 	c      *client
 	all    []*client
 	line   int
@@ -65,7 +73,7 @@ type script struct {
 }
 
 func runScript(t *testing.T, text string) {
-	s := &script{bench: newBench(t), begun: time.Now()}
+	s := &script{bench: newBench(t), world: newWorld(t), begun: time.Now()}
 	defer func() {
 		for _, c := range s.all {
 			c.close()
@@ -117,6 +125,10 @@ func (s *script) step(line string) {
 			s.dialFrom(strangerAddr)
 		}
 		s.wire(rest)
+	case "tls":
+		s.shake(rest)
+	case "drip":
+		s.drip()
 	case "wait":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -130,6 +142,24 @@ func (s *script) step(line string) {
 	default:
 		synctest.Wait()
 		s.check(word, unescape(s.t, rest))
+	}
+}
+
+// shake is the client's handshake.
+func (s *script) shake(how string) {
+	config := &tls.Config{RootCAs: s.ours.Pool(), ServerName: "gw.test"}
+	switch how {
+	case "good":
+		config.Certificates = []tls.Certificate{s.ours.Issue(s.t, mtatest.CertificateSpec{CommonName: "client.test"})}
+	case "bad":
+		config.Certificates = []tls.Certificate{s.stranger.Issue(s.t, mtatest.CertificateSpec{CommonName: "client.test"})}
+	case "1.2":
+		config.MaxVersion = tls.VersionTLS12
+	case "fails":
+		config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	}
+	if err := s.c.startTLS(config); (err != nil) != (how == "fails") {
+		s.fatalf("handshake: %v", err)
 	}
 }
 
@@ -232,7 +262,7 @@ func (s *script) configure(rest string) {
 	mode, isMode := map[string]message.Mode{"clean": message.Clean, "reject": message.Reject, "allow": message.Allow}[word]
 	s.change(func(set *Settings) {
 		switch {
-		case s.configureListeners(set, word, value):
+		case s.configureListeners(set, word, value), s.configureTLS(set, word, value):
 		case param != nil:
 			// As mta makes a table: every group has its parameters.
 			param(&set.HAT.Default)
@@ -276,6 +306,23 @@ func (s *script) configure(rest string) {
 			s.fatalf("unknown setting %q", word)
 		}
 	})
+}
+
+// configureTLS sets what is about TLS, if word is such.
+func (s *script) configureTLS(set *Settings, word, value string) bool {
+	switch word {
+	case "tls":
+		setTLS(set, func(t *policy.TLS) { t.Mode = tlsModes()[value] })
+	case "tlssenders":
+		setTLS(set, func(t *policy.TLS) { t.Senders = acceptOnly(s.t, value) })
+	case "certificate":
+		set.TLS = s.listenerTLS(s.t, tlsconf.Options{})
+	case "tlsmax":
+		set.MaxTLS = atoi(s.t, value)
+	default:
+		return false
+	}
+	return true
 }
 
 // configureListeners sets what is the same for all listeners, if word is such.

@@ -74,7 +74,7 @@ func (s *session) serve(ctx context.Context, w *wire) {
 	defer s.hide()
 	inAll, onListener, onHost := s.srv.seat(key)
 	s.leave = sync.OnceFunc(func() { s.srv.unseat(key) })
-	defer s.leave()
+	defer func() { s.leave() }() // STARTTLS makes it more
 	if s.at.MaxConnections > 0 && onListener > s.at.MaxConnections {
 		s.register()
 		s.crowded(w, "to this listener")
@@ -94,7 +94,7 @@ func (s *session) serve(ctx context.Context, w *wire) {
 	}
 	s.register()
 	s.srv.Log.Admitted(s.icid, s.decision.Behavior.String(), s.decision.Group, s.decision.Match)
-	c := &conversation{session: s, wire: w, announced: s.decision.Params.MaxSize}
+	c := &conversation{session: s, wire: w, announced: s.decision.Params.MaxSize, offered: s.decision.Params.TLS.Mode}
 	switch most := s.decision.Params.MaxConnections; {
 	case s.rejects() && !s.at.RejectRecipients:
 		c.turnAway()

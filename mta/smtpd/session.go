@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strings"
 	"time"
@@ -26,6 +27,10 @@ type session struct {
 	limits   Limits
 	client   policy.Client
 	decision policy.Decision // by set
+
+	secured *tls.ConnectionState // by STARTTLS; nil: in clear
+	shaken  bool                 // STARTTLS was taken, whatever came of it
+	inClear bool                 // something was refused because it came in clear
 
 	icid  envelope.ICID
 	helo  string
@@ -74,6 +79,9 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 	if err := s.renew(); err != nil {
 		return err
 	}
+	if err := s.requireTLS(s.decision.Params.TLS.Mode.Required(), textMustTLS); err != nil {
+		return err
+	}
 	sender, err := s.address(from)
 	if err != nil {
 		s.srv.Log.InvalidSender(s.icid, reason(err), from)
@@ -84,6 +92,9 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 	}
 	if o.Body == smtp.BodyBinaryMIME || !isPrintable(o.EnvelopeID) {
 		return refuse(501, "Unknown value of MAIL option")
+	}
+	if err := s.requireTLS(s.decision.Params.TLS.Requires(sender), textSenderMustTLS); err != nil {
+		return err
 	}
 	if most := s.decision.Params.MaxSize; most >= 0 && o.Size > most {
 		s.srv.Log.ReceivingFailed(s.icid, "Message size exceeds limit")
@@ -121,7 +132,7 @@ func (s *session) renew() error {
 			s.learn(set.HAT)
 		}
 		decision := set.HAT.Decide(s.client)
-		if !set.admits(decision) {
+		if !set.admits(decision) || !s.satisfies(set, decision.Params.TLS) {
 			return refuse(421, "#4.3.2 "+textUnavailable)
 		}
 		s.set, s.decision, s.limits = set, decision, set.Limits.orFactory()
@@ -294,6 +305,9 @@ func (s *session) Logout() error {
 	s.Reset()
 	if s.icid == 0 {
 		return nil
+	}
+	if s.inClear && !s.shaken {
+		s.srv.Log.TLSNotInitiated(s.icid)
 	}
 	switch {
 	case s.killed:

@@ -24,6 +24,8 @@ type Settings struct {
 	Received       bool         // a Received field is added
 	BareLines      message.Mode // CLEANSMTP
 	BounceProfile  string
+	TLS            *TLS              // what hands are shaken with; nil: STARTTLS is not offered
+	MaxTLS         int               // connections with TLS, of all listeners together; 0: no limit
 	Exceptions     policy.Exceptions // for policies that use them
 	AddMessageID   bool              // to messages without, of any policy; RELAY adds it always
 	// RejectRecipients lets clients that the HAT rejects speak, and refuses each
@@ -45,6 +47,7 @@ type Limits struct {
 	Unsuccessful time.Duration // connection without a message accepted: 5 min (reference 7.4)
 	Total        time.Duration // connection, not counting a message under way: 15 min (reference 7.4)
 	Data         time.Duration // wait within a text while the rate is kept: 5 min
+	Handshake    time.Duration // of TLS: 30 s
 	Write        time.Duration // wait for the client to take a reply: 1 min
 	MinRate      int64         // bytes a second of a text, below which Data runs down: 500
 
@@ -67,6 +70,7 @@ func (l Limits) orFactory() Limits {
 		Unsuccessful: cmp.Or(l.Unsuccessful, 5*time.Minute),
 		Total:        cmp.Or(l.Total, 15*time.Minute),
 		Data:         cmp.Or(l.Data, 5*time.Minute),
+		Handshake:    cmp.Or(l.Handshake, 30*time.Second),
 		Write:        cmp.Or(l.Write, time.Minute),
 		MinRate:      cmp.Or(l.MinRate, 500),
 		HeaderBytes:  cmp.Or(l.HeaderBytes, 1<<20),

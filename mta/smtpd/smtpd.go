@@ -1,11 +1,12 @@
 // Package smtpd receives mail: the server side of SMTP (RFC 5321) as an ESA
 // listener speaks it (reference esa-operations 4.3–4.5), with PIPELINING
-// (RFC 2920), 8BITMIME (RFC 6152), SIZE (RFC 1870), SMTPUTF8 (RFC 6531) and
+// (RFC 2920), STARTTLS (RFC 3207), 8BITMIME (RFC 6152), SIZE (RFC 1870), SMTPUTF8 (RFC 6531) and
 // DSN (RFC 3461).
 //
 // The way of a connection, and where each step stands:
 //
 //	ServeConn    counts the connection, asks for its reverse name, lets the HAT decide   serve.go
+//	startTLS     shakes hands, and holds clients to TLS where a policy wants it          starttls.go
 //	conversation reads commands, keeps the time, counts what a client does wrong         conversation.go
 //	parse…       takes MAIL and RCPT apart into go-smtp's options                        arguments.go
 //	session      decides: go-smtp's Session, so that another server can drive it         session.go
@@ -133,6 +134,7 @@ type Server struct {
 	perAddr   map[netip.AddrPort]int // open connections, by address listened on
 	perHost   map[hostKey]int        // and by client
 	seats     int                    // of all of them
+	secured   int                    // of them, those that have used STARTTLS
 	rates     *policy.Rates
 	present   map[*session]Peer // who is connected
 	draining  chan struct{}     // closed by Drain

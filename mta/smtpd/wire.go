@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,8 +41,10 @@ var (
 // replies, and keeps deadlines. Replies go out in one write, before the wire
 // waits for input.
 type wire struct {
-	killed    atomic.Bool // by abandon
-	conn      net.Conn
+	killed    atomic.Bool   // by abandon
+	conn      net.Conn      // what was accepted; deadlines are its own
+	stream    io.ReadWriter // conn, or TLS over it
+	secured   *tls.Conn     // stream, if it is TLS
 	writeWait time.Duration
 	in        []byte // in[r:w] is read and not yet used
 	r, w      int
@@ -56,7 +59,7 @@ type wire struct {
 }
 
 func newWire(conn net.Conn, writeWait time.Duration) *wire {
-	return &wire{conn: conn, writeWait: writeWait, in: make([]byte, inputBuffer), gone: make(chan struct{})}
+	return &wire{conn: conn, stream: conn, writeWait: writeWait, in: make([]byte, inputBuffer), gone: make(chan struct{})}
 }
 
 // wake makes an idle wait end with errDraining, now and later.
@@ -102,7 +105,7 @@ func (w *wire) fill(until time.Time, idle bool) (int, error) {
 	if err := w.wait(until, idle); err != nil {
 		return 0, err
 	}
-	n, err := w.conn.Read(w.in[w.w:])
+	n, err := w.stream.Read(w.in[w.w:])
 	w.w += n
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,7 +167,7 @@ func (w *wire) compact() {
 
 // pending reports whether input waits: read already, or in the socket.
 func (w *wire) pending() bool {
-	if w.r < w.w {
+	if w.r < w.w || w.secured != nil && w.decrypted() {
 		return true
 	}
 	sc, ok := w.conn.(syscall.Conn)
@@ -183,6 +186,19 @@ func (w *wire) pending() bool {
 		return false
 	}
 	return got > 0
+}
+
+// decrypted reads what TLS has taken from the socket and not given yet.
+func (w *wire) decrypted() bool {
+	if w.w == len(w.in) {
+		w.r, w.w = 0, 0
+	}
+	if w.conn.SetReadDeadline(time.Unix(1, 0)) != nil { // the next wait sets another
+		return false
+	}
+	n, _ := w.stream.Read(w.in[w.w:]) // an error comes again
+	w.w += n
+	return n > 0
 }
 
 // reply gathers one reply; each line of text is a line of it.
@@ -212,7 +228,7 @@ func (w *wire) flush() error {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(w.writeWait)); err != nil {
 		return err
 	}
-	if _, err := w.conn.Write(w.out); err != nil {
+	if _, err := w.stream.Write(w.out); err != nil {
 		w.broken = fmt.Errorf("%w: %v", errDeaf, err) // not a timeout of the client's silence
 	}
 	w.out = w.out[:0]
@@ -223,6 +239,9 @@ func (w *wire) flush() error {
 // connection closed over unread input is reset, and the reset overtakes them.
 func (w *wire) farewell() {
 	if w.flush() != nil {
+		return
+	}
+	if w.secured != nil && w.secured.CloseWrite() != nil {
 		return
 	}
 	half, ok := w.conn.(interface{ CloseWrite() error })
