@@ -165,8 +165,9 @@ func TestDiskFull(t *testing.T) {
 	waitFor(t, "the delivery while the disk is nearly full", func() bool { return sink.missing([]string{"before"}) == 0 })
 	free()
 
-	// Full in the middle of a message, and before one that is small.
-	for _, size := range []int{900_000, 1000} {
+	// Full in the middle of a message, twice. One that is small may still find
+	// room, in a file that was used before.
+	for _, size := range []int{900_000, 700_000} {
 		c.begin()
 		c.body("refused", size/2)
 		free = fill(t, place, 0)
@@ -182,7 +183,7 @@ func TestDiskFull(t *testing.T) {
 		c.send("250", fmt.Sprint("after ", size), 800_000)
 	}
 	g.script("sethostname room.example.com", `commit "with room"`)
-	waitFor(t, "what was accepted", func() bool { return sink.missing([]string{"after 900000", "after 1000"}) == 0 })
+	waitFor(t, "what was accepted", func() bool { return sink.missing([]string{"after 900000", "after 700000"}) == 0 })
 	waitFor(t, "an empty queue", g.idle)
 	if sink.missing([]string{"refused"}) == 0 {
 		t.Error("a message that was put off was delivered")
