@@ -34,6 +34,7 @@ func Table() []Command {
 		logconfig(),
 		nslookup(),
 		oldmessage(),
+		queueconfig(),
 		rate(),
 		redirectrecipients(),
 		removemessage(),
