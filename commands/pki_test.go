@@ -2,7 +2,6 @@ package commands
 
 import (
 	"crypto"
-	"crypto/x509"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,20 +68,4 @@ func (w *world) p12(_ *Dialog, _ Env, args []string) error {
 	}
 	w.files[args[0]], err = store.Certificate{Key: secret, Chain: store.PEM(text.String())}.PKCS12(args[1])
 	return err
-}
-
-func (machine) Authorities() ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
-	for _, name := range []string{"system", "second_system"} {
-		text, err := os.ReadFile(filepath.Join("testdata", "certconfig", "pki", name+".pem"))
-		if err != nil {
-			return nil, err
-		}
-		certs, err := store.ReadAuthorities(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, certs...)
-	}
-	return all, nil
 }
