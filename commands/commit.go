@@ -19,8 +19,12 @@ or changes nothing: everything that is wrong is listed, each with the command
 that mends it, and the changes stay pending.
 
 'commit check' does everything that commit does, up to the point where it would
-take effect. What others committed meanwhile is joined with your changes; where
-both changed the same, the commit is refused and shows both.
+take effect, and asks DNS whether mail for the domains of our listeners comes to
+the host names of their interfaces. Without changes it warns of what is wrong
+with the configuration that runs.
+
+What others committed meanwhile is joined with your changes; where both changed
+the same, the commit is refused and shows both.
 
 A change that opens a relay must be confirmed. In a script the last word
 'force' confirms it.`,
@@ -145,22 +149,44 @@ func showReport(d *Dialog, report store.CommitReport) {
 	}
 }
 
-// commitCheck does everything but commit, and shows it.
+// commitCheck does everything but commit, and shows it. Where nothing is to be
+// committed, it warns of what runs: certificates expire by themselves.
 func commitCheck(d *Dialog, env Env, _ []string) error {
 	if !env.Session.Dirty() {
-		return nothingToCommit(d)
+		d.Text("There is no data to commit.")
+		system, _ := env.Machine.Authorities() // nil: nothing is said of missing issuers
+		showReport(d, withMailHosts(d, env, store.CommitReport{Warnings: env.Config().Warnings(env.Clock(), system)}))
+		return d.Err()
 	}
 	report, err := env.Gateway.Check(d.Context(), store.CommitRequest{Session: env.Session})
 	if err != nil {
 		return commitFailed(d, err)
 	}
 	d.Text(store.FormatChanges(report.Changes))
-	showReport(d, report)
+	showReport(d, withMailHosts(d, env, report))
 	for _, question := range report.Questions {
 		d.Printf("The commit will ask: %s. Are you sure?\n", question)
 	}
 	d.Text("No problem was found. Nothing was changed.")
 	return d.Err()
+}
+
+// withMailHosts adds to a report what DNS says of our domains.
+func withMailHosts(d *Dialog, env Env, report store.CommitReport) store.CommitReport {
+	for _, v := range mailHosts(d, env, env.Config()) {
+		report.Warnings = append(report.Warnings, v.Problem)
+	}
+	return report
+}
+
+// mailHosts asks DNS, which may take some seconds.
+func mailHosts(d *Dialog, env Env, cfg *store.Config) []store.Verdict {
+	n := len(cfg.MailDomains())
+	if n == 0 {
+		return nil
+	}
+	d.Printf("Looking up the MX records of %s.\n", count(n, "domain"))
+	return env.Gateway.MailHosts(d.Context(), cfg)
 }
 
 // commitFailed tells everything that is in the way, and what to do.

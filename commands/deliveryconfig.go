@@ -13,8 +13,12 @@ import (
 // deliveries may run at once.
 func deliveryconfig() Command {
 	return Command{
-		Name:   "deliveryconfig",
-		Short:  "Configure mail delivery.",
+		Name:  "deliveryconfig",
+		Short: "Configure mail delivery.",
+		Long: `The concurrencies are how many deliveries may be under way at once, to all
+destinations together. That of TLS bounds, of these, the deliveries to
+destinations whose TLS setting is not No (destconfig), whether or not the host
+then offers STARTTLS. What meets a limit waits for its turn.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: usage("deliveryconfig setup", deliveryKeys(nil, &store.Delivery{})), Run: deliverySetup},
@@ -34,7 +38,7 @@ func deliveryDialog(d *Dialog, env Env) error {
 			if d.Err() != nil {
 				break
 			}
-			setDelivery(d, cfg, set)
+			cfg.Delivery = set
 		}
 		return d.Err()
 	})
@@ -54,17 +58,6 @@ Default system wide TLS maximum outbound message delivery
 concurrency: %d`, cmp.Or(cfg.Delivery.Interface, auto), possible, cfg.Delivery.Concurrency, cfg.Delivery.TLSConcurrency)
 }
 
-// noTLS is what a dialog says of a setting that waits for TLS.
-const noTLS = "This build does not use TLS yet; the value is kept for when it does."
-
-// setDelivery is where dialog and one-line form meet.
-func setDelivery(d *Dialog, cfg *store.Config, set store.Delivery) {
-	if set.TLSConcurrency != cfg.Delivery.TLSConcurrency {
-		d.Text(noTLS)
-	}
-	cfg.Delivery = set
-}
-
 // deliveryKeys lists the keys of the one-line form, in the order of the dialog.
 func deliveryKeys(cfg *store.Config, set *store.Delivery) []key {
 	return []key{
@@ -81,7 +74,7 @@ func deliverySetup(d *Dialog, env Env, args []string) error {
 		if err := setKeys(deliveryKeys(cfg, &set), args); err != nil {
 			return err
 		}
-		setDelivery(d, cfg, set)
+		cfg.Delivery = set
 		return nil
 	})
 }

@@ -23,10 +23,26 @@ that meets one waits and is never bounced for it. "Per Virtual Gateway" counts
 for each interface that mail leaves by (deliveryconfig).
 
 The bounce profile of a destination goes before that of the listener. In the
-one-line forms the value default leaves a setting to the default entry.`,
+one-line forms the value default leaves a setting to the default entry.
+
+TLS, with what happens if a host does not offer STARTTLS or refuses it, if the
+handshake fails, and if the certificate is not verified:
+
+` + tlsHelp() + `
+The MODE of the one-line forms is off, on, require, on_verify, require_verify or
+require_verify_hosted, in this order.
+
+Mail that may not go out waits for the next attempt; nothing is ever sent in
+clear after a host has agreed to TLS. "Verify" takes a certificate with the mail
+domain among its DNS names, or with the mail domain or the reverse name of the
+address as common name; "Verify Hosted Domains" takes one for the mail domain, a
+host of its MX records or SMTP route, or the reverse name, wildcards included.
+certconfig says which authorities are trusted, sslconfig which versions and
+ciphers are used, and tlsverify tries a host.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: usage("destconfig new|edit DOMAIN", keys), Run: destSetForm},
+			{Usage: usage("destconfig setup", destSetupKeys(&store.Config{})), Run: destSetupForm},
 			{Usage: "destconfig delete DOMAIN", Run: destDeleteForm},
 			{Usage: "destconfig list", Run: destListForm},
 			{Usage: "destconfig detail DOMAIN|default|all", Run: destDetailForm},
@@ -48,6 +64,8 @@ func destDialog(d *Dialog, env Env) error {
 	return env.Edit(func(cfg *store.Config) error {
 		for d.Menu(destSummary(cfg), destMenu(cfg)...) {
 			switch d.Op() {
+			case "SETUP":
+				destSetup(d, cfg)
 			case "NEW":
 				destNew(d, cfg)
 			case "EDIT":
@@ -79,10 +97,10 @@ func destSummary(cfg *store.Config) string {
 	return fmt.Sprintf("There are currently %d entries configured.", len(cfg.Destinations.Entries))
 }
 
-// destMenu leaves out SETUP: its questions are about TLS.
 func destMenu(cfg *store.Config) []shell.Op {
 	none := len(cfg.Destinations.Entries) == 0
 	ops := []shell.Op{
+		{Word: "SETUP", Text: "Change global settings."},
 		{Word: "NEW", Text: "Create a new entry."},
 		{Word: "EDIT", Text: "Modify an entry."},
 		{Word: "DELETE", Text: "Remove an entry."},
@@ -194,6 +212,9 @@ func importDestinations(d *Dialog, env Env, cfg *store.Config, name string) erro
 	table, err := store.ParseDestinations(bytes.NewReader(text))
 	if err != nil {
 		return shell.Refusedf("%w\nImport failed.", err)
+	}
+	if table.Certificate != "" && cfg.Certificate(table.Certificate) == nil {
+		return shell.Refusedf("The certificate %s does not exist.\nImport failed.", table.Certificate)
 	}
 	for i, e := range table.Entries {
 		if e.BounceProfile == "" {

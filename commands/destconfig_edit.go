@@ -10,8 +10,8 @@ import (
 )
 
 // The questions about one destination, in the order of the appliance
-// (reference esa-cli-config 4.2 and 4.5). Those about TLS, DANE and address
-// tagging are not asked: this build does not have them.
+// (reference esa-cli-config 4.2 and 4.5). Those about DANE and address tagging
+// are not asked: this build does not have them.
 
 // What is proposed where an entry sets for itself what was left to the
 // default.
@@ -44,6 +44,11 @@ func destQuestions(d *Dialog, cfg *store.Config, to store.Destination, fresh boo
 	} else {
 		to.Scope, to.Place = "", ""
 	}
+	if !d.YesNo("Do you wish to apply a specific TLS setting for this domain?", to.TLS != store.TLSInherit) {
+		to.TLS = store.TLSInherit
+	} else {
+		to.TLS = askTLS(d, cfg, to.TLS)
+	}
 	to.BounceProfile = destBounce(d, cfg, to.BounceProfile)
 	if !d.YesNo("Do you wish to apply a specific IP sort preference to this domain?", to.Family != "") {
 		to.Family = ""
@@ -65,6 +70,7 @@ func destDefault(d *Dialog, cfg *store.Config) {
 	}
 	to.Scope, to.Place = askScope(d, "", to.Scope), askPlace(d, to.Place)
 	to.MaxMessages = d.Int("Enter the default maximum number of messages per connection.", to.MaxMessages, 1, store.MaxMessagesPerConnection)
+	to.TLS = askTLS(d, cfg, to.TLS)
 	to.Family = askFamily(d, to.Family)
 	if d.Err() == nil {
 		cfg.Destinations.Default = to

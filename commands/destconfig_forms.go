@@ -17,6 +17,7 @@ func destKeys(cfg *store.Config, to *store.Destination) []key {
 		{"max_messages_per_connection", "N", orDefault(to, &to.MaxMessages, number(&to.MaxMessages, 1, store.MaxMessagesPerConnection))},
 		{"recipient_limit_minutes", "N", number(&to.RecipientMinutes, 1, store.MaxRecipientMinutes)},
 		{"recipient_limit", "N|none", orNone(&to.RecipientLimit, number(&to.RecipientLimit, 1, store.MaxRecipientLimit))},
+		{"use_tls", "MODE", orDefault(to, &to.TLS, parsed(&to.TLS, store.ParseDestinationTLS))},
 		{"bounce_profile", "PROFILE", orDefault(to, &to.BounceProfile, parsed(&to.BounceProfile, func(text string) (string, error) {
 			if to.Domain == "" {
 				return "", shell.Refusedf("The default has no bounce profile of its own: use bounceconfig.")

@@ -13,21 +13,24 @@ import (
 // columns of what this build does not have.
 func destList(cfg *store.Config) string {
 	rows := [][]string{
-		{"", "Rate", "Bounce", "IP Version"},
-		{"Domain", "Limiting", "Profile", "Preference"},
-		{"", "", "", ""},
+		{"", "Rate", "", "Bounce", "IP Version"},
+		{"Domain", "Limiting", "TLS", "Profile", "Preference"},
+		{"", "", "", "", ""},
 	}
 	for _, e := range cfg.Destinations.Entries {
-		limiting, family := "Default", "Default"
+		limiting, family, tls := "Default", "Default", "Default"
 		if e.Limited() {
 			limiting = "On"
 		}
 		if e.Family != "" {
 			family = familyText(e.Family)
 		}
-		rows = append(rows, []string{e.Domain, limiting, cmp.Or(e.BounceProfile, "Default"), family})
+		if e.TLS != store.TLSInherit {
+			tls = tlsWord(e.TLS)
+		}
+		rows = append(rows, []string{e.Domain, limiting, tls, cmp.Or(e.BounceProfile, "Default"), family})
 	}
-	rows = append(rows, []string{"(Default)", "On", "(Default)", "(" + familyText(cfg.Destinations.Default.Family) + ")"})
+	rows = append(rows, []string{"(Default)", "On", tlsWord(cfg.Destinations.Default.TLS), "(Default)", "(" + familyText(cfg.Destinations.Default.Family) + ")"})
 	for i := range rows[2] {
 		width := 0
 		for _, row := range rows {
@@ -98,6 +101,7 @@ func destDetails(defaults, e store.Destination) string {
 	fmt.Fprintf(&b, "    Recipient limit: %s\n", shown(e.RecipientLimit != 0, recipients))
 	fmt.Fprintf(&b, "    Limits apply to: %s\n", shown(e.Scope != "", scope))
 	fmt.Fprintf(&b, "    Limits are enforced: %s\n", shown(e.Place != "", place))
+	fmt.Fprintf(&b, "  TLS: %s\n", shown(e.TLS != store.TLSInherit, whole.TLS.Text()))
 	if e.Domain != "" {
 		fmt.Fprintf(&b, "  Bounce Profile: %s\n", cmp.Or(e.BounceProfile, "Default (that of the listener)"))
 	}

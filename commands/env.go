@@ -12,6 +12,8 @@ package commands
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"io"
 	"net/netip"
 	"regexp"
@@ -37,6 +39,7 @@ type Env struct {
 	Store    *store.Store   // running configuration and history
 	Gateway  Gateway
 	Look     Look
+	TLS      TLS
 	Mail     Mail
 	Service  Service
 	Logs     Logs
@@ -45,6 +48,7 @@ type Env struct {
 	Ciphers  Ciphers
 	Sessions func() []SessionInfo
 	Clock    func() time.Time
+	NewKey   func(store.KeyType) (crypto.Signer, error)
 	Wait     func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version  Version
 }
@@ -79,6 +83,20 @@ type Gateway interface {
 	// ProbeDNS asks a server whether it answers, within two seconds; the text
 	// is for the operator.
 	ProbeDNS(ctx context.Context, server netip.AddrPort) string
+	// MailHosts asks DNS whether the MX records of the domains that listeners
+	// take mail for agree with the host names of their interfaces, within some
+	// seconds. What could not be asked is told among the verdicts.
+	MailHosts(ctx context.Context, c *store.Config) []store.Verdict
+	// Alerts gives the alerts that are kept, the newest first; offline, those
+	// that a gateway has left.
+	Alerts() ([]Alert, error)
+}
+
+// Alert is one alert that was raised.
+type Alert struct {
+	At       time.Time
+	Severity string // "Critical", "Warning", "Information"
+	Text     string // in lines, printable
 }
 
 // Logs reads and rolls over log files by the name of their subscription.
@@ -108,6 +126,8 @@ type Machine interface {
 	// Has says, by its error, that an address cannot be used here: decided by
 	// binding it.
 	Has(addr netip.Addr) error
+	// Authorities lists the certificate authorities that the system trusts.
+	Authorities() ([]*x509.Certificate, error)
 }
 
 // Address is one address of the system.

@@ -25,7 +25,16 @@ package commands
 //	test gateway check|commit HOW the next Check or Commit fails: see staged
 //	test mail HOW                 the next act on mail goes so: see fakeMail
 //	test store closed             the database fails from here on
+//	test alerts none              no alert is kept
 //	test welcome                  what is shown and asked at login
+//	test pki FILE NAME...         puts certificates of testdata/certconfig/pki into one file
+//	test p12 FILE PASSPHRASE NAME...
+//	                              puts a key and certificates from there into a PKCS#12 file
+//
+// The keys that the gateway makes are those of that folder: key_2048.pem,
+// key_4096.pem and key_p256.pem. leaf.pem is for the last; it was issued by
+// intermediate.pem, and that by root.pem. The system trusts system.pem and
+// second_system.pem.
 //
 // A new transcript is a file of prompts with what is typed behind them;
 //
@@ -67,7 +76,12 @@ func TestMain(m *testing.M) {
 
 // masks hide what differs from machine to machine.
 func masks() []shelltest.Mask {
-	return []shelltest.Mask{{Pattern: regexp.MustCompile(`CPUs: \d+ expected, \d+ allocated`), Text: "CPUs: N expected, N allocated"}}
+	return []shelltest.Mask{
+		{Pattern: regexp.MustCompile(`CPUs: \d+ expected, \d+ allocated`), Text: "CPUs: N expected, N allocated"},
+		{Pattern: regexp.MustCompile(`(?s)(-----BEGIN CERTIFICATE REQUEST-----\n).*?(\n-----END)`), Text: "${1}...$2"},
+		{Pattern: regexp.MustCompile(`SHA-256: [0-9a-f]{64}`), Text: "SHA-256: ..."},
+		{Pattern: regexp.MustCompile(`SHA-256 [0-9a-f]{16}`), Text: "SHA-256 ..."},
+	}
 }
 
 func TestTranscripts(t *testing.T) {
@@ -134,21 +148,6 @@ func newWorld(t testing.TB) *world {
 	}
 }
 
-// newDemo makes the demo certificate of a world; with a key that is quickly
-// made.
-func newDemo(t testing.TB, now time.Time) store.Certificate {
-	t.Helper()
-	key, err := store.NewKey(store.P256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	demo, err := store.NewDemo(key, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return demo
-}
-
 // env is the environment of a new session.
 func (w *world) env(user string, person bool) Env {
 	who := store.Who{User: user, Source: "192.0.2.9", Method: "batch"}
@@ -157,8 +156,8 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
-		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
+		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},
@@ -215,6 +214,12 @@ func (w *world) testCommand() Command {
 			return nil
 		}},
 		{Usage: "test store closed", Run: func(*Dialog, Env, []string) error { return w.store.Close() }},
+		{Usage: "test alerts none", Run: func(*Dialog, Env, []string) error {
+			w.gateway.noAlerts = true
+			return nil
+		}},
+		{Usage: "test pki FILE NAME...", Run: w.pki},
+		{Usage: "test p12 FILE PASSPHRASE KEY NAME...", Run: w.p12},
 		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
 	}}
 }
@@ -260,6 +265,7 @@ type fakeGateway struct {
 	service     *fakeService
 	checkFails  error // what the next Check ends with
 	commitFails error
+	noAlerts    bool
 }
 
 // stage makes the next check or commit fail.
@@ -332,7 +338,8 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 	}
 	running, _ := g.store.Running()
 	report.Changes = store.Diff(running, merged.Config)
-	report.Warnings = merged.Config.Warnings()
+	system, _ := machine{}.Authorities()
+	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
 	report.Questions = store.OpensRelay(running, merged.Config)
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
@@ -354,6 +361,27 @@ func (g *fakeGateway) Status() Status {
 		},
 		Inbound: 2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
 	}
+}
+
+// MailHosts has the mail of every domain go to mx.example.com.
+func (g *fakeGateway) MailHosts(_ context.Context, c *store.Config) []store.Verdict {
+	var found []store.MailHosts
+	for _, domain := range c.MailDomains() {
+		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.com"}})
+	}
+	return c.MailHostVerdicts(found)
+}
+
+// Alerts gives two, unless there are none yet.
+func (g *fakeGateway) Alerts() ([]Alert, error) {
+	if g.noAlerts {
+		return nil, nil
+	}
+	now := g.clock.Now()
+	return []Alert{
+		{At: now.Add(-time.Minute), Severity: "Warning", Text: "A required TLS connection to example.net failed.\nHost: mx.example.net (192.0.2.25 port 25)"},
+		{At: now.Add(-26 * time.Hour), Severity: "Critical", Text: "The listener \"IncomingMail\" does not receive mail."},
+	}, nil
 }
 
 func (g *fakeGateway) ProbeDNS(_ context.Context, server netip.AddrPort) string {

@@ -119,10 +119,10 @@ const noCertificateChoice = "None"
 // askCertificate asks for the certificate of a listener.
 func askCertificate(d *Dialog, cfg *store.Config, current string) string {
 	var choices []shell.Choice
-	for _, c := range cfg.Certificates {
-		choice := shell.Choice{Name: c.Name}
-		if leaf, err := c.Leaf(); err == nil {
-			choice.Text = fmt.Sprintf("%s (%s, expires %s)", c.Name, store.CommonName(leaf), leaf.NotAfter.UTC().Format(time.DateOnly))
+	for _, name := range cfg.CertificateNames() {
+		choice := shell.Choice{Name: name}
+		if leaf, err := cfg.Certificate(name).Leaf(); err == nil {
+			choice.Text = fmt.Sprintf("%s (%s, expires %s)", name, store.CommonName(leaf), leaf.NotAfter.UTC().Format(time.DateOnly))
 		}
 		choices = append(choices, choice)
 	}
@@ -150,10 +150,7 @@ func findCertificate(cfg *store.Config, text string) (string, error) {
 	if strings.EqualFold(text, noCertificateChoice) {
 		return "", nil
 	}
-	names := make([]string, len(cfg.Certificates))
-	for i, c := range cfg.Certificates {
-		names[i] = c.Name
-	}
+	names := cfg.CertificateNames()
 	n := find(names, text)
 	if n < 0 {
 		return "", shell.Refusedf("The certificate %q does not exist.", text)

@@ -142,7 +142,7 @@ func logQuestions(d *Dialog, l store.LogSubscription) store.LogSubscription {
 	onlyNo(d, "Do you want to configure time-based log files rollover?", "This build rolls logs over by size, and by rollovernow.")
 	l.MaxSize = shell.Ask(d, "Please enter the maximum file size:", strconv.FormatInt(l.MaxSize, 10), store.ParseLogSize)
 	l.MaxFiles = d.Int("Please enter the maximum number of files:", l.MaxFiles, 1, store.MaxLogFiles)
-	onlyNo(d, "Should an alert be sent when files are removed due to the maximum number of files allowed?", "This build does not send alerts yet.")
+	onlyNo(d, "Should an alert be sent when files are removed due to the maximum number of files allowed?", "This build sends no alert about that.")
 	return l
 }
 

@@ -285,12 +285,13 @@ func TestXMLStatus(t *testing.T) {
 func TestLookingOffline(t *testing.T) {
 	w := newWorld(t)
 	env := w.env("admin", false)
+	env.TLS = stopped{}
 	env.Gateway, env.Look = fixedStatus{w.gateway, Status{At: w.time.Now(), State: "Offline"}}, stopped{}
 	env.Mail, env.Service = stoppedMail{}, stoppedMail{}
 	const refusal = "The gateway is not running. Start it first.\n"
 	for _, line := range []string{
 		"dnsflush", "dnsstatus", "hostrate example.com 5", "hoststatus example.com", "nslookup example.com", "rate 5", "resetcounters",
-		"tophosts conn_out", "topin", "workqueue", "workqueue status", "workqueue rate 5",
+		"tlsverify example.com example.com", "tophosts conn_out", "topin", "workqueue", "workqueue status", "workqueue rate 5",
 		"archivemessage", "archivemessage 9", "bouncerecipients", "delivernow", "delivernow all", "deleterecipients", "oldmessage",
 		"redirectrecipients", "removemessage", "removemessage 9", "resume", "resumedel", "resumedel all", "resumelistener", "resumelistener all",
 		"showmessage", "showmessage 9", "showrecipients", "suspend", "suspend 0", "suspenddel", "suspenddel 0 all", "suspendlistener", "suspendlistener 0 all",
@@ -314,6 +315,9 @@ func (stopped) Peers() ([]Peer, error) { return nil, errStopped() }
 func (stopped) FlushDNS() error        { return errStopped() }
 func (stopped) Host(context.Context, string) (HostDetail, error) {
 	return HostDetail{}, errStopped()
+}
+func (stopped) TryTLS(context.Context, TLSTrial, TLSWitness) (bool, *envelope.Failure, error) {
+	return false, nil, errStopped()
 }
 func (stopped) ResetCounters() (time.Time, error) { return time.Time{}, errStopped() }
 func (stopped) QueryDNS(context.Context, string, string) (Records, error) {

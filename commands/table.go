@@ -3,9 +3,11 @@ package commands
 // Table lists every command, in the order of help: the only list there is.
 func Table() []Command {
 	return []Command{
+		alertconfig(),
 		archivemessage(),
 		bounceconfig(),
 		bouncerecipients(),
+		certconfig(),
 		clearchanges(),
 		commit(),
 		commitdetail(),
@@ -13,6 +15,7 @@ func Table() []Command {
 		delivernow(),
 		deliveryconfig(),
 		destconfig(),
+		displayalerts(),
 		dnsconfig(),
 		dnsflush(),
 		dnsstatus(),
@@ -49,6 +52,7 @@ func Table() []Command {
 		suspendlistener(),
 		systemsetup(),
 		tail(),
+		tlsverify(),
 		tophosts(),
 		topin(),
 		version(),

@@ -110,7 +110,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	running, _ := g.Store.Running()
 	next := c.merged.Config
 	c.report.Changes = store.Diff(running, next)
-	c.report.Warnings = next.Warnings()
+	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
 	c.report.Questions = store.OpensRelay(running, next)
 
 	problems := next.Validate()

@@ -48,7 +48,7 @@ const addressesOfDestination = 20
 // queueLimits are those that the queue holds to. Where each address has its
 // own, delivery does, and the queue only keeps the attempts in bounds.
 func queueLimits(d store.Destination) queue.Limits {
-	l := queue.Limits{Concurrency: d.Concurrency, PerInterface: d.Place == store.EachInterface}
+	l := queue.Limits{Concurrency: d.Concurrency, PerInterface: d.Place == store.EachInterface, TLS: tlsMode(d.TLS) != delivery.NoTLS}
 	if d.Scope == store.EachMX {
 		l.Concurrency *= addressesOfDestination
 		return l
@@ -58,7 +58,7 @@ func queueLimits(d store.Destination) queue.Limits {
 }
 
 func deliveryDestination(d store.Destination) delivery.Destination {
-	to := delivery.Destination{MessagesPerConnection: d.MaxMessages, Family: family(d.Family)}
+	to := delivery.Destination{MessagesPerConnection: d.MaxMessages, Family: family(d.Family), TLS: tlsMode(d.TLS)}
 	if d.Scope == store.EachMX {
 		to.PerAddress = delivery.AddressLimits{
 			Concurrency: d.Concurrency, Recipients: d.RecipientLimit, Interval: minutes(d.RecipientMinutes),
@@ -78,6 +78,23 @@ func family(f store.FamilyOrder) route.Family {
 		return route.RequireV4
 	default:
 		return route.PreferV6
+	}
+}
+
+func tlsMode(m store.TLSMode) delivery.TLSMode {
+	switch m {
+	case store.TLSPreferred:
+		return delivery.PreferTLS
+	case store.TLSPreferredVerify:
+		return delivery.PreferVerified
+	case store.TLSRequired:
+		return delivery.RequireTLS
+	case store.TLSRequiredVerify:
+		return delivery.RequireVerified
+	case store.TLSRequiredVerifyHosted:
+		return delivery.RequireVerifiedHosted
+	default:
+		return delivery.NoTLS
 	}
 }
 

@@ -34,6 +34,7 @@ import (
 	"syscall"
 	"time"
 
+	"esa/mta/alert"
 	"esa/mta/counters"
 	"esa/mta/delivery"
 	"esa/mta/dns"
@@ -87,6 +88,8 @@ type live struct {
 	log      *maillog.Log
 	resolver *dns.Resolver
 	client   *delivery.Client
+	alerts   *alert.Alerts
+	courier  *delivery.Client // of alerts: nobody is told of what fails there
 	queue    *queue.Queue
 	server   *smtpd.Server
 	sockets  *socket.Set
@@ -149,11 +152,15 @@ func (g *Gateway) open() (_ *live, err error) {
 	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
 	l.countDNS()
 	l.client = delivery.New(delivery.Options{
-		Resolver: l.resolver, Log: l.log, Counters: l.counters, Diag: g.Diag,
+		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
 	})
+	if err := g.openAlerts(l); err != nil {
+		return nil, err
+	}
 	l.queue, err = queue.Open(queue.Options{
 		Dir: filepath.Join(g.Dir, "queue"), Courier: l.client, Log: l.log, Counters: l.counters,
 		Clock: g.Clock, Diag: g.Diag, Hostname: func() string { return g.current.Load().config.Hostname },
+		Fault: alerting{g}.queueFault,
 	})
 	if err != nil {
 		return nil, err
@@ -174,6 +181,26 @@ func (g *Gateway) open() (_ *live, err error) {
 	return l, nil
 }
 
+// openAlerts makes what tells operators of trouble: it delivers as all mail is
+// delivered, and its own trouble ends there.
+func (g *Gateway) openAlerts(l *live) error {
+	l.courier = delivery.New(delivery.Options{
+		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+	})
+	var err error
+	l.alerts, err = alert.Open(alert.Options{
+		Path: filepath.Join(g.Dir, alertsFile), Courier: l.courier, NextMID: l.counters.NextMID, Log: l.log,
+		Version: g.Version, Serial: g.Serial, Clock: g.Clock, Diag: g.Diag,
+	})
+	if err != nil {
+		return err
+	}
+	if damage := l.alerts.Damage(); damage != nil {
+		g.Diag.Error("the alerts begin anew", "error", damage)
+	}
+	return nil
+}
+
 // connectionLimit is how many inbound connections the process can hold. Each
 // may need a descriptor for its message too; a third of all is left for
 // console, delivery and logs. It is never so small that no mail comes.
@@ -191,8 +218,10 @@ func (l *live) close() error {
 	if l.queue != nil {
 		errs = append(errs, l.queue.Close())
 	}
-	if l.client != nil {
-		l.client.Close()
+	for _, c := range []*delivery.Client{l.client, l.courier} {
+		if c != nil {
+			c.Close()
+		}
 	}
 	if l.resolver != nil {
 		l.resolver.Close()
@@ -221,6 +250,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	var queueErr error
 	running.Go(func() { queueErr = l.queue.Run(work) })
+	running.Go(func() { l.alerts.Run(work) })
 	running.Go(func() {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
@@ -253,6 +283,8 @@ func (g *Gateway) configure(next *generation) {
 	}
 	l.resolver.Configure(next.dns)
 	l.client.Configure(next.delivery)
+	l.courier.Configure(next.alertDelivery)
+	l.alerts.Configure(next.alerts)
 	l.queue.Configure(next.queue)
 	g.current.Store(next)
 }
@@ -291,5 +323,6 @@ func (g *Gateway) bindOnce(ctx context.Context) bool {
 		g.Diag.Warn("not all listeners are there yet", "error", errors.Join(errs...), "again in", g.bindRetry)
 	}
 	g.unbound = errs
+	alerting{g}.unbound(bindProblems(g.current.Load(), errs))
 	return len(errs) == 0
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"esa/mta/alert"
 	"esa/mta/bounce"
 	"esa/mta/delivery"
 	"esa/mta/dns"
@@ -34,10 +35,13 @@ type generation struct {
 	listeners   map[netip.AddrPort]*smtpd.Settings
 	sockets     []socket.Want
 	delivery    *delivery.Settings
+	alerts      alert.Settings
 	queue       queue.Policy
 	dns         dns.Settings
 	logs        []maillog.Subscription
 	logSettings maillog.Settings
+	// alertDelivery is delivery but for the interface that alerts leave by.
+	alertDelivery *delivery.Settings
 }
 
 // build makes a generation, or says everything that keeps the configuration
@@ -54,7 +58,12 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 	if err != nil {
 		problems = append(problems, store.Problem{Place: "inbound SSL settings", Text: sentence(err), Fix: "sslconfig -> INBOUND"})
 	}
-	inbound.Roots = c.Authorities.Roots(system)
+	outbound, err := sslOptions(c.SSL.Outbound)
+	if err != nil {
+		problems = append(problems, store.Problem{Place: "outbound SSL settings", Text: sentence(err), Fix: "sslconfig -> OUTBOUND"})
+	}
+	roots := c.Authorities.Roots(system)
+	inbound.Roots = roots
 	largest := int64(0)
 	for _, l := range c.Listeners {
 		settings, err := listenerSettings(c, l, revision)
@@ -81,6 +90,9 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 	}
 	to := newDestinations(c)
 	g.delivery = deliverySettings(c, to, g.sockets, revision)
+	g.delivery.TLS = deliveryTLS(c, outbound, roots)
+	g.alertDelivery = alertDelivery(c, g.delivery)
+	g.alerts = alertSettings(c)
 	g.queue = queuePolicy(c, to)
 	g.queue.MaxMessage = largest
 	g.dns = dnsSettings(c)
@@ -302,6 +314,64 @@ func deliverySettings(c *store.Config, to destinations, own []socket.Want, revis
 	return s
 }
 
+// alertDelivery is how alerts are delivered: as all mail, from the interface
+// that is chosen for them.
+func alertDelivery(c *store.Config, all *delivery.Settings) *delivery.Settings {
+	if c.Alerts.Interface == "" {
+		return all
+	}
+	own := *all
+	own.Source = c.Alerts.Interface
+	return &own
+}
+
+func alertSettings(c *store.Config) alert.Settings {
+	// Validated before: an address that does not parse is none.
+	from, _ := envelope.ParseAddress(c.Alerts.From)
+	s := alert.Settings{
+		Hostname: c.Hostname, From: from, Keep: c.Alerts.Stored,
+		Initial: seconds(c.Alerts.InitialWait), Max: seconds(c.Alerts.MaxWait),
+	}
+	for _, r := range c.Alerts.Recipients {
+		if to, err := envelope.ParseAddress(r.Address); err == nil {
+			s.Recipients = append(s.Recipients, alert.Recipient{Address: to, Wants: func(a alert.Alert) bool {
+				return r.Wants(store.AlertClass(a.Class), store.AlertSeverity(a.Severity))
+			}})
+		}
+	}
+	for _, p := range c.Certificates {
+		if leaf, err := p.Leaf(); err == nil {
+			s.Certificates = append(s.Certificates, alert.Certificate{
+				Name: p.Name, Fingerprint: store.Fingerprint(leaf), CommonName: store.CommonName(leaf),
+				NotAfter: leaf.NotAfter, Uses: c.CertificateUses(p.Name),
+			})
+		}
+	}
+	if c.Authorities.Custom {
+		for _, a := range c.Authorities.List {
+			if cert, err := a.Certificate(); err == nil {
+				s.Certificates = append(s.Certificates, alert.Certificate{
+					Name: store.CommonName(cert), Authority: true, Fingerprint: store.Fingerprint(cert),
+					CommonName: store.CommonName(cert), NotAfter: cert.NotAfter,
+				})
+			}
+		}
+	}
+	return s
+}
+
+// deliveryTLS is what hosts are spoken to with.
+func deliveryTLS(c *store.Config, o tlsconf.Options, roots *x509.CertPool) delivery.TLS {
+	with := delivery.TLS{Min: o.Min, Max: o.Max, Ciphers: o.Ciphers, Roots: roots}
+	if profile := c.Certificate(c.Destinations.Certificate); profile != nil {
+		// Validated before: one that cannot be used is not shown.
+		if pair, err := profile.TLS(); err == nil {
+			with.Certificate = &pair
+		}
+	}
+	return with
+}
+
 func routeTable(routes []store.Route) route.Table {
 	rows := make([]route.Route, len(routes))
 	for i, r := range routes {
@@ -325,9 +395,10 @@ func queuePolicy(c *store.Config, to destinations) queue.Policy {
 	standard := bounceProfile(c.Profile(store.DefaultProfile))
 	host := c.Profile(store.DefaultProfile)
 	return queue.Policy{
-		Concurrency: c.Delivery.Concurrency,
-		Interface:   c.Delivery.Interface,
-		Limits:      func(domain string) queue.Limits { return queueLimits(to.find(domain)) },
+		Concurrency:    c.Delivery.Concurrency,
+		TLSConcurrency: c.Delivery.TLSConcurrency,
+		Interface:      c.Delivery.Interface,
+		Limits:         func(domain string) queue.Limits { return queueLimits(to.find(domain)) },
 		Profile: func(m *envelope.Message, domain string) bounce.Profile {
 			if p, ok := profiles[cmp.Or(to.find(domain).BounceProfile, m.BounceProfile)]; ok {
 				return p

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"esa/mta/counters"
+	"esa/mta/delivery"
 	"esa/mta/dns"
 	"esa/mta/envelope"
 	"esa/mta/lookup"
@@ -154,6 +155,15 @@ func (g *Gateway) QueryDNS(ctx context.Context, name, typeName string) (dns.Reco
 		return dns.RecordAnswer{}, ErrOffline
 	}
 	return g.live.resolver.Query(ctx, name, typeName)
+}
+
+// TryTLS tries TLS with a host under the running configuration.
+func (g *Gateway) TryTLS(ctx context.Context, t delivery.Trial, w delivery.Witness) (passed bool, f *envelope.Failure, err error) {
+	if g.live == nil {
+		return false, nil, ErrOffline
+	}
+	passed, f = g.live.client.TryTLS(ctx, t, w)
+	return passed, f, nil
 }
 
 // countDNS counts in what the resolver counts.

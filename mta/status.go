@@ -33,7 +33,7 @@ func (g *Gateway) Status() Status {
 	s.Inbound = g.live.server.Connections()
 	s.Full = errors.Is(g.live.queue.Room(0), queue.ErrNoSpace)
 	sending := g.live.client.Stats()
-	s.Outbound, s.Possible = sending.Open, sending.Possible
+	s.Outbound, s.Possible = sending.Open+g.live.courier.Stats().Open, sending.Possible
 	s.Suspended = g.Suspended()
 	s.Suspended.AllListeners = s.Suspended.AllListeners || g.current.Load().allNamed(s.Suspended.Listeners)
 	g.mu.Lock()

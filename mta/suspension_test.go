@@ -27,16 +27,6 @@ func (w *world) delivered() int64 {
 	return w.gateway.Status().Counters.Counters[counters.DeliveredRecips].Lifetime
 }
 
-// mailLog is the text of the mail log.
-func (w *world) mailLog() string {
-	w.t.Helper()
-	text, err := os.ReadFile(w.dir + "/logs/mail_logs/mail.current")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return string(text)
-}
-
 // TestSuspension_HoldsOverRestarts: mail is neither taken nor delivered until
 // an operator says so, whoever restarts the gateway.
 func TestSuspension_HoldsOverRestarts(t *testing.T) {

@@ -229,6 +229,14 @@ func (d *Dialog) Secret(question string) string {
 	}
 }
 
+// Passphrase asks for a secret that was made elsewhere and may be empty; it is
+// not shown.
+func (d *Dialog) Passphrase(question string) string {
+	d.ask(question)
+	line, _ := d.read(Prompt{Text: "> ", Secret: true})
+	return line
+}
+
 // How a text of several lines ends.
 const (
 	EndDot   = "." // at a line that holds a dot only

@@ -97,7 +97,7 @@ func TestAfterAnInterruptQuestionsReturnTheirDefaults(t *testing.T) {
 		d.String("First.", "")
 		got = fmt.Sprint(d.String("", "text"), d.Required("", "word"), d.Int("", 7, 1, 9), d.Int("", 0, 1, 9), d.YesNo("", true),
 			d.Tri("", shell.No, shell.Yes), d.Choose("", []string{"a", "b"}, 1), d.Pick("", nil, -1), d.ChooseName("", []shell.Choice{{Name: "c"}}, "gone"),
-			d.Free(""), d.Secret(""), d.Lines("", shell.EndDot), d.Menu("", shell.Op{Word: "MORE"}), d.Op(), d.Refuse(io.EOF))
+			d.Free(""), d.Secret(""), d.Passphrase(""), d.Lines("", shell.EndDot), d.Menu("", shell.Op{Word: "MORE"}), d.Op(), d.Refuse(io.EOF))
 		d.Text("Nothing of this is shown.")
 		return d.Err()
 	}}}

@@ -12,7 +12,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,7 +64,24 @@ func (p PEM) String() string {
 		}
 		return text
 	}
-	return fmt.Sprintf("%d bytes, SHA-256 %s", len(p), shortSum([]byte(p)))
+	what := fmt.Sprintf("%d bytes", len(p))
+	if request, err := p.request(); err == nil {
+		what = "for " + printable(request.Subject.String())
+	}
+	return fmt.Sprintf("%s, SHA-256 %s", what, shortSum([]byte(p)))
+}
+
+// request reads a signing request in the form that is stored.
+func (p PEM) request() (*x509.CertificateRequest, error) {
+	block, rest := pem.Decode([]byte(p))
+	if len(p) > MaxRequestBytes || block == nil || block.Type != requestBlock || len(rest) > 0 {
+		return nil, refuse("The signing request cannot be read.")
+	}
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading signing request: %w", err)
+	}
+	return request, nil
 }
 
 // sumOf tells one list of certificates from another.
@@ -85,6 +101,9 @@ func shortSum(data []byte) string {
 // Fingerprint is the beginning of the SHA-256 sum of a certificate, enough to
 // tell it from another.
 func Fingerprint(c *x509.Certificate) string { return shortSum(c.Raw) }
+
+// LongFingerprint is the SHA-256 sum of a certificate.
+func LongFingerprint(c *x509.Certificate) string { return fmt.Sprintf("%x", sha256.Sum256(c.Raw)) }
 
 // Certificates gives what p holds in the order of the text, at least one, or
 // says why it is not certificates in the one form that is stored.
@@ -329,13 +348,9 @@ func (c *Config) validateCertificates(p *problems) {
 
 // checkRequest holds a stored request to its form and to the key.
 func checkRequest(c Certificate) error {
-	block, rest := pem.Decode([]byte(c.Request))
-	if len(c.Request) > MaxRequestBytes || block == nil || block.Type != requestBlock || len(rest) > 0 {
-		return refuse("The signing request cannot be read.")
-	}
-	request, err := x509.ParseCertificateRequest(block.Bytes)
+	request, err := c.Request.request()
 	if err != nil {
-		return fmt.Errorf("reading signing request: %w", err)
+		return err
 	}
 	key, err := c.Signer()
 	if err != nil {
@@ -370,11 +385,20 @@ func ValidityOf(cert *x509.Certificate, now time.Time) (Validity, int) {
 	return Active, days
 }
 
-// CertificateNames lists the profiles in order, for a question.
+// CertificateNames lists the profiles for a question: the demo certificate
+// last.
 func (c *Config) CertificateNames() []string {
-	names := make([]string, len(c.Certificates))
-	for i, cert := range c.Certificates {
-		names[i] = cert.Name
+	var names []string
+	demo := false
+	for _, cert := range c.Certificates {
+		if cert.Name == DemoCertificate {
+			demo = true
+		} else {
+			names = append(names, cert.Name)
+		}
 	}
-	return slices.Clip(names)
+	if demo {
+		names = append(names, DemoCertificate)
+	}
+	return names
 }

@@ -126,7 +126,7 @@ func (c Chain) Notes() []string {
 		notes = append(notes, fmt.Sprintf("The intermediate certificate %q does not belong to the chain of this certificate.", CommonName(cert)))
 	}
 	if c.Missing != "" {
-		notes = append(notes, fmt.Sprintf("The certificate of the issuer %q is missing: peers may not be able to verify the certificate.", c.Missing))
+		notes = append(notes, fmt.Sprintf("The issuer %q is neither in the chain nor in a list of authorities: peers that do not know it cannot verify the certificate.", c.Missing))
 	}
 	return notes
 }
@@ -255,7 +255,7 @@ func readCertificates(text string, most int) ([]*x509.Certificate, error) {
 			return certs, nil
 		}
 		if block.Type != certificateBlock && block.Type != "X509 CERTIFICATE" {
-			return nil, refuse("A certificate is expected, not: %.40q", block.Type)
+			return nil, refuse("A certificate is expected, not a block of type %.40q.", block.Type)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {

@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // KeyType is a kind of private key that can be made.
@@ -27,6 +29,17 @@ const (
 
 // KeyTypes lists the kinds in the order of the menu.
 func KeyTypes() []KeyType { return []KeyType{RSA2048, RSA4096, P256} }
+
+// ParseKeyType reads a kind of key: "2048", "4096", "P-256"; case does not
+// matter.
+func ParseKeyType(text string) (KeyType, error) {
+	for _, t := range KeyTypes() {
+		if strings.EqualFold(text, string(t)) || t == P256 && strings.EqualFold(text, "P-256") {
+			return t, nil
+		}
+	}
+	return "", refuse("The value must be 2048, 4096 or P-256.")
+}
 
 // NewKey makes a private key.
 func NewKey(t KeyType) (crypto.Signer, error) {
@@ -52,6 +65,9 @@ func NewKey(t KeyType) (crypto.Signer, error) {
 const (
 	MaxCertificateDays = 18250 // 50 years
 	MaxDNSNames        = 100
+	MaxCommonName      = 64 // characters, as RFC 5280 appendix A.1 bounds them
+	MaxOrganization    = 64
+	MaxPlace           = 128
 )
 
 // Subject is what a new certificate and its request say.
@@ -83,7 +99,8 @@ func (s Subject) name() pkix.Name {
 // be the name of a host, leads.
 func (s Subject) dnsNames() []string {
 	names := slices.Clone(s.DNSNames)
-	if _, err := ParseDNSName(s.CommonName); err == nil && !slices.Contains(names, s.CommonName) {
+	same := func(name string) bool { return strings.EqualFold(name, s.CommonName) }
+	if _, err := ParseDNSName(s.CommonName); err == nil && !slices.ContainsFunc(names, same) {
 		names = append([]string{s.CommonName}, names...)
 	}
 	return names
@@ -102,6 +119,47 @@ func ParseDNSName(text string) (string, error) {
 		}
 	}
 	return "", err
+}
+
+// ParseSubjectField reads one field of a subject, of at most so many
+// characters.
+func ParseSubjectField(text string, most int) (string, error) {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return "", errBlank
+	case utf8.RuneCountInString(text) > most:
+		return "", refuse("The value must not be longer than %d characters.", most)
+	}
+	return text, checkText(text, maxCommentBytes)
+}
+
+// ParseCountry reads a country code of two letters.
+func ParseCountry(text string) (string, error) {
+	code := strings.ToUpper(strings.TrimSpace(text))
+	if len(code) != 2 || strings.ContainsFunc(code, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		return "", refuse("Country should be a ISO two character country code")
+	}
+	return code, nil
+}
+
+// ParseDNSNames reads names for a certificate, separated by commas; one that
+// comes twice is taken once.
+func ParseDNSNames(text string) ([]string, error) {
+	var names []string
+	for part := range strings.SplitSeq(text, ",") {
+		name, err := ParseDNSName(strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		if name = strings.ToLower(name); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > MaxDNSNames {
+		return nil, refuse("There is a maximum of %d DNS names.", MaxDNSNames)
+	}
+	return names, nil
 }
 
 // backdated is how far a certificate begins in the past, for clients whose

@@ -227,7 +227,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("accepted, but not its own form: %v", err)
 		}
 		c.Validate()
-		c.Warnings()
+		c.Warnings(certNow(), nil)
 		OpensRelay(&Config{}, c)
 		Diff(&Config{}, c)
 	})

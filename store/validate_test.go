@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -204,6 +205,10 @@ func TestWarnings(t *testing.T) {
 		{"none", func(*Config) {}, ""},
 		{"no DNS", func(c *Config) { c.DNS.Servers = nil }, "No DNS server is configured"},
 		{"no listener", func(c *Config) { c.Listeners = nil }, "No listener is configured"},
+		{"certificate in use", func(c *Config) {
+			c.Certificates, c.Destinations.Certificate = []Certificate{testCertificate(t, "self", c.Interfaces[0].Hostname)}, "self"
+		}, "The certificate is self-signed"},
+		{"certificate not in use", func(c *Config) { c.Certificates = []Certificate{testCertificate(t, "self", "x.example")} }, ""},
 		{"possible delivery", func(c *Config) { c.Delivery.Possible = true }, `"Possible Delivery" is enabled`},
 		{"no recipient", func(c *Config) { c.Listeners[1].RAT = c.Listeners[1].RAT[1:] }, "accepts mail for no recipient"},
 		{"group never reached", func(c *Config) { c.Listeners[1].HAT.Groups[3].Hosts = []string{"ALL"} }, "it is never reached"},
@@ -215,7 +220,7 @@ func TestWarnings(t *testing.T) {
 		c := testConfig()
 		c.Routes = c.Routes[:2] // no /dev/null
 		tt.change(c)
-		got := c.Warnings()
+		got := c.Warnings(certNow(), nil)
 		if tt.want == "" && len(got) > 0 || tt.want != "" && (len(got) != 1 || !strings.Contains(got[0].Text, tt.want)) {
 			t.Errorf("%s: got %v, want %q", tt.name, got, tt.want)
 		}
@@ -223,11 +228,39 @@ func TestWarnings(t *testing.T) {
 	c := testConfig()
 	c.DNS.Servers = nil
 	c.Listeners[1].HAT.Default.SenderCheck = VerifySenders()
-	if got := c.Warnings(); !slices.ContainsFunc(got, func(p Problem) bool { return strings.Contains(p.Text, "verifies envelope senders") }) {
+	if got := c.Warnings(certNow(), nil); !slices.ContainsFunc(got, func(p Problem) bool { return strings.Contains(p.Text, "verifies envelope senders") }) {
 		t.Errorf("verification without DNS: %v", got)
 	}
-	if got := testConfig().Warnings(); len(got) != 1 || !strings.Contains(got[0].Text, "discarded") {
+	if got := testConfig().Warnings(certNow(), nil); len(got) != 1 || !strings.Contains(got[0].Text, "discarded") {
 		t.Errorf("/dev/null: %v", got)
+	}
+}
+
+func TestWarningsOfMissingIssuer(t *testing.T) {
+	root := testEntity(t, "Root", true, nil)
+	lower := testEntity(t, "Lower", true, &root)
+	leaf := testEntity(t, "mx.example.com", false, &lower)
+	other := testEntity(t, "Other", true, nil)
+	for _, tt := range []struct {
+		name         string
+		system, list []*x509.Certificate
+		want         int
+	}{
+		{"the machine's list is not known", nil, nil, 0},
+		{"not even with a custom list", nil, []*x509.Certificate{other.cert}, 0},
+		{"nobody knows the issuer", []*x509.Certificate{root.cert}, nil, 1},
+		{"the custom list has it", []*x509.Certificate{root.cert}, []*x509.Certificate{lower.cert}, 0},
+	} {
+		c := testConfig()
+		c.Routes = c.Routes[:2] // no /dev/null
+		c.Certificates = []Certificate{profile(t, "mine", leaf, leaf.cert)}
+		c.Destinations.Certificate, c.Delivery.Interface = "mine", "Data1"
+		for _, cert := range tt.list {
+			c.Authorities.List = append(c.Authorities.List, Authority(EncodeCertificates([]*x509.Certificate{cert})))
+		}
+		if got := c.Warnings(certNow(), tt.system); len(got) != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }
 

@@ -1,13 +1,17 @@
 package store
 
 import (
+	"crypto/x509"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Warnings gives what Validate lets pass and an operator should know. A new
-// open relay is not among them: it is asked about (OpensRelay).
-func (c *Config) Warnings() []Problem {
+// open relay is not among them: it is asked about (OpensRelay). The verdicts
+// on certificates (CertificateVerdicts) are among them for those that something
+// uses; system are the authorities of the machine, nil if they are not known.
+func (c *Config) Warnings(now time.Time, system []*x509.Certificate) []Problem {
 	var p problems
 	if len(c.DNS.Servers) == 0 {
 		p.at("DNS", "dnsconfig -> NEW")("No DNS server is configured: mail without an SMTP route to an address will wait.")
@@ -25,6 +29,11 @@ func (c *Config) Warnings() []Problem {
 	}
 	for _, l := range c.Listeners {
 		c.warnListener(&p, l)
+	}
+	for _, v := range c.CertificateVerdicts(now, c.Authorities.Known(system)) {
+		if v.Certificate == "" || len(c.CertificateUses(v.Certificate)) > 0 {
+			p = append(p, v.Problem)
+		}
 	}
 	return p
 }

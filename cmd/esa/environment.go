@@ -29,6 +29,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Store:    c.process.store,
 		Gateway:  gatewayView{c.process.gateway, c.process.gauges},
 		Look:     lookView{c.process.gateway},
+		TLS:      lookView{c.process.gateway},
 		Mail:     mailView{c.process.gateway},
 		Service:  serviceView{c.process.gateway},
 		Logs:     logView{c.process.gateway},
@@ -37,6 +38,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Ciphers:  tlsconf.Catalogue{},
 		Sessions: c.list,
 		Clock:    time.Now,
+		NewKey:   store.NewKey,
 		Wait:     wait,
 		Version:  c.version,
 	}
@@ -79,6 +81,16 @@ func (g gatewayView) Status() commands.Status {
 		view.Counters[counters.Name(name).String()] = commands.Counter(value)
 	}
 	return view
+}
+
+// Alerts gives the alerts that are kept.
+func (g gatewayView) Alerts() ([]commands.Alert, error) {
+	stored, err := g.Gateway.Alerts()
+	alerts := make([]commands.Alert, len(stored))
+	for i, a := range stored {
+		alerts[i] = commands.Alert{At: a.At, Severity: string(a.Severity), Text: a.Text}
+	}
+	return alerts, err
 }
 
 // refusesMail is the degree of resource conservation at which no mail is taken.

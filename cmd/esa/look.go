@@ -7,6 +7,8 @@ import (
 	"esa/commands"
 	"esa/mta"
 	"esa/mta/counters"
+	"esa/mta/delivery"
+	"esa/mta/envelope"
 	"esa/mta/queue"
 )
 
@@ -86,6 +88,11 @@ func (l lookView) QueryDNS(ctx context.Context, name, queryType string) (command
 		view.Records = append(view.Records, commands.Record(r))
 	}
 	return view, readable(err)
+}
+
+func (l lookView) TryTLS(ctx context.Context, t commands.TLSTrial, w commands.TLSWitness) (bool, *envelope.Failure, error) {
+	passed, f, err := l.gateway.TryTLS(ctx, delivery.Trial(t), w)
+	return passed, f, readable(err)
 }
 
 // wait lets time pass until ctx ends.

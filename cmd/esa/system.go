@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -133,6 +134,9 @@ func (machine) Addresses() ([]commands.Address, error) {
 	}
 	return all, nil
 }
+
+// Authorities reads them anew: the system's list changes without us.
+func (machine) Authorities() ([]*x509.Certificate, error) { return store.SystemAuthorities() }
 
 // Has binds the address to find out whether the system has it.
 func (machine) Has(addr netip.Addr) error { return socket.Local(addr) }

@@ -23,14 +23,18 @@ type attempt struct {
 	job      envelope.Job
 	ticket   ticket // of the address that is being tried
 	outcomes []envelope.Outcome
+	hosts    []string          // that the plan was made from
 	pending  []int             // not settled when the last transaction ended; their outcomes hold what is known so far
 	settled  []bool            // by recipient
 	last     *envelope.Failure // what ended the work with a host last
 	ready    bool              // a host came as far as MAIL
 	ours     bool              // a fault of ours stood in the way
-	crowded  bool              // a limit kept an address from being tried, or from taking all
-	busy     bool              // it was one of concurrency
-	wait     time.Duration     // until one of recipients is over, the soonest
+	// unprotected says that a host is there but could not be had with the TLS
+	// that the destination wants: it is not down.
+	unprotected bool
+	crowded     bool          // a limit kept an address from being tried, or from taking all
+	busy        bool          // it was one of concurrency
+	wait        time.Duration // until one of recipients is over, the soonest
 }
 
 func newAttempt(c *Client, job envelope.Job) *attempt {
@@ -74,6 +78,7 @@ func (a *attempt) run(ctx context.Context) {
 	case plan.Discard:
 		a.drop()
 	default:
+		a.hosts = plan.Hosts
 		a.tryHosts(ctx, plan.Hops)
 	}
 }
@@ -109,7 +114,7 @@ func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
 		a.failPending(stopped())
 		return
 	}
-	down := !a.ready && !a.ours && !a.crowded
+	down := !a.ready && !a.ours && !a.crowded && !a.unprotected
 	for _, i := range a.pending {
 		o := &a.outcomes[i]
 		if o.HostDown = down; a.crowded && o.Failure.Reason == envelope.ReasonNone {
@@ -139,7 +144,7 @@ func (a *attempt) tryHost(ctx context.Context, hop route.NextHop) (reached bool)
 	for len(a.pending) > 0 {
 		c := a.connect(ctx, hop, fresh)
 		if c == nil {
-			return reached || a.last != nil && a.last.Code != 0
+			return reached || a.last != nil && a.last.Code != 0 && !unprotected(a.last)
 		}
 		v := a.converse(c)
 		if v == stale { // nothing was heard of the host as it is now
@@ -157,19 +162,20 @@ func (a *attempt) tryHost(ctx context.Context, hop route.NextHop) (reached bool)
 // connect gives an idle connection to the hop, unless a fresh one is wanted,
 // or makes one.
 func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *conn {
+	g := a.guard(hop)
 	for !fresh {
-		c := a.client.pool.take(a.set.key(hop.Addr))
+		c := a.client.pool.take(a.set.key(hop.Addr, g))
 		if c == nil {
 			break
 		}
 		if c.capacity(a.to) > 0 {
-			c.leash = newLeash(ctx, a.job.Cut, c.net, a.set.Timeouts)
+			c.leash = newLeash(ctx, a.job.Cut, c.raw, a.set.Timeouts)
 			c.host, c.reused = hop.Host, true
 			return c
 		}
 		c.close(true)
 	}
-	return a.dial(ctx, hop)
+	return a.dial(ctx, hop, g)
 }
 
 // converse makes transactions on a connection while there is something to
@@ -234,6 +240,12 @@ func (a *attempt) broke(c *conn, f *envelope.Failure) *envelope.Failure {
 		return f
 	}
 	a.note(a.pending, c, f)
+	a.connectionError(c, f)
+	return f
+}
+
+// connectionError logs why a connection is given up.
+func (a *attempt) connectionError(c *conn, f *envelope.Failure) {
 	e := maillog.ConnectionError{
 		DCID: c.dcid, Domain: a.job.Domain, Remote: c.key.Remote, Local: c.local,
 		Code: f.Code, Details: f.Reply[0], Reason: "network error",
@@ -242,7 +254,6 @@ func (a *attempt) broke(c *conn, f *envelope.Failure) *envelope.Failure {
 		e.Reason = "unexpected SMTP response"
 	}
 	a.client.opt.Log.ConnectionFailed(e)
-	return f
 }
 
 func (a *attempt) remember(f *envelope.Failure) {

@@ -7,6 +7,7 @@
 //	enter        the limits of the address, where it has its own (gate.go)
 //	connect      from the delivery interface, or an idle connection that is the same in every respect (pool.go)
 //	greet        banner, EHLO, HELO where EHLO is refused (conn.go); the first line of the EHLO reply is the greeting (RFC 1869 §4.3)
+//	secure       STARTTLS, handshake, certificate and a new EHLO, as the host's guard says (secure.go, RFC 3207)
 //	check        what the host announced against what the message needs (check.go)
 //	transaction  MAIL, RCPT, DATA, in one write where PIPELINING is offered (transaction.go, RFC 2920)
 //	body         dot-stuffed, with a deadline that moves with progress (body.go)
@@ -14,7 +15,8 @@
 //
 // The next address is tried after a connection error, a refused banner or
 // EHLO, a 421, a reply that makes no sense, and a 4xx to MAIL or to every RCPT;
-// at most two hosts that answered so are tried. 5xx to MAIL, RCPT, DATA or the
+// at most two hosts that answered so are tried. So it is after a TLS failure
+// that the destination does not put up with; such hosts are not counted. 5xx to MAIL, RCPT, DATA or the
 // final dot is the end for the recipients it was meant for. A connection that
 // is lost after the final dot is never made up for at another host: the
 // message may be there. What cannot be named is transient.
@@ -35,22 +37,41 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"esa/mta/counters"
 	"esa/mta/envelope"
+	"esa/mta/lookup"
 	"esa/mta/maillog"
 	"esa/mta/route"
 )
 
 // Options are what a Client works with for its whole life.
 type Options struct {
-	Resolver route.Resolver
+	Resolver Resolver
 	Log      *maillog.Log
 	Counters *counters.Counters
 	// Dial connects; local is invalid where the system chooses. Nil is TCP.
-	Dial func(ctx context.Context, local netip.Addr, remote netip.AddrPort) (net.Conn, error)
-	Rand func(n int) int // in [0, n), safe for concurrent use; nil is math/rand/v2
-	Diag *slog.Logger    // nil discards
+	Dial   func(ctx context.Context, local netip.Addr, remote netip.AddrPort) (net.Conn, error)
+	Rand   func(n int) int  // in [0, n), safe for concurrent use; nil is math/rand/v2
+	Clock  func() time.Time // that certificates are judged by; nil is time.Now
+	Alerts Alerts           // nil: nobody is told
+	Diag   *slog.Logger     // nil discards
+}
+
+// Resolver answers from DNS, as that of route does. PTR gives the names of an
+// address, whether they lead back to it or not.
+type Resolver interface {
+	route.Resolver
+	PTR(ctx context.Context, addr netip.Addr) lookup.NameAnswer
+}
+
+// Alerts are told what operators should hear of. The methods return at once
+// and are called from many goroutines.
+type Alerts interface {
+	// TLSRequired says that mail for a domain could not be given to one of its
+	// hosts with the TLS that its destination requires.
+	TLSRequired(domain, host string, why envelope.Failure)
 }
 
 // Client delivers. Its methods may be used concurrently.
@@ -77,6 +98,9 @@ func New(opt Options) *Client {
 	if opt.Dial == nil {
 		opt.Dial = dialTCP
 	}
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
 	if opt.Diag == nil {
 		opt.Diag = slog.New(slog.DiscardHandler)
 	}
@@ -92,7 +116,7 @@ func New(opt Options) *Client {
 // settings would not have made the same way are closed. The Client keeps s,
 // which must not change any more.
 func (c *Client) Configure(s *Settings) {
-	r := newRunning(s, c.opt)
+	r := newRunning(s, c.opt, c.settings.Load())
 	c.settings.Store(r)
 	c.pool.closeUnless(r.made)
 }

@@ -16,17 +16,20 @@ import (
 )
 
 // connKey is what two connections must share for one to do the work of the
-// other: where it goes, what it comes from, and what it says it is.
+// other: where it goes, what it comes from, what it says it is, and what TLS
+// it was made under.
 type connKey struct {
-	Remote netip.AddrPort
-	Source netip.Addr // asked for; invalid: left to the system
-	Naming string     // the names said in EHLO, for each source address
+	Remote   netip.AddrPort
+	Source   netip.Addr // asked for; invalid: left to the system
+	Naming   string     // the names said in EHLO, for each source address
+	security security
 }
 
 // conn is one connection to a next hop, past its EHLO. One attempt uses it at
 // a time.
 type conn struct {
-	net    net.Conn
+	net    net.Conn // raw, or TLS on it
+	raw    net.Conn
 	client *Client
 	key    connKey
 	host   string // of the present attempt's hop: two names may have one address
@@ -42,39 +45,61 @@ type conn struct {
 	dead   bool // out of step or broken, though what was asked has been answered
 }
 
-// dial connects to a hop and greets it. A failure has been logged and noted.
-func (a *attempt) dial(ctx context.Context, hop route.NextHop) *conn {
-	key := a.set.key(hop.Addr)
-	within, cancel := context.WithTimeout(ctx, a.set.Timeouts.Connect)
-	defer cancel()
-	raw, err := a.client.opt.Dial(within, key.Source, hop.Addr)
+// dial connects to a hop, greets it and encrypts the connection as its guard
+// says. A failure has been logged and noted.
+func (a *attempt) dial(ctx context.Context, hop route.NextHop, g guard) *conn {
+	c, err := a.client.connect(ctx, a.set, hop, a.set.key(hop.Addr, g))
 	if err != nil {
 		a.unreachable(ctx, hop, err)
 		return nil
 	}
-	c := &conn{
-		net:    raw,
-		client: a.client,
-		key:    key,
-		host:   hop.Host,
-		dcid:   a.client.opt.Counters.NextDCID(),
-		local:  cmp.Or(address(raw.LocalAddr()), key.Source),
-		in:     newReplyReader(raw),
-	}
-	c.out = bufio.NewWriterSize(blockWriter{c}, blockSize)
-	a.client.open.Add(1)
-	a.client.opt.Log.NewDelivery(c.dcid, c.local, hop.Addr)
-	c.leash = newLeash(ctx, a.job.Cut, raw, a.set.Timeouts)
-	if f := c.greet(a.set); f != nil {
+	c.leash = newLeash(ctx, a.job.Cut, c.raw, a.set.Timeouts)
+	f := c.greet(a.set)
+	if f != nil {
 		f = a.broke(c, f)
+	} else {
+		f = a.secure(ctx, c, g)
+	}
+	if f != nil {
 		c.leash.release()
-		c.close(f.Code != 0 && f.Code != 421)
+		c.close(f.Code != 0 && f.Code != 421 || inClear(f))
 		return nil
 	}
 	return c
 }
 
-// greet reads the banner and says EHLO, or HELO where that is refused.
+// connect makes a connection with nothing said on it. The caller puts it on a
+// leash.
+func (c *Client) connect(ctx context.Context, set *running, hop route.NextHop, key connKey) (*conn, error) {
+	within, cancel := context.WithTimeout(ctx, set.Timeouts.Connect)
+	defer cancel()
+	raw, err := c.opt.Dial(within, key.Source, hop.Addr)
+	if err != nil {
+		return nil, err
+	}
+	made := &conn{
+		raw:    raw,
+		client: c,
+		key:    key,
+		host:   hop.Host,
+		dcid:   c.opt.Counters.NextDCID(),
+		local:  cmp.Or(address(raw.LocalAddr()), key.Source),
+	}
+	made.over(raw)
+	c.open.Add(1)
+	c.opt.Log.NewDelivery(made.dcid, made.local, hop.Addr)
+	return made, nil
+}
+
+// over begins a conversation over a connection: nothing that was said before
+// counts, or waits to be read.
+func (c *conn) over(n net.Conn) {
+	c.net, c.ext = n, extensions{}
+	c.in = newReplyReader(n)
+	c.out = bufio.NewWriterSize(blockWriter{c}, blockSize)
+}
+
+// greet reads the banner and says hello.
 func (c *conn) greet(set *running) *envelope.Failure {
 	r, err := c.read(set.Timeouts.Greeting)
 	if err != nil {
@@ -83,8 +108,13 @@ func (c *conn) greet(set *running) *envelope.Failure {
 	if f := judge(atGreeting, r); f != nil {
 		return transient(f)
 	}
+	return c.hello(set)
+}
+
+// hello says EHLO, or HELO where that is refused.
+func (c *conn) hello(set *running) *envelope.Failure {
 	name := set.hello(c.local)
-	r, err = c.ask("EHLO "+name, set.Timeouts.Hello)
+	r, err := c.ask("EHLO "+name, set.Timeouts.Hello)
 	if err != nil {
 		return broken(err)
 	}
@@ -169,9 +199,11 @@ const farewell = time.Second
 func (c *conn) close(quit bool) {
 	if quit {
 		c.net.SetWriteDeadline(time.Now().Add(farewell))
-		c.net.Write([]byte("QUIT\r\n"))
+		if _, err := c.net.Write([]byte("QUIT\r\n")); err == nil && c.net != c.raw {
+			c.net.Close() // says that nothing was cut off (RFC 8446 §6.1)
+		}
 	}
-	c.net.Close()
+	c.raw.Close()
 	c.client.open.Add(-1)
 	c.client.opt.Log.DeliveryClosed(c.dcid)
 }

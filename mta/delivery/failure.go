@@ -19,6 +19,7 @@ type step int
 const (
 	atGreeting step = iota
 	atHello
+	atSTARTTLS
 	atReset
 	atMail
 	atRecipient
@@ -33,6 +34,7 @@ const (
 var expected = [...][]int{
 	atGreeting:  {220},
 	atHello:     {250},
+	atSTARTTLS:  {220},
 	atReset:     {250},
 	atMail:      {250},
 	atRecipient: {250, 251, 252},
@@ -77,6 +79,8 @@ func enhanced(at step, r reply) string {
 		tail = ".3.1"
 	case at == atRecipient, at == atMail:
 		tail = ".1.0"
+	case at == atSTARTTLS:
+		tail = ".7.4"
 	}
 	return fmt.Sprint(r.code/100) + tail
 }

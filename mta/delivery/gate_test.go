@@ -209,7 +209,7 @@ func TestGate_ForgetsWhatIsNotInUse(t *testing.T) {
 }
 
 // twoFamilies is a resolver whose hosts have an address of each family.
-type twoFamilies struct{}
+type twoFamilies struct{ noDNS }
 
 func (twoFamilies) MX(context.Context, string) lookup.MXAnswer {
 	return lookup.MXAnswer{Answer: lookup.Answer{Status: lookup.Insecure}}

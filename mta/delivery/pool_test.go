@@ -144,14 +144,18 @@ func TestReusedConnectionHasTheNameOfTheHop(t *testing.T) {
 	}, says("RCPT", "550 no"))
 }
 
-// hosts is a resolver that knows the IPv4 addresses of some hosts.
+// hosts is a resolver that knows the IPv4 addresses of some hosts, which stand
+// in one text.
 type hosts map[string]string
 
-func (hosts) MX(context.Context, string) lookup.MXAnswer { return lookup.MXAnswer{} }
+func (hosts) MX(context.Context, string) lookup.MXAnswer        { return lookup.MXAnswer{} }
+func (hosts) PTR(context.Context, netip.Addr) lookup.NameAnswer { return lookup.NameAnswer{} }
 func (h hosts) Addrs(_ context.Context, name string, v6 bool) lookup.AddrAnswer {
 	a := lookup.AddrAnswer{Answer: lookup.Answer{Status: lookup.Insecure}}
-	if addr, err := netip.ParseAddr(h[name]); err == nil && !v6 {
-		a.Addrs = []netip.Addr{addr}
+	for text := range strings.FieldsSeq(h[name]) {
+		if addr := netip.MustParseAddr(text); !v6 {
+			a.Addrs = append(a.Addrs, addr)
+		}
 	}
 	return a
 }

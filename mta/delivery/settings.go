@@ -20,6 +20,7 @@ type Settings struct {
 	Destination          func(domain string) Destination // nil: the zero one for all; called from many goroutines
 	Possible             bool                            // "Possible Delivery": a message whose final dot was not answered counts as delivered
 	RecipientsPerMessage int                             // 0 means 100
+	TLS                  TLS
 	Timeouts             Timeouts
 	Revision             uint64 // of the configuration, for diagnostics
 }
@@ -29,6 +30,7 @@ type Destination struct {
 	Family                route.Family
 	MessagesPerConnection int // 0 means 50
 	PerAddress            AddressLimits
+	TLS                   TLSMode
 }
 
 // AddressLimits are what each address of a destination is given at most. What
@@ -54,7 +56,8 @@ type Timeouts struct {
 	Lookup    time.Duration // all DNS lookups of an attempt: 60 s
 	Connect   time.Duration // 30 s
 	Greeting  time.Duration // 5 min
-	Hello     time.Duration // EHLO, HELO, RSET: 5 min
+	Hello     time.Duration // EHLO, HELO, STARTTLS, RSET: 5 min
+	Handshake time.Duration // after the 220 to STARTTLS: 2 min
 	Mail      time.Duration // 5 min
 	Recipient time.Duration // 5 min
 	Data      time.Duration // until 354: 2 min
@@ -76,6 +79,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		Connect:   cmp.Or(t.Connect, 30*time.Second),
 		Greeting:  cmp.Or(t.Greeting, 5*time.Minute),
 		Hello:     cmp.Or(t.Hello, 5*time.Minute),
+		Handshake: cmp.Or(t.Handshake, 2*time.Minute),
 		Mail:      cmp.Or(t.Mail, 5*time.Minute),
 		Recipient: cmp.Or(t.Recipient, 5*time.Minute),
 		Data:      cmp.Or(t.Data, 2*time.Minute),
@@ -92,10 +96,17 @@ type running struct {
 	Settings
 	planner route.Planner
 	naming  string
+	tls     *setup
 }
 
-func newRunning(s *Settings, opt Options) *running {
+// newRunning makes settings ready that come after others, nil at first.
+func newRunning(s *Settings, opt Options, before *running) *running {
 	r := &running{Settings: *s}
+	if before != nil {
+		r.tls = before.tls.follows(s.TLS)
+	} else {
+		r.tls = newSetup(s.TLS, opt.Clock)
+	}
 	r.Timeouts = s.Timeouts.withDefaults()
 	r.RecipientsPerMessage = cmp.Or(s.RecipientsPerMessage, defaultRecipients)
 	v4, v6 := r.families()
@@ -185,9 +196,16 @@ func (r *running) describeNames() string {
 }
 
 // key is what a connection to remote is under these settings.
-func (r *running) key(remote netip.AddrPort) connKey {
-	return connKey{Remote: remote, Source: r.source(remote.Addr()), Naming: r.naming}
+func (r *running) key(remote netip.AddrPort, g guard) connKey {
+	return connKey{Remote: remote, Source: r.source(remote.Addr()), Naming: r.naming, security: r.security(g)}
 }
 
-// made reports whether these settings would make a connection with this key.
-func (r *running) made(k connKey) bool { return k == r.key(k.Remote) }
+// made reports whether these settings would make a connection with this key,
+// for a destination that asks for the same TLS.
+func (r *running) made(k connKey) bool {
+	now := r.key(k.Remote, guard{})
+	if now.security = k.security; k.security.setup != nil {
+		now.security.setup = r.tls
+	}
+	return k == now
+}

@@ -107,6 +107,7 @@ func (noDNS) MX(context.Context, string) lookup.MXAnswer {
 func (noDNS) Addrs(context.Context, string, bool) lookup.AddrAnswer {
 	return lookup.AddrAnswer{}
 }
+func (noDNS) PTR(context.Context, netip.Addr) lookup.NameAnswer { return lookup.NameAnswer{} }
 
 // configure changes the settings.
 func (w *world) configure(change func(*Settings)) {

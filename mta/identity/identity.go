@@ -72,7 +72,7 @@ func Names(cert *x509.Certificate) []string {
 
 // Match finds the name of the certificate that speaks for the reference.
 func Match(cert *x509.Certificate, by Algorithm, ref Reference) (name string, ok bool) {
-	domain, reverse := canonical(ref.Domain), ref.Reverse
+	domain, reverse := HostName(ref.Domain), ref.Reverse
 	if reverse == nil {
 		reverse = func() []string { return nil }
 	}
@@ -81,10 +81,10 @@ func Match(cert *x509.Certificate, by Algorithm, ref Reference) (name string, ok
 		if name, ok = find(names, covers, domain); ok {
 			return name, true
 		}
-		if name, ok = find(names, covers, canonicals(ref.Hosts)...); ok {
+		if name, ok = find(names, covers, hostNames(ref.Hosts)...); ok {
 			return name, true
 		}
-		return find(names, covers, canonicals(reverse())...)
+		return find(names, covers, hostNames(reverse())...)
 	}
 	if name, ok = find(cert.DNSNames[:min(len(cert.DNSNames), maxNames)], covers, domain); ok {
 		return name, true
@@ -93,7 +93,7 @@ func Match(cert *x509.Certificate, by Algorithm, ref Reference) (name string, ok
 	if name, ok = find(common, same, domain); ok {
 		return name, true
 	}
-	return find(common, same, canonicals(reverse())...)
+	return find(common, same, hostNames(reverse())...)
 }
 
 // find gives the first of the presented names that fits one of the wanted.
@@ -107,7 +107,7 @@ func find(presented []string, fits func(presented, wanted string) bool, wanted .
 	return "", false
 }
 
-func same(presented, wanted string) bool { return canonical(presented) == wanted }
+func same(presented, wanted string) bool { return HostName(presented) == wanted }
 
 // covers is same, and has "*" as the whole of the first label stand for any
 // one label (RFC 6125 §6.4.3). At least two labels must follow: "*.com" speaks
@@ -117,15 +117,15 @@ func covers(presented, wanted string) bool {
 	if !wild {
 		return same(presented, wanted)
 	}
-	below = canonical(below)
+	below = HostName(below)
 	_, parent, ok := strings.Cut(wanted, ".")
 	return ok && below != "" && parent == below && strings.Contains(below, ".")
 }
 
-// canonical is the form in which names are compared: lower case, ASCII, without
-// the final dot. What cannot be a host name is "": an address, an empty label,
-// control characters.
-func canonical(name string) string {
+// HostName gives a name in the form in which names are compared, lower case,
+// ASCII, without the final dot; empty for what is not the name of a host, such
+// as an address.
+func HostName(name string) string {
 	name, ok := lookup.ASCII(strings.ToLower(strings.TrimSuffix(name, ".")))
 	if _, err := netip.ParseAddr(name); err == nil || !ok || len(name) > 253 {
 		return ""
@@ -144,10 +144,10 @@ func notHost(r rune) bool {
 	return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '_')
 }
 
-func canonicals(names []string) []string {
+func hostNames(names []string) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
-		out[i] = canonical(n)
+		out[i] = HostName(n)
 	}
 	return out
 }

@@ -132,11 +132,16 @@ func (l *Log) Deleted(m envelope.MID, to []envelope.RID) {
 
 // response gives the peer's reply as the log has it: ('550', ['text']).
 func response(f envelope.Failure) string {
+	return fmt.Sprintf("('%03d', %s)", f.Code, replies(f))
+}
+
+// replies gives the lines of the peer's reply: ['text'].
+func replies(f envelope.Failure) string {
 	lines := make([]string, len(f.Reply))
 	for i, text := range f.Reply {
 		lines[i] = literal(text)
 	}
-	return fmt.Sprintf("('%03d', [%s])", f.Code, strings.Join(lines, ", "))
+	return "[" + strings.Join(lines, ", ") + "]"
 }
 
 // rids gives "[0, 1]".

@@ -225,3 +225,25 @@ func hostileEvents(l *Log, s string) int {
 	l.DNSQuerySent(s, s, at, 0)
 	return len(events) + 6
 }
+
+func TestAlertText(t *testing.T) {
+	h := newHarness(t, mail)
+	a := AlertMail{"System", "Warning", sender, "Warning <System> gw: It\nfailed."}
+	long := AlertMail{"System", "Critical", sender, strings.Repeat("x", 150)}
+	refused := envelope.Failure{Code: 553, Reply: []string{"no\n"}, Addr: peer, Reason: envelope.ReasonRefused}
+	lost := envelope.Failure{Reply: []string{"EOF"}, Host: "mx a", Reason: envelope.ReasonLost}
+	checkEvents(h, []eventTest{
+		{"2.5 alert sent", func() { h.AlertSent(a) }, `Info: A System/Warning alert was sent to a@example.com with subject "Warning <System> gw: It\nfailed.".`},
+		{"2.5 long subject", func() { h.AlertSent(long) }, `Info: A System/Critical alert was sent to a@example.com with subject "` + strings.Repeat("x", 100) + `...".`},
+		{"2.5 alert not sent", func() { h.AlertUnsendable(a) },
+			`Critical: Error while sending alert: Unable to send System/Warning alert to a@example.com with subject "Warning <System> gw: It\nfailed.".`},
+		{"2.5 delivered", func() { h.AlertDelivered(a) },
+			`Info: Internal SMTP system successfully sent a message to a@example.com with subject 'Warning <System> gw: It\nfailed.'.`},
+		{"2.5 given up", func() { h.AlertGivenUp(a) },
+			`Critical: Internal SMTP giving up on message to a@example.com with subject 'Warning <System> gw: It\nfailed.': Unrecoverable error.`},
+		{"2.5 refused", func() { h.AlertRefused(a, refused) },
+			`Warning: Internal SMTP Error: Failed to send message to host 192.0.2.4:25 for recipient a@example.com: Unexpected SMTP response "553", expecting code starting with "2", response was ['no\n'].`},
+		{"2.5 not reached", func() { h.AlertRefused(a, lost) },
+			`Warning: Internal SMTP Error: Failed to send message to host mx\x20a for recipient a@example.com: connection-lost ('000', ['EOF']).`},
+	})
+}

@@ -104,14 +104,14 @@ func (q *Queue) unreadable(l *lot, err error) ending {
 	switch {
 	case known:
 	case errors.Is(err, os.ErrNotExist):
-		q.o.Diag.Error("queue: message file vanished", "mid", it.mid)
+		q.fault(FaultDamaged, "message file vanished", it.mid, err)
 		if err := q.store.forget(it.mid); err != nil {
-			q.o.Diag.Error("queue: removing journal without message", "mid", it.mid, "err", err)
+			q.fault(FaultWrite, "removing journal without message", it.mid, err)
 		}
 	case gone:
 		q.setAside(it.mid, err)
 	default:
-		q.o.Diag.Error("queue: reading message", "mid", it.mid, "err", err)
+		q.fault(FaultRead, "reading message", it.mid, err)
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		return ending{left: int(l.left), delay: readAgain, suspect: l.suspect}
@@ -159,7 +159,7 @@ func (t *trial) noteLocked(entries []entry) {
 	all := append(t.item.unsaved, entries...)
 	err := t.q.store.note(t.item.mid, all)
 	if err != nil {
-		t.q.o.Diag.Error("queue: writing journal", "mid", t.item.mid, "err", err)
+		t.q.fault(FaultWrite, "writing journal", t.item.mid, err)
 		t.item.unsaved = all
 		return
 	}
@@ -186,7 +186,7 @@ func (t *trial) begin() error {
 	case errors.Is(err, os.ErrNotExist):
 		return err
 	default:
-		t.q.o.Diag.Error("queue: marking message", "mid", t.item.mid, "err", err)
+		t.q.fault(FaultWrite, "marking message", t.item.mid, err)
 		t.noteLocked([]entry{e})
 	}
 	return nil

@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,103 @@ func TestLimits_ConcurrencyOfADomain(t *testing.T) {
 		synctest.Wait()
 		if got := r.Stats().Messages; got != 0 {
 			t.Errorf("%d messages left", got)
+		}
+		r.close()
+	})
+}
+
+// tlsTo is a policy with so many attempts by TLS, which all domains use whose
+// name begins with tls.
+func tlsTo(most int) Policy {
+	return Policy{TLSConcurrency: most, Limits: func(domain string) Limits { return Limits{TLS: strings.HasPrefix(domain, "tls")} }}
+}
+
+// running gives how many attempts run for destinations with and without TLS.
+func (r *rig) running() (tls, clear int) {
+	for _, d := range r.Destinations() {
+		if strings.HasPrefix(d.Domain, "tls") {
+			tls += d.Running
+		} else {
+			clear += d.Running
+		}
+	}
+	return tls, clear
+}
+
+// Attempts with TLS have a limit of their own, over all destinations; other
+// mail is not held up by it, and nobody is forgotten.
+func TestLimits_ConcurrencyOfTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := setup{courier: slow(time.Second)}.open(t)
+		r.Configure(tlsTo(3))
+		for i := range 5 {
+			for range 4 {
+				r.add(r.message("", fmt.Sprintf("a@tls%d.test", i)))
+				r.add(r.message("", fmt.Sprintf("a@clear%d.test", i)))
+			}
+		}
+		r.run()
+		synctest.Wait()
+		if tls, clear := r.running(); tls != 3 || clear != 20 {
+			t.Errorf("%d with TLS, %d without, want 3 and 20", tls, clear)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		if tls, clear := r.running(); tls != 3 || clear != 0 {
+			t.Errorf("later: %d with TLS, %d without, want 3 and 0", tls, clear)
+		}
+		time.Sleep(6 * time.Second) // 20 messages, three a second, from 0 on
+		synctest.Wait()
+		if got := r.Stats().Messages; got != 0 {
+			t.Errorf("%d messages left", got)
+		}
+		if r.plan.runningTLS != 0 || len(r.plan.tls) != 0 {
+			t.Errorf("%d attempts counted, %d destinations wait", r.plan.runningTLS, len(r.plan.tls))
+		}
+		r.close()
+	})
+}
+
+// A policy that allows more, or wants no TLS any more, counts at once.
+func TestLimits_ANewPolicyForTLS(t *testing.T) {
+	for want, policy := range map[int]Policy{2: tlsTo(2), 5: {TLSConcurrency: 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := setup{courier: slow(time.Hour)}.open(t)
+			r.Configure(tlsTo(1))
+			for i := range 5 {
+				r.add(r.message("", fmt.Sprintf("a@tls%d.test", i)))
+			}
+			r.run()
+			synctest.Wait()
+			if tls, _ := r.running(); tls != 1 {
+				t.Errorf("%d run, want 1", tls)
+			}
+			r.Configure(policy)
+			synctest.Wait()
+			if tls, _ := r.running(); tls != want {
+				t.Errorf("%d run, want %d", tls, want)
+			}
+			r.close()
+		})
+	}
+}
+
+// Mail that is bounced without an attempt takes nobody's place.
+func TestLimits_TLSAndMailForAHostThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &courier{answer: always(hostDown)}
+		r := setup{courier: c}.open(t)
+		p := tlsTo(2)
+		p.BounceDown = true
+		r.Configure(p)
+		for range 5 {
+			r.add(r.message("", "a@tls.test"))
+		}
+		r.run()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if r.plan.runningTLS != 0 || r.plan.running != 0 {
+			t.Errorf("%d with TLS run, %d in all", r.plan.runningTLS, r.plan.running)
 		}
 		r.close()
 	})

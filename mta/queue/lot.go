@@ -76,6 +76,7 @@ type lot struct {
 	attempted bool              // ever
 	tried     bool              // by this process, or its host was
 	parked    bool              // waits for its host
+	tls       bool              // this attempt counts as one with TLS
 	probe     bool              // this attempt finds out whether the host is back
 	crowded   bool              // waits for a limit of its hosts
 	suspect   bool              // see suspectAfter

@@ -49,7 +49,7 @@ func (t *trial) notices(verdicts []verdict) []*record {
 		}
 		rec, err := t.addNotice(n.kind, n.about)
 		if err != nil {
-			t.q.o.Diag.Error("queue: writing "+n.name, "mid", t.item.mid, "err", err)
+			t.q.fault(FaultWrite, "writing "+n.name, t.item.mid, err)
 			n.untold(err)
 			continue
 		}

@@ -21,6 +21,7 @@
 //	settle.go       what outcomes mean for recipients and log
 //	tally.go        what they mean for counters, in all and by destination
 //	notice.go       bounces and delay warnings
+//	fault.go        what is wrong with the store
 //	view.go         what operators see
 //	act.go          what they do to mail that waits: delete, bounce, send elsewhere, try now
 //	suspend.go      and to destinations
@@ -76,6 +77,7 @@ type Options struct {
 	Diag        *slog.Logger     // nil: nobody
 	PerFileSync bool             // fsync each file instead of one syncfs for all that wait
 	Hostname    func() string    // of this gateway, for notices; nil: "localhost"
+	Fault       func(Fault)      // is told of faults of the store, from many goroutines; must not wait; nil: nobody
 }
 
 // HostRetry is how long a destination whose hosts are all down waits.
@@ -86,13 +88,14 @@ type HostRetry struct {
 // Policy is what a configuration says about the queue. Zero fields take the
 // factory values. Its functions are called from many goroutines.
 type Policy struct {
-	Concurrency int                                                     // attempts at once
-	Limits      func(domain string) Limits                              // of one destination
-	Interface   string                                                  // that mail leaves by now, where Limits are counted for each
-	Profile     func(m *envelope.Message, domain string) bounce.Profile // the bounce profile of a message for a destination
-	HostRetry   HostRetry                                               // 60 s doubling to 3600 s
-	BounceDown  bool                                                    // bounce all mail for a domain whose host is down
-	MaxMessage  int64                                                   // largest message a listener takes: Begin keeps 1.5 times of it free (R8)
+	Concurrency    int                                                     // attempts at once
+	TLSConcurrency int                                                     // of those, for destinations that use TLS
+	Limits         func(domain string) Limits                              // of one destination
+	Interface      string                                                  // that mail leaves by now, where Limits are counted for each
+	Profile        func(m *envelope.Message, domain string) bounce.Profile // the bounce profile of a message for a destination
+	HostRetry      HostRetry                                               // 60 s doubling to 3600 s
+	BounceDown     bool                                                    // bounce all mail for a domain whose host is down
+	MaxMessage     int64                                                   // largest message a listener takes: Begin keeps 1.5 times of it free (R8)
 }
 
 // Limits bound what goes to one domain. Mail that meets one waits; it is never
@@ -102,11 +105,13 @@ type Limits struct {
 	Recipients   int // that are tried within Interval; 0: any number
 	Interval     time.Duration
 	PerInterface bool // each for every interface that mail leaves by
+	TLS          bool // its attempts count for Policy.TLSConcurrency, whatever comes of STARTTLS
 }
 
 // Factory values of Policy.
 const (
 	defaultConcurrency            = 10000
+	defaultTLSConcurrency         = 100
 	defaultDestinationConcurrency = 500
 	defaultMaxMessage             = 10 << 20
 )
@@ -114,6 +119,9 @@ const (
 func (p Policy) withDefaults() *Policy {
 	if p.Concurrency <= 0 {
 		p.Concurrency = defaultConcurrency
+	}
+	if p.TLSConcurrency <= 0 {
+		p.TLSConcurrency = defaultTLSConcurrency
 	}
 	if p.Limits == nil {
 		p.Limits = func(string) Limits { return Limits{} }
@@ -220,6 +228,7 @@ func (q *Queue) Begin(m envelope.Message) (*Draft, error) {
 		return nil, errors.New("queueing: message without id")
 	}
 	if err := q.store.reserve(q.policy.Load().MaxMessage); err != nil {
+		q.tellFault(FaultRead, 0, err)
 		return nil, err
 	}
 	return &Draft{q: q, d: q.store.begin(m)}, nil
@@ -228,11 +237,22 @@ func (q *Queue) Begin(m envelope.Message) (*Draft, error) {
 // Room reports with ErrNoSpace that a message of this size would eat into the
 // reserve. What Begin keeps free anyway is always asked for.
 func (q *Queue) Room(size int64) error {
-	return q.store.reserve(max(size, q.policy.Load().MaxMessage))
+	usual := q.policy.Load().MaxMessage
+	err := q.store.reserve(max(size, usual))
+	if err != nil && size <= usual { // else it may be the client's wish that is too large
+		q.tellFault(FaultRead, 0, err)
+	}
+	return err
 }
 
 // Write takes the message text: header and body with CRLF line ends.
-func (d *Draft) Write(p []byte) (int, error) { return d.d.write(p) }
+func (d *Draft) Write(p []byte) (int, error) {
+	n, err := d.d.write(p)
+	if err != nil {
+		d.q.tellFault(FaultWrite, d.d.begun.MID, err)
+	}
+	return n, err
+}
 
 // Commit takes the complete envelope and returns nil when the message is on
 // stable storage and scheduled. After an error nothing of it is kept. Size is
@@ -250,6 +270,7 @@ func (d *Draft) Commit(final envelope.Message) error {
 	}
 	final.Size = d.d.length
 	if err := d.d.commit(final); err != nil {
+		d.q.tellFault(FaultWrite, final.MID, err)
 		return err
 	}
 	// Before it can be tried: the log tells the two in this order.

@@ -88,7 +88,7 @@ func (q *Queue) work(ctx context.Context, l *lot) {
 func (q *Queue) recover(ctx context.Context) {
 	for _, m := range q.store.orphans {
 		if err := q.store.forget(m); err != nil {
-			q.o.Diag.Error("queue: removing journal without message", "mid", m, "err", err)
+			q.fault(FaultWrite, "removing journal without message", m, err)
 		}
 	}
 	found := q.store.found
@@ -147,19 +147,19 @@ func (q *Queue) readFound(m envelope.MID) bool {
 		// Begun and never committed: nobody was told 250.
 		q.o.Diag.Info("queue: unfinished message removed", "mid", m)
 		if err := q.store.done(m); err != nil {
-			q.o.Diag.Error("queue: removing unfinished message", "mid", m, "err", err)
+			q.fault(FaultWrite, "removing unfinished message", m, err)
 		}
 	case errors.Is(err, errDamaged):
 		q.setAside(m, err)
 	case errors.Is(err, ErrNewer):
-		q.o.Diag.Error("queue: message left alone", "mid", m, "err", err)
+		q.fault(FaultRead, "message left alone", m, err)
 		q.mu.Lock()
 		q.plan.unreadable++
 		q.mu.Unlock()
 	case errors.Is(err, os.ErrNotExist):
-		q.o.Diag.Warn("queue: message file vanished", "mid", m)
+		q.fault(FaultDamaged, "message file vanished", m, err)
 	default:
-		q.o.Diag.Error("queue: reading message", "mid", m, "err", err)
+		q.fault(FaultRead, "reading message", m, err)
 		return false
 	}
 	q.mu.Lock()
@@ -188,7 +188,7 @@ func (q *Queue) found(rec *record) {
 	}
 	// The process died between the last outcome and the removal.
 	if err := q.store.done(m.MID); err != nil {
-		q.o.Diag.Error("queue: removing finished message", "mid", m.MID, "err", err)
+		q.fault(FaultWrite, "removing finished message", m.MID, err)
 	}
 	q.o.Log.Finished(m.MID)
 }
@@ -199,7 +199,7 @@ func (q *Queue) setAside(m envelope.MID, why error) {
 	if err != nil {
 		err = fmt.Errorf("and could not be moved: %w", err)
 	}
-	q.o.Diag.Error("queue: message set aside", "mid", m, "why", errors.Join(why, err))
+	q.fault(FaultDamaged, "message set aside", m, errors.Join(why, err))
 	q.o.Log.SetAside(m, why.Error())
 	q.mu.Lock()
 	q.plan.damaged++

@@ -16,6 +16,7 @@ type plan struct {
 	hosts timetable[*destination] // by the time of the host's retry
 	spent timetable[*quota]       // by the time they are full again
 	ring  []*destination          // that may start and have something ready, in turn
+	tls   []*destination          // of those, the ones that wait for an attempt with TLS to end
 
 	ahead          []*lot // bounced without an attempt: they wait for no destination
 	suspects       []*lot
@@ -23,6 +24,7 @@ type plan struct {
 	running        int
 	working        map[*lot]struct{} // those that are
 	moved          chan struct{}     // closed when one of them has ended; nil: nobody waits
+	runningTLS     int               // of running, those that count as using TLS
 	suspended      Suspension
 	policy         *Policy // that the ring was made by
 
@@ -147,6 +149,7 @@ func (p *plan) follow(t moment) {
 			}
 		}
 	}
+	p.ring, p.tls = append(p.ring, p.tls...), nil
 	for _, d := range p.dests {
 		p.enter(d, t)
 	}
@@ -191,13 +194,11 @@ func (p *plan) pick(t moment) *lot {
 		if l := first(&p.suspects, (*lot).free); l != nil {
 			l.alone, p.suspectRunning = true, true
 			l.dest.begin(l, t)
+			p.countTLS(l, t)
 			return l
 		}
 	}
-	for len(p.ring) > 0 {
-		d := p.ring[0]
-		p.ring = p.ring[1:]
-		d.inRing = false
+	for d := p.turn(t); d != nil; d = p.turn(t) {
 		if d.exhausted(t) != nil || !d.mayStart(t) {
 			p.enter(d, t)
 			continue
@@ -208,11 +209,42 @@ func (p *plan) pick(t moment) *lot {
 		}
 		l.probe, d.retryDue = d.down, false
 		d.begin(l, t)
+		p.countTLS(l, t)
 		p.take(l, t)
 		p.enter(d, t)
 		return l
 	}
 	return nil
+}
+
+// turn takes the next destination out of the ring; nil if there is none that
+// may use its turn. Those that met the limit of attempts with TLS go first when
+// there is room again.
+func (p *plan) turn(t moment) *destination {
+	for {
+		var d *destination
+		switch room := p.runningTLS < t.policy.TLSConcurrency; {
+		case room && len(p.tls) > 0:
+			d, p.tls = p.tls[0], p.tls[1:]
+		case len(p.ring) == 0:
+			return nil
+		default:
+			d, p.ring = p.ring[0], p.ring[1:]
+			if !room && t.policy.limits(d.domain).TLS {
+				p.tls = append(p.tls, d)
+				continue
+			}
+		}
+		d.inRing = false
+		return d
+	}
+}
+
+// countTLS counts an attempt that begins, if it is one with TLS.
+func (p *plan) countTLS(l *lot, t moment) {
+	if l.tls = t.policy.limits(l.dest.domain).TLS; l.tls {
+		p.runningTLS++
+	}
 }
 
 // first takes the first lot of a list whose message is still there and that
@@ -251,6 +283,10 @@ func (p *plan) work(l *lot) {
 // rested notes that it has ended.
 func (p *plan) rested(l *lot) {
 	p.running--
+	if l.tls {
+		l.tls = false
+		p.runningTLS--
+	}
 	delete(p.working, l)
 	l.running, l.reins = false, nil
 	if p.moved != nil {

@@ -152,7 +152,7 @@ func (t *trial) write(verdicts []verdict, until time.Time) (finished bool) {
 		}
 	}
 	if err := t.q.store.done(t.item.mid); err != nil {
-		t.q.o.Diag.Error("queue: removing finished message", "mid", t.item.mid, "err", err)
+		t.q.fault(FaultWrite, "removing finished message", t.item.mid, err)
 		t.noteLocked(entries) // so that at the next start it is known to be finished
 	}
 	t.item.removed = true

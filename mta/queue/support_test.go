@@ -38,6 +38,7 @@ type setup struct {
 	disk    disk
 	diag    *slog.Logger
 	perFile bool
+	fault   func(Fault)
 }
 
 func (s setup) open(t testing.TB) *rig {
@@ -77,6 +78,7 @@ func (s setup) tryOpen(t testing.TB) (*rig, error) {
 	q, err := open(Options{
 		Dir: filepath.Join(s.dir, "queue"), Courier: s.courier, Log: log, Counters: c, Clock: s.clock,
 		Diag: s.diag, PerFileSync: s.perFile, Hostname: func() string { return "gw.test" },
+		Fault: s.fault,
 	}, s.disk)
 	if err != nil {
 		log.Close()

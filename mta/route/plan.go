@@ -74,6 +74,10 @@ type Planner struct {
 type Plan struct {
 	Discard bool // /dev/null: no hops
 	Hops    []NextHop
+	// Hosts are the names that the plan was made from, whether or not they are
+	// among the hops: the hosts of the route, and of MX records. They are in the
+	// form of a Resolver; at most 20 of a set of MX records.
+	Hosts []string
 }
 
 // NextHop is one address to try.
@@ -102,7 +106,7 @@ func (p *Planner) Plan(ctx context.Context, domain string) (Plan, *envelope.Fail
 	if len(s.hops) == 0 {
 		return Plan{}, s.failure(domain)
 	}
-	return Plan{Hops: cut(s.hops)}, nil
+	return Plan{Hops: cut(s.hops), Hosts: s.hosts}, nil
 }
 
 // PlanVia gives the next hops of a machine that an operator names: its
@@ -126,6 +130,7 @@ type search struct {
 	ctx     context.Context
 	byRoute bool
 	hops    []NextHop
+	hosts   []string
 	looked  int // hosts whose addresses were asked for
 	soft    *envelope.Failure
 	hard    *envelope.Failure
@@ -138,6 +143,13 @@ func (s *search) add(hops []NextHop) {
 		if !slices.ContainsFunc(s.hops, func(o NextHop) bool { return o.Addr == h.Addr }) {
 			s.hops = append(s.hops, h)
 		}
+	}
+}
+
+// named keeps the name of a host.
+func (s *search) named(host string) {
+	if !slices.Contains(s.hosts, host) {
+		s.hosts = append(s.hosts, host)
 	}
 }
 
@@ -167,6 +179,7 @@ func (s *search) host(h Host) []NextHop {
 		return s.own(h.Name, addr, port)
 	}
 	name := inDNS(h.Name)
+	s.named(name)
 	if !h.Bracketed {
 		return s.exchange(name, port)
 	}
@@ -232,6 +245,7 @@ func (s *search) levels(name string, records []lookup.MX) [][]string {
 	slices.SortStableFunc(list, func(a, b lookup.MX) int { return int(a.Preference) - int(b.Preference) })
 	var levels [][]string
 	for i, mx := range list[:min(len(list), maxHosts)] {
+		s.named(mx.Host)
 		if i == 0 || mx.Preference != list[i-1].Preference {
 			levels = append(levels, nil)
 		}

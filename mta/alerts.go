@@ -1,0 +1,105 @@
+package mta
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"esa/mta/alert"
+	"esa/mta/envelope"
+	"esa/mta/queue"
+	"esa/store"
+)
+
+// alertsFile is where alerts are kept in the data directory.
+const alertsFile = "alerts"
+
+// Alerts gives the alerts that are kept, the newest first; offline, those
+// that a gateway has left.
+func (g *Gateway) Alerts() ([]alert.Stored, error) {
+	if g.live == nil {
+		return alert.ReadStored(filepath.Join(g.Dir, alertsFile))
+	}
+	return g.live.alerts.Stored(), nil
+}
+
+// alerting says what the parts of the gateway find in the words of alerts. Its
+// methods never wait.
+type alerting struct{ gateway *Gateway }
+
+// TLSRequired tells that a delivery to a domain that requires TLS could not
+// have it at a host, where destconfig asks for that.
+func (a alerting) TLSRequired(domain, host string, f envelope.Failure) {
+	if !a.gateway.current.Load().config.Destinations.AlertTLS {
+		return
+	}
+	a.gateway.live.alerts.Raise(alert.Alert{
+		Class: alert.System, Severity: alert.Warning, Name: "tls-required", About: domain,
+		Summary: fmt.Sprintf("A required TLS connection to %s failed.", domain),
+		Details: []string{
+			"Domain: " + domain,
+			"Host: " + hostAndAddr(host, f),
+			"Reason: " + tlsReason(f),
+			"Mail for the domain is not sent in clear: it waits, and is returned when the time of its bounce profile is over.",
+			"Use tlsverify to see what the host offers, and destconfig to set what the domain requires.",
+		},
+	})
+}
+
+func hostAndAddr(host string, f envelope.Failure) string {
+	if !f.Addr.IsValid() {
+		return host
+	}
+	return fmt.Sprintf("%s (%s port %d)", host, f.Addr.Addr(), f.Addr.Port())
+}
+
+// tlsReason gives the word of the closed list, then what is known beyond it.
+func tlsReason(f envelope.Failure) string {
+	text := string(f.Reason)
+	if reply := strings.Join(f.Reply, " "); f.Code != 0 {
+		text += fmt.Sprintf(" (the host answered %d %s)", f.Code, reply)
+	} else if f.Err != nil {
+		text += fmt.Sprintf(" (%v)", f.Err)
+	} else if reply != "" {
+		text += fmt.Sprintf(" (%s)", reply)
+	}
+	return text
+}
+
+// queueFault tells what is wrong with the store of the queue.
+func (a alerting) queueFault(f queue.Fault) {
+	tell := alert.Alert{Class: alert.System, Severity: alert.Critical, Name: "queue-store"}
+	switch f.Kind {
+	case queue.FaultSpace:
+		tell.Name = "queue-space"
+		tell.Summary = "There is no space left for the queue: mail is refused."
+		tell.Details = []string{"Hosts that send are told to try again later. Make space on the disk of the data directory."}
+	case queue.FaultWrite:
+		tell.Summary = "The queue cannot be written."
+		tell.Details = []string{"Mail that cannot be stored is refused; hosts that send are told to try again later."}
+	case queue.FaultRead:
+		tell.Name, tell.Severity = "queue-read", alert.Warning
+		tell.Summary = "The queue cannot be read in whole."
+		tell.Details = []string{"What cannot be read stays where it is."}
+	default:
+		tell.Name, tell.Severity = "queue-damaged", alert.Warning
+		tell.Summary = "A message of the queue is damaged or gone, and will not be delivered."
+		tell.Details = []string{"What is left of it is in queue/damaged of the data directory. status counts such messages."}
+	}
+	if f.MID != 0 {
+		tell.Details = append(tell.Details, fmt.Sprintf("Found at MID %d.", f.MID))
+	}
+	tell.Details = append(tell.Details, fmt.Sprintf("Cause: %v", f.Err))
+	a.gateway.live.alerts.Raise(tell)
+}
+
+// unbound tells of listeners that cannot be had.
+func (a alerting) unbound(problems []store.Problem) {
+	for _, p := range problems {
+		a.gateway.live.alerts.Raise(alert.Alert{
+			Class: alert.System, Severity: alert.Critical, Name: "listener-bind", About: p.Place + " " + p.Text,
+			Summary: fmt.Sprintf("The %s does not receive mail.", p.Place),
+			Details: []string{p.Text, fmt.Sprintf("It is tried again every %d seconds. Use %s to change where it listens.", int(bindRetry.Seconds()), p.Fix)},
+		})
+	}
+}
