@@ -110,9 +110,8 @@ func certificateList(env Env, cfg *store.Config) string {
 	return b.String()
 }
 
-func certificateRow(name, common, issuer, status, remaining string) string {
-	row := fmt.Sprintf("%-9.9s %-20.20s %-20.20s %-13.13s %s", name, common, issuer, status, remaining)
-	return strings.TrimRight(row, " ") + "\n"
+func certificateRow(cells ...any) string {
+	return strings.TrimRight(fmt.Sprintf("%-9.9s %-20.20s %-20.20s %-13.13s %s", cells...), " ") + "\n"
 }
 
 // count is a number of things.

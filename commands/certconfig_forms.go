@@ -158,7 +158,7 @@ func knownAuthority(certs []*x509.Certificate, name string) (int, error) {
 }
 
 func authorityImportForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error { return importAuthorities(d, env, cfg, args[0], false) })
+	return env.Edit(func(cfg *store.Config) error { return importAuthorities(d, env, cfg, authorityFile{name: args[0]}) })
 }
 
 func authorityDeleteForm(d *Dialog, env Env, args []string) error {

@@ -64,7 +64,24 @@ func (p PEM) String() string {
 		}
 		return text
 	}
-	return fmt.Sprintf("%d bytes, SHA-256 %s", len(p), shortSum([]byte(p)))
+	what := fmt.Sprintf("%d bytes", len(p))
+	if request, err := p.request(); err == nil {
+		what = "for " + printable(request.Subject.String())
+	}
+	return fmt.Sprintf("%s, SHA-256 %s", what, shortSum([]byte(p)))
+}
+
+// request reads a signing request in the form that is stored.
+func (p PEM) request() (*x509.CertificateRequest, error) {
+	block, rest := pem.Decode([]byte(p))
+	if len(p) > MaxRequestBytes || block == nil || block.Type != requestBlock || len(rest) > 0 {
+		return nil, refuse("The signing request cannot be read.")
+	}
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading signing request: %w", err)
+	}
+	return request, nil
 }
 
 // sumOf tells one list of certificates from another.
@@ -331,13 +348,9 @@ func (c *Config) validateCertificates(p *problems) {
 
 // checkRequest holds a stored request to its form and to the key.
 func checkRequest(c Certificate) error {
-	block, rest := pem.Decode([]byte(c.Request))
-	if len(c.Request) > MaxRequestBytes || block == nil || block.Type != requestBlock || len(rest) > 0 {
-		return refuse("The signing request cannot be read.")
-	}
-	request, err := x509.ParseCertificateRequest(block.Bytes)
+	request, err := c.Request.request()
 	if err != nil {
-		return fmt.Errorf("reading signing request: %w", err)
+		return err
 	}
 	key, err := c.Signer()
 	if err != nil {

@@ -233,9 +233,6 @@ func (s *script) configure(rest string) {
 		s.change(nil)
 		return
 	}
-	if s.configureTLS(word, value) {
-		return
-	}
 	n, _ := strconv.Atoi(value) // 0 where the word takes no number
 	param := map[string]func(p *policy.Params){
 		"maxsize":        func(p *policy.Params) { p.MaxSize = int64(n) },
@@ -250,7 +247,6 @@ func (s *script) configure(rest string) {
 		"maxinvalid":     func(p *policy.Params) { p.MaxInvalid = n },
 		"dropharvester":  func(p *policy.Params) { p.DropHarvester = true },
 		"harvestreply":   func(p *policy.Params) { p.HarvestReply = policy.Reply{Code: 551, Text: value} },
-		"tlssenders":     func(p *policy.Params) { p.TLS.Senders = acceptOnly(s.t, value) },
 		"bits":           func(p *policy.Params) { p.SignificantBits = n },
 		"bannerhost":     func(p *policy.Params) { p.BannerHost = value },
 		"acceptreply":    func(p *policy.Params) { p.AcceptReply = policy.Reply{Code: 220, Text: unescape(s.t, value)} },
@@ -266,7 +262,7 @@ func (s *script) configure(rest string) {
 	mode, isMode := map[string]message.Mode{"clean": message.Clean, "reject": message.Reject, "allow": message.Allow}[word]
 	s.change(func(set *Settings) {
 		switch {
-		case s.configureListeners(set, word, value):
+		case s.configureListeners(set, word, value), s.configureTLS(set, word, value):
 		case param != nil:
 			// As mta makes a table: every group has its parameters.
 			param(&set.HAT.Default)
@@ -313,14 +309,16 @@ func (s *script) configure(rest string) {
 }
 
 // configureTLS sets what is about TLS, if word is such.
-func (s *script) configureTLS(word, value string) bool {
+func (s *script) configureTLS(set *Settings, word, value string) bool {
 	switch word {
 	case "tls":
-		s.change(func(set *Settings) { setTLSMode(set, tlsModes()[value]) })
+		setTLS(set, func(t *policy.TLS) { t.Mode = tlsModes()[value] })
+	case "tlssenders":
+		setTLS(set, func(t *policy.TLS) { t.Senders = acceptOnly(s.t, value) })
 	case "certificate":
-		s.change(func(set *Settings) { set.TLS = s.listenerTLS(s.t, tlsconf.Options{}) })
+		set.TLS = s.listenerTLS(s.t, tlsconf.Options{})
 	case "tlsmax":
-		s.change(func(set *Settings) { set.MaxTLS = atoi(s.t, value) })
+		set.MaxTLS = atoi(s.t, value)
 	default:
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,13 +115,15 @@ func preferred(t testing.TB) (*bench, world) {
 }
 
 // setTLSMode sets the mode of every policy.
-func setTLSMode(s *Settings, mode policy.TLSMode) {
-	groups := make([]policy.Group, len(s.HAT.Groups))
-	copy(groups, s.HAT.Groups)
-	for i := range groups {
-		groups[i].Params.TLS.Mode = mode
+func setTLSMode(s *Settings, mode policy.TLSMode) { setTLS(s, func(t *policy.TLS) { t.Mode = mode }) }
+
+// setTLS changes what every policy says of TLS.
+func setTLS(s *Settings, change func(*policy.TLS)) {
+	s.HAT.Groups = slices.Clone(s.HAT.Groups)
+	for i := range s.HAT.Groups {
+		change(&s.HAT.Groups[i].Params.TLS)
 	}
-	s.HAT.Groups, s.HAT.Default.TLS.Mode = groups, mode
+	change(&s.HAT.Default.TLS)
 }
 
 // T2: what is no handshake ends the connection; not one byte follows the 220
