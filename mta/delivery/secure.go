@@ -85,7 +85,8 @@ func (r *running) security(g guard) security {
 	if g.mode == NoTLS {
 		return security{}
 	}
-	return security{mode: g.mode, setup: r.tls, speak: strings.Join(g.speak, "\n")}
+	// Hosts of equal preference come in another order each time.
+	return security{mode: g.mode, setup: r.tls, speak: strings.Join(slices.Sorted(slices.Values(g.speak)), "\n")}
 }
 
 // TLS says how connections are encrypted where they are. The zero TLS has the
