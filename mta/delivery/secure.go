@@ -315,7 +315,7 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 	if f == nil {
 		return nil
 	}
-	if unprotected(f) {
+	if unprotected(f) && !c.leash.cancelled() {
 		if f.Reason == envelope.ReasonNoTLS && g.mode.requires() {
 			a.connectionError(c, f)
 		}
