@@ -178,8 +178,10 @@ type record struct {
 	states  []recipientState // one per recipient, in their order
 	lots    [][]int          // indexes of the recipients of each lot
 	body    span
-	touched bool // an attempt was begun: the file is marked, or there is a journal
-	damaged int  // journal lines that do not check
+	file    diskFile // of a fresh message until its first attempt has ended; else nil
+	size    int64    // of the file, 0 if not known
+	touched bool     // an attempt was begun: the file is marked, or there is a journal
+	damaged int      // journal lines that do not check
 }
 
 func newRecord(m envelope.Message) *record {

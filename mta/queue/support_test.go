@@ -346,6 +346,13 @@ func (d *faultDisk) rename(from, to string) error {
 	return d.osDisk.rename(from, to)
 }
 
+func (d *faultDisk) claim(from, to string) error {
+	if err := d.step("claim", to); err != nil {
+		return err
+	}
+	return d.osDisk.claim(from, to)
+}
+
 func (d *faultDisk) open(path string) (diskReader, error) {
 	if d.fail != nil {
 		if err := d.fail("open", path); err != nil {
@@ -408,10 +415,21 @@ func (f *faultFile) Write(p []byte) (int, error) {
 }
 
 func (f *faultFile) WriteAt(p []byte, at int64) (int, error) {
-	if err := f.d.step("writeat", f.path); err != nil {
+	op := "writeat"
+	if at == markOffset {
+		op = "mark"
+	}
+	if err := f.d.step(op, f.path); err != nil {
 		return 0, err
 	}
 	return f.diskFile.WriteAt(p, at)
+}
+
+func (f *faultFile) Truncate(size int64) error {
+	if err := f.d.step("truncate", f.path); err != nil {
+		return err
+	}
+	return f.diskFile.Truncate(size)
 }
 
 func (f *faultFile) Sync() error {
