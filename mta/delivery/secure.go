@@ -85,7 +85,8 @@ func (r *running) security(g guard) security {
 	if g.mode == NoTLS {
 		return security{}
 	}
-	return security{mode: g.mode, setup: r.tls, speak: strings.Join(g.speak, "\n")}
+	// Hosts of equal preference come in another order each time.
+	return security{mode: g.mode, setup: r.tls, speak: strings.Join(slices.Sorted(slices.Values(g.speak)), "\n")}
 }
 
 // TLS says how connections are encrypted where they are. The zero TLS has the
@@ -314,7 +315,7 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 	if f == nil {
 		return nil
 	}
-	if unprotected(f) {
+	if unprotected(f) && !c.leash.cancelled() {
 		if f.Reason == envelope.ReasonNoTLS && g.mode.requires() {
 			a.connectionError(c, f)
 		}
