@@ -151,7 +151,7 @@ func (g *Gateway) open() (_ *live, err error) {
 	if damage := l.counters.Damage(); damage != nil {
 		g.Diag.Error("the counters begin anew", "error", damage)
 	}
-	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
+	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag, Watch: alerting{g}})
 	l.trust = openRootTrust(g.rootKeysPath(), g.Diag)
 	l.countDNS()
 	l.client = delivery.New(delivery.Options{
