@@ -3,9 +3,11 @@ package delivery
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
+	"esa/mta/dane"
 	"esa/mta/envelope"
 	"esa/mta/maillog"
 	"esa/mta/route"
@@ -24,6 +26,9 @@ type attempt struct {
 	ticket   ticket // of the address that is being tried
 	outcomes []envelope.Outcome
 	hosts    []string          // that the plan was made from
+	hops     []route.NextHop   // of the plan, without those that are out of the question
+	tried    map[netip.AddrPort]bool
+	dane     protection
 	pending  []int             // not settled when the last transaction ended; their outcomes hold what is known so far
 	settled  []bool            // by recipient
 	last     *envelope.Failure // what ended the work with a host last
@@ -59,8 +64,15 @@ func (a *attempt) run(ctx context.Context) {
 		return
 	}
 	a.to = a.set.destination(a.job.Domain)
+	if f := a.protect(); f != nil {
+		a.failPending(f)
+		return
+	}
 	planner := a.set.planner
 	planner.Family = a.to.Family
+	if a.dane.mode != dane.Off {
+		planner.Resolver, planner.Spare = a.client.opt.Checked, true
+	}
 	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
 	plan, f := planner.Plan(within, a.job.Domain)
 	cancel()
@@ -72,8 +84,13 @@ func (a *attempt) run(ctx context.Context) {
 	case plan.Discard:
 		a.drop()
 	default:
-		a.hosts = plan.Hosts
-		a.tryHosts(ctx, plan.Hops)
+		a.hosts, a.hops = plan.Hosts, plan.Hops
+		for _, missing := range plan.Missing {
+			if a.dane.mode != dane.Off {
+				a.tellMissing(missing)
+			}
+		}
+		a.tryHosts(ctx)
 	}
 }
 
@@ -83,13 +100,27 @@ func (a *attempt) noPlan(f *envelope.Failure) {
 	if errors.As(f, &unknown) {
 		a.client.opt.Log.DNSTemporaryFailure(unknown.Name, unknown.Type, unknown.Why)
 	}
+	if a.dane.mode != dane.Off {
+		a.lost(f)
+	}
 	a.failPending(f)
 }
 
+// next gives the address to try now.
+func (a *attempt) next() (route.NextHop, bool) {
+	for _, hop := range route.Cut(a.hops) {
+		if !a.tried[hop.Addr] {
+			return hop, true
+		}
+	}
+	return route.NextHop{}, false
+}
+
 // tryHosts goes through the plan until nobody is pending.
-func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
+func (a *attempt) tryHosts(ctx context.Context) {
 	refusals := 0
-	for _, hop := range hops {
+	a.tried = make(map[netip.AddrPort]bool)
+	for hop, more := a.next(); more; hop, more = a.next() {
 		if len(a.pending) == 0 {
 			return
 		}
@@ -97,6 +128,11 @@ func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
 			a.failPending(stopped())
 			return
 		}
+		if d := a.decide(ctx, hop); d.Action == dane.Skip {
+			a.skip(hop, d)
+			continue
+		}
+		a.tried[hop.Addr] = true
 		if a.visit(ctx, hop) {
 			refusals++
 		}
@@ -156,7 +192,7 @@ func (a *attempt) tryHost(ctx context.Context, hop route.NextHop) (reached bool)
 // connect gives an idle connection to the hop, unless a fresh one is wanted,
 // or makes one.
 func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *conn {
-	g := a.guard(hop)
+	g := a.guard(hop, a.decide(ctx, hop))
 	for !fresh {
 		c := a.client.pool.take(a.set.key(hop.Addr, g))
 		if c == nil {
