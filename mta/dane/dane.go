@@ -151,9 +151,8 @@ func (h Host) demand(d Decision, base string, records []lookup.TLSA) Decision {
 	d.Base, d.Records = base, Usable(records)
 	d.Names = []string{base}
 	names := []string{h.Domain, h.Expanded}
-	if d.Domain = h.Domain; h.named() {
-		// Who forged the MX record chose the domain's host (§3.2.2).
-		d.Domain, names = "", nil
+	if h.named() {
+		names = nil // the domain's host is whoever forged the MX record says (§3.2.2)
 	}
 	for _, name := range names {
 		if name != "" && !slices.Contains(d.Names, name) {
@@ -162,7 +161,9 @@ func (h Host) demand(d Decision, base string, records []lookup.TLSA) Decision {
 	}
 	switch {
 	case len(d.Records) > 0:
-		d.Action = Authenticate
+		if d.Action = Authenticate; !h.named() {
+			d.Domain = h.Domain
+		}
 	case h.Mode == Mandatory:
 		d.Action, d.Reason = Skip, envelope.ReasonTLSA
 		d.Text = "no TLSA record of " + base + " can be used"

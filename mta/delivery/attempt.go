@@ -25,8 +25,8 @@ type attempt struct {
 	job      envelope.Job
 	ticket   ticket // of the address that is being tried
 	outcomes []envelope.Outcome
-	hosts    []string          // that the plan was made from
-	hops     []route.NextHop   // of the plan, without those that are out of the question
+	hosts    []string        // that the plan was made from
+	hops     []route.NextHop // of the plan, without those that are out of the question
 	tried    map[netip.AddrPort]bool
 	dane     protection
 	pending  []int             // not settled when the last transaction ended; their outcomes hold what is known so far

@@ -143,7 +143,7 @@ func (a *attempt) askDANE(ctx context.Context, hop route.NextHop) dane.Decision 
 	h := dane.Host{Mode: a.dane.mode, Insecure: a.set.DANE.InsecureMX, Name: hop.Host, Port: hop.Addr.Port(), Literal: hop.From == nil}
 	if hop.From != nil {
 		if a.dane.lookups++; a.dane.lookups > maxDecisions {
-			return dane.Decision{Action: dane.Skip, Reason: envelope.ReasonDNS, Text: "too many hosts before it could not be used"}
+			return dane.Decision{Action: dane.Skip, Reason: envelope.ReasonDNS, Text: fmt.Sprintf("%d hosts were looked up before it", maxDecisions)}
 		}
 		h.Domain, h.Expanded, h.MX, h.Addrs = hop.From.Domain, hop.From.Expanded, hop.From.MX, hop.From.Addrs
 	}

@@ -338,7 +338,7 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 	log := a.client.opt.Log
 	e, f := c.upgrade(ctx, g, a.set)
 	if e != nil && e.state.HandshakeComplete {
-		log.DeliverySecured(c.dcid, e.protocol(), e.cipher(), vouched(g, f))
+		log.DeliverySecured(c.dcid, e.protocol(), e.cipher(), g.dane.Domain)
 		if e.unverified != nil {
 			log.CertificateUnverified(c.dcid, e.unverified.Text)
 		}
@@ -366,14 +366,6 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 		a.alarm(c, f)
 	}
 	return f
-}
-
-// vouched gives the domain that DANE has authenticated, if it did.
-func vouched(g guard, f *envelope.Failure) string {
-	if f != nil {
-		return ""
-	}
-	return g.dane.Domain
 }
 
 // logTLS says in the mail log how a connection was lost to TLS.
