@@ -23,6 +23,7 @@ package commands
 //	test as USER LINE             runs a line of commands in another session, which stays open
 //	test lose USER                loses that session: its edits are kept for USER
 //	test gateway check|commit HOW the next Check or Commit fails: see staged
+//	test mail HOW                 the next act on mail goes so: see fakeMail
 //	test store closed             the database fails from here on
 //	test alerts none              no alert is kept
 //	test welcome                  what is shown and asked at login
@@ -80,7 +81,9 @@ func masks() []shelltest.Mask {
 	return []shelltest.Mask{
 		{Pattern: regexp.MustCompile(`CPUs: \d+ expected, \d+ allocated`), Text: "CPUs: N expected, N allocated"},
 		{Pattern: regexp.MustCompile(`(?s)(-----BEGIN CERTIFICATE REQUEST-----\n).*?(\n-----END)`), Text: "${1}...$2"},
-		{Pattern: regexp.MustCompile(`SHA-256: [0-9A-F:]{95}`), Text: "SHA-256: ..."},
+		// The signature of an ECDSA key has no fixed length.
+		{Pattern: regexp.MustCompile(`: \d+ bytes, SHA-256`), Text: ": N bytes, SHA-256"},
+		{Pattern: regexp.MustCompile(`SHA-256: [0-9a-f]{64}`), Text: "SHA-256: ..."},
 		{Pattern: regexp.MustCompile(`SHA-256 [0-9a-f]{16}`), Text: "SHA-256 ..."},
 	}
 }
@@ -123,6 +126,8 @@ type world struct {
 	store   *store.Store
 	gateway *fakeGateway
 	look    *fakeLook
+	mail    *fakeMail
+	service *fakeService
 	logs    *fakeLogs
 	files   fakeFiles
 	time    *clock
@@ -140,8 +145,9 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	service := &fakeService{}
 	return &world{
-		t: t, store: s, gateway: &fakeGateway{store: s, clock: now}, look: &fakeLook{clock: now}, logs: newLogs(),
+		t: t, store: s, gateway: &fakeGateway{store: s, clock: now, service: service}, mail: newMail(now), service: service, look: &fakeLook{clock: now}, logs: newLogs(),
 		files: fakeFiles{}, time: now, others: map[string]Env{},
 	}
 }
@@ -169,8 +175,8 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files, Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now,
-		NewKey: w.newKey,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
+		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},
@@ -220,6 +226,10 @@ func (w *world) testCommand() Command {
 		}},
 		{Usage: "test gateway check|commit HOW", Run: func(_ *Dialog, _ Env, args []string) error {
 			w.gateway.stage(args[0], args[1])
+			return nil
+		}},
+		{Usage: "test mail HOW", Run: func(_ *Dialog, _ Env, args []string) error {
+			w.mail.how = args[0]
 			return nil
 		}},
 		{Usage: "test store closed", Run: func(*Dialog, Env, []string) error { return w.store.Close() }},
@@ -313,6 +323,7 @@ func (c *clock) advance(by time.Duration) {
 type fakeGateway struct {
 	store       *store.Store
 	clock       *clock
+	service     *fakeService
 	checkFails  error // what the next Check ends with
 	commitFails error
 	noAlerts    bool
@@ -402,9 +413,14 @@ func (g *fakeGateway) Status() Status {
 	return Status{
 		At: now, Since: now.Add(-25*time.Hour - 2*time.Minute - 3*time.Second), State: "Online",
 		OldestMID: 17, Oldest: now.Add(-90 * time.Second), MID: 1234567, ICID: 89012, DCID: 3456,
-		Counters: map[string]Counter{"inj_msgs": {12, 1234, 1234567}, "inj_recips": {15, 2345, 2345678}},
-		Rates:    map[string]Rate{"inj_msgs": {6000, 1200, 400}, "soft_bounced_evts": {0, 12, 1234567}},
-		Inbound:  2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
+		Counters:  map[string]Counter{"inj_msgs": {12, 1234, 1234567}, "inj_recips": {15, 2345, 2345678}},
+		Rates:     map[string]Rate{"inj_msgs": {6000, 1200, 400}, "soft_bounced_evts": {0, 12, 1234567}},
+		Suspended: g.service.now,
+		System: System{
+			RAM: Percent{true, 5}, TotalCPU: Percent{true, 12}, CPU: Percent{true, 10}, DiskIO: Percent{true, 0},
+			LogUsed: Percent{true, 21}, LogFree: 388 << 30,
+		},
+		Inbound: 2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
 	}
 }
 
@@ -570,9 +586,20 @@ func (f fakeFiles) Write(name string, data []byte) error {
 	if err := checkFileName(name); err != nil {
 		return err
 	}
-	if strings.HasPrefix(name, "full") {
+	if strings.HasPrefix(name, "full") || f.full() {
 		return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
 	}
 	f[name] = bytes.Clone(data)
 	return nil
 }
+
+func (f fakeFiles) Save(name string, write func(io.Writer) error) error {
+	var data bytes.Buffer
+	if err := write(&data); err != nil {
+		return err
+	}
+	return f.Write(name, data.Bytes())
+}
+
+// full says that a file named "disk-full" is there.
+func (f fakeFiles) full() bool { return f["disk-full"] != nil }

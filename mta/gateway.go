@@ -2,9 +2,9 @@
 // one configuration after the other into effect.
 //
 // What outlives a configuration: listening sockets, the queue, the DNS cache,
-// ids and counters, the mail log, idle delivery connections. Everything else
-// is a generation (generation.go), built from one store.Config and never
-// changed.
+// ids and counters, the mail log, idle delivery connections, and what operators
+// have suspended (suspension.go). Everything else is a generation
+// (generation.go), built from one store.Config and never changed.
 //
 // A commit (commit.go), in order:
 //
@@ -74,6 +74,9 @@ type Gateway struct {
 	current   atomic.Pointer[generation]
 	live      *live         // nil offline
 	bindRetry time.Duration // bindRetry; tests shorten it
+
+	suspending sync.Mutex // guards suspended and its file
+	suspended  Suspension
 
 	mu      sync.Mutex // held by what changes the generation or the sockets
 	unbound []error    // why listeners could not be bound since the start
@@ -166,8 +169,12 @@ func (g *Gateway) open() (_ *live, err error) {
 	}
 	l.server = smtpd.New(smtpd.Options{
 		MaxConnections: connectionLimit(),
-		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Domains: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
+	if g.suspended, err = readSuspension(g.suspensionFile()); err != nil {
+		return nil, err
+	}
+	l.suspend(g.suspended)
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())
 	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
@@ -250,6 +257,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
 	l.log.ServerStarting()
+	l.tellSuspension(Suspension{}, g.Suspended())
 	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
 

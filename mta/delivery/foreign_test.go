@@ -244,7 +244,7 @@ func TestHostilePeersOnTCP(t *testing.T) {
 			p := mtatest.StartPeer(t, script)
 			c := tcpClient(t, Settings{Routes: to(p.Addr()), Timeouts: Timeouts{Hello: 200 * time.Millisecond}})
 			check(t, c.Deliver(t.Context(), job(plainText, "a")), name)
-			c.closeIdle()
+			c.CloseIdle()
 			if s := c.Stats(); s.Open != 0 {
 				t.Errorf("%+v", s)
 			}

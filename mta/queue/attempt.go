@@ -26,7 +26,7 @@ type trial struct {
 
 // attempt settles what can be settled of a lot now.
 func (q *Queue) attempt(ctx context.Context, l *lot) ending {
-	rec, err := q.borrow(l.item)
+	rec, err := q.borrow(l.item, !l.deleted())
 	defer q.giveBack(l.item)
 	if err != nil {
 		return q.unreadable(l, err)
@@ -53,10 +53,15 @@ func (q *Queue) attempt(ctx context.Context, l *lot) ending {
 	return t.settle(outcomes, true)
 }
 
+// deleted reports whether the lot is to be deleted: its text does not matter.
+func (l *lot) deleted() bool {
+	return l.sentence != nil && l.sentence.Reason == envelope.ReasonDeleted
+}
+
 // borrow gives the record of a message: the one it was admitted with, or one
 // that is read once for all attempts that run at the same time. The body of a message that was found at start is checked
 // before its first attempt: nothing that was not accepted like that goes out.
-func (q *Queue) borrow(it *item) (*record, error) {
+func (q *Queue) borrow(it *item, check bool) (*record, error) {
 	it.mu.Lock()
 	defer it.mu.Unlock()
 	it.users++
@@ -70,7 +75,7 @@ func (q *Queue) borrow(it *item) (*record, error) {
 		}
 		it.rec = rec
 	}
-	if !it.trusted {
+	if check && !it.trusted {
 		if err := q.store.check(it.mid, it.rec.body); err != nil {
 			return nil, err
 		}
@@ -194,7 +199,11 @@ func (t *trial) deliver(ctx context.Context) (outcomes []envelope.Outcome, crash
 		Message: &t.rec.message,
 		Domain:  t.lot.dest.domain,
 		Attempt: t.attempts() + 1,
+		Via:     t.lot.via,
 		Body:    func() (io.ReadCloser, error) { return t.q.store.body(t.item.mid) },
+	}
+	if t.lot.reins != nil {
+		job.Cut = t.lot.reins.cutting
 	}
 	for _, i := range t.waiting {
 		job.Recipients = append(job.Recipients, t.rec.message.Recipients[i])

@@ -32,6 +32,8 @@ type destination struct {
 	recipients  int // of those, and
 	unattempted int // of recipients
 
+	suspended bool // by an operator
+
 	down     bool
 	failures int           // in a row, to reach any host
 	retryDue bool          // the host's time has come: one attempt may find out
@@ -47,6 +49,7 @@ func (d *destination) when() time.Duration { return d.at }
 func (d *destination) place() *int32       { return &d.pos }
 
 func (d *destination) push(l *lot) {
+	l.prev, l.next, l.queued = d.tail, nil, true
 	if d.tail == nil {
 		d.head = l
 	} else {
@@ -55,14 +58,26 @@ func (d *destination) push(l *lot) {
 	d.tail = l
 }
 
+// unlink takes a lot out of the ready.
+func (d *destination) unlink(l *lot) {
+	if l.prev == nil {
+		d.head = l.next
+	} else {
+		l.prev.next = l.next
+	}
+	if l.next == nil {
+		d.tail = l.prev
+	} else {
+		l.next.prev = l.prev
+	}
+	l.prev, l.next, l.queued = nil, nil, false
+}
+
 // pop gives the first of the ready, nil if there is none.
 func (d *destination) pop() *lot {
 	for d.head != nil {
 		l := d.head
-		d.head, l.next = l.next, nil
-		if d.head == nil {
-			d.tail = nil
-		}
+		d.unlink(l)
 		if !l.item.gone {
 			return l
 		}
@@ -73,6 +88,9 @@ func (d *destination) pop() *lot {
 // mayStart reports whether one more attempt may begin, as far as hosts and
 // concurrency go.
 func (d *destination) mayStart(t moment) bool {
+	if d.suspended {
+		return false
+	}
 	if d.down {
 		return d.retryDue && d.running == 0
 	}
@@ -166,6 +184,9 @@ func (p *plan) hostDue(d *destination, t moment) {
 		return
 	}
 	d.retryDue = true
+	if d.suspended {
+		return // nobody is tried: nobody is given up
+	}
 	var keep []*lot
 	for l := d.pop(); l != nil; l = d.pop() {
 		l.tried = true

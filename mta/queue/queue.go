@@ -23,6 +23,8 @@
 //	notice.go       bounces and delay warnings
 //	fault.go        what is wrong with the store
 //	view.go         what operators see
+//	act.go          what they do to mail that waits: delete, bounce, send elsewhere, try now
+//	suspend.go      and to destinations
 //
 // What holds after any crash (reliability R1–R6): a message whose Commit
 // returned nil is there whole; one whose Commit failed or never came is not
@@ -153,6 +155,7 @@ type Queue struct {
 	mu      sync.Mutex
 	plan    plan // guarded by mu
 	running bool
+	ending  bool // Run waits for what is under way
 	closed  bool
 
 	workers sync.WaitGroup

@@ -36,6 +36,9 @@ func (q *Queue) Run(ctx context.Context) error {
 	}()
 	q.workers.Go(func() { q.recover(ctx) })
 	q.schedule(ctx)
+	q.mu.Lock()
+	q.ending = true
+	q.mu.Unlock()
 	q.workers.Wait()
 	return nil
 }
@@ -67,6 +70,13 @@ func (q *Queue) schedule(ctx context.Context) {
 }
 
 func (q *Queue) work(ctx context.Context, l *lot) {
+	cutting, cut := context.WithCancel(ctx)
+	defer cut()
+	ctx, stop := context.WithCancel(cutting)
+	defer stop()
+	q.mu.Lock()
+	l.reins = &reins{stop, cut, cutting}
+	q.mu.Unlock()
 	e := q.attempt(ctx, l)
 	q.mu.Lock()
 	q.plan.finish(l, e, moment{q.steady(), q.policy.Load()})
@@ -190,6 +200,7 @@ func (q *Queue) setAside(m envelope.MID, why error) {
 		err = fmt.Errorf("and could not be moved: %w", err)
 	}
 	q.fault(FaultDamaged, "message set aside", m, errors.Join(why, err))
+	q.o.Log.SetAside(m, why.Error())
 	q.mu.Lock()
 	q.plan.damaged++
 	q.mu.Unlock()
@@ -216,9 +227,12 @@ func (q *Queue) admit(rec *record, fresh bool) {
 		if len(open) == 0 {
 			continue
 		}
-		domain := m.Recipients[open[0]].Address.Domain
+		domain, via := m.Recipients[open[0]].Address.Domain, rec.states[open[0]].via
+		if via != nil {
+			domain = via.Domain()
+		}
 		p := policy.Profile(m, domain)
-		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, expires: it.born + p.MaxLifetime, pos: -1}
+		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, expires: it.born + p.MaxLifetime, pos: -1, via: via}
 		l.dest = q.plan.destination(domain)
 		for _, i := range open {
 			s := &rec.states[i]

@@ -64,6 +64,9 @@ func (t *trial) settle(outs []envelope.Outcome, tried bool) ending {
 	}
 	e.attempted = false
 	for i := range verdicts {
+		if verdicts[i].out.Result != envelope.Deferred {
+			e.settled++
+		}
 		e.attempted = e.attempted || tried && !verdicts[i].idle
 	}
 	for i := range verdicts {

@@ -115,6 +115,18 @@ func (r *rig) close() {
 // lines gives the mail log without times and headers.
 func (r *rig) lines() []string {
 	r.t.Helper()
+	var lines []string
+	for _, line := range r.raw() {
+		if _, rest, ok := strings.Cut(line, "Info: "); ok && !isFrame(rest) {
+			lines = append(lines, strings.TrimRight(rest, " "))
+		}
+	}
+	return lines
+}
+
+// raw gives all lines of the mail log.
+func (r *rig) raw() []string {
+	r.t.Helper()
 	files, err := filepath.Glob(filepath.Join(r.dir, "logs", "mail_logs", "mail.@*"))
 	if err != nil || len(files) == 0 {
 		r.t.Fatal("no mail log", err)
@@ -126,9 +138,7 @@ func (r *rig) lines() []string {
 			r.t.Fatal(err)
 		}
 		for line := range strings.Lines(string(text)) {
-			if _, rest, ok := strings.Cut(line, "Info: "); ok && !isFrame(rest) {
-				lines = append(lines, strings.TrimRight(rest, " \n"))
-			}
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
 		}
 	}
 	return lines
