@@ -68,20 +68,7 @@ func (a *attempt) run(ctx context.Context) {
 		a.failPending(f)
 		return
 	}
-	planner := a.set.planner
-	planner.Family = a.to.Family
-	if a.dane.mode != dane.Off {
-		planner.Resolver, planner.Spare = a.client.opt.Checked, true
-	}
-	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
-	var plan route.Plan
-	var f *envelope.Failure
-	if a.job.Via != nil {
-		plan, f = planner.PlanVia(within, *a.job.Via)
-	} else {
-		plan, f = planner.Plan(within, a.job.Domain)
-	}
-	cancel()
+	plan, f := a.plan(ctx)
 	switch {
 	case ctx.Err() != nil:
 		a.failPending(stopped())
@@ -92,12 +79,25 @@ func (a *attempt) run(ctx context.Context) {
 	default:
 		a.hosts, a.hops = plan.Hosts, plan.Hops
 		for _, missing := range plan.Missing {
-			if a.dane.mode != dane.Off {
-				a.tellMissing(missing)
-			}
+			a.tellMissing(missing)
 		}
 		a.tryHosts(ctx)
 	}
+}
+
+// plan asks where to go.
+func (a *attempt) plan(ctx context.Context) (route.Plan, *envelope.Failure) {
+	planner := a.set.planner
+	planner.Family = a.to.Family
+	if a.dane.mode != dane.Off {
+		planner.Resolver, planner.Spare = a.client.opt.Checked, true
+	}
+	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
+	defer cancel()
+	if a.job.Via != nil {
+		return planner.PlanVia(within, *a.job.Via)
+	}
+	return planner.Plan(within, a.job.Domain)
 }
 
 // noPlan ends an attempt that has nowhere to go.

@@ -52,10 +52,10 @@ const maxDecisions = 8
 
 var errUnproven = errors.New("nobody answers with what DNSSEC proves")
 
-// protect decides whether DANE is looked for at all: not for mail that was
-// taken under an ACCEPT policy, unless the mode is mandatory and the next hop
-// comes from DNS. What is made here counts as taken for relaying. A failure
-// ends the attempt.
+// protect decides whether DANE is looked for at all: not for mail that an
+// operator sends elsewhere, nor for what was taken under an ACCEPT policy,
+// unless the mode is mandatory and the next hop comes from DNS. What is made
+// here counts as taken for relaying. A failure ends the attempt.
 func (a *attempt) protect() *envelope.Failure {
 	r, routed := a.set.Routes.Route(a.job.Domain)
 	m := a.job.Message
@@ -64,6 +64,9 @@ func (a *attempt) protect() *envelope.Failure {
 	switch routed = routed && !r.UseDNS; {
 	case a.to.DANE == dane.Off, routed && r.Discard:
 		a.dane.mode = dane.Off
+	case a.job.Via != nil:
+		a.dane.mode = dane.Off
+		a.tellDANE(maillog.DANEOutcome{Verdict: maillog.DANENotApplicable, Why: "an operator sends the message to another machine"})
 	case accepted && (routed || a.to.DANE != dane.Mandatory):
 		a.dane.mode = dane.Off
 		a.tellDANE(maillog.DANEOutcome{Verdict: maillog.DANENotApplicable, Why: "the message was not taken under a RELAY policy"})
@@ -101,6 +104,9 @@ func (a *attempt) lost(f *envelope.Failure) {
 
 // tellMissing logs a host, or a domain, that could not be looked up.
 func (a *attempt) tellMissing(f *envelope.Failure) {
+	if a.dane.mode == dane.Off {
+		return
+	}
 	why := strings.Join(f.Reply, " ")
 	var unknown *route.LookupError
 	if errors.As(f, &unknown) {

@@ -135,7 +135,7 @@ func (p *Planner) PlanVia(ctx context.Context, m envelope.Machine) (Plan, *envel
 	s := search{p: p, ctx: ctx, byRoute: true}
 	s.add(s.host(Host{Name: m.Host, Port: m.Port, Bracketed: true}))
 	if len(s.hops) > 0 {
-		return Plan{Hops: cut(s.hops)}, nil
+		return Plan{Hops: Cut(s.hops)}, nil
 	}
 	f := s.failure(m.Host)
 	if f.Permanent { // ourselves: the operator can mend it, the sender cannot
@@ -161,7 +161,8 @@ type search struct {
 // add appends hops that are not there yet.
 func (s *search) add(hops []NextHop) {
 	for _, h := range hops {
-		if !slices.ContainsFunc(s.hops, func(o NextHop) bool { return o.Addr == h.Addr }) {
+		same := func(o NextHop) bool { return o.Addr == h.Addr && (o.Host == h.Host || !s.p.Spare) }
+		if !slices.ContainsFunc(s.hops, same) {
 			s.hops = append(s.hops, h)
 		}
 	}
