@@ -1,13 +1,18 @@
 package delivery
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
+	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,6 +50,7 @@ func newLab(t *testing.T, zones []mtatest.Zone, scripts ...mtatest.PeerScript) *
 		Servers: []dns.Server{{Addr: w.server.Addr()}}, Timeout: 20 * time.Second,
 		DNSSEC: dnssec.Policy{Skew: dnssec.DefaultSkew, Anchor: anchors},
 	})
+	w.client.opt.Dial = w.overTCP
 	w.client.opt.Resolver, w.client.opt.Checked, w.client.opt.Alerts = resolver, resolver.Checked(), &w.bell
 	t.Cleanup(func() {
 		w.client.Close()
@@ -58,8 +64,34 @@ func newLab(t *testing.T, zones []mtatest.Zone, scripts ...mtatest.PeerScript) *
 	return w
 }
 
-// unsignedText is a provider that is not signed, and whose server does not
-// know TLSA.
+// overTCP dials a host through the network of this machine: the end of TLS
+// waits for who does not read, as at the other end of a pipe.
+func (w *lab) overTCP(ctx context.Context, _ netip.Addr, remote netip.AddrPort) (net.Conn, error) {
+	w.mu.Lock()
+	w.dialed = append(w.dialed, remote.String())
+	w.mu.Unlock()
+	host := int(remote.Addr().As4()[3])
+	if host > len(w.peers) {
+		return nil, os.NewSyscallError("connect", syscall.ECONNREFUSED)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	w.serving.Go(func() {
+		if theirs, err := l.Accept(); err == nil {
+			l.Close()
+			w.peers[host-1].Serve(theirs)
+		}
+	})
+	ours, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+	if err != nil {
+		l.Close()
+	}
+	return ours, err
+}
+
+// unsignedText is a provider that is not signed.
 const unsignedText = `
 @ MX 10 mx
 mx A 192.0.2.1
@@ -167,7 +199,7 @@ func servers(good tls.Certificate) []vector {
 	two := "@ MX 10 a\n@ MX 20 b\na A 192.0.2.1\nb A 192.0.2.2\n"
 	both := two + "_25._tcp.a TLSA " + tlsa + "\n_25._tcp.b TLSA " + tlsa
 	alias := "@ MX 10 mx\nmx CNAME host.net.test.\n"
-	net := func(text string) mtatest.Zone { return mtatest.Zone{Name: "net.test.", Text: text} }
+	provider := func(text string) mtatest.Zone { return mtatest.Zone{Name: "net.test.", Text: text} }
 	return []vector{
 		{id: "D-01", zones: []mtatest.Zone{ex(plain)}, opp: "delivered 1+", man: "delivered 1+",
 			log: "DCID 1 TLS success protocol TLSv1.3 cipher TLS_AES_128_GCM_SHA256 for ex.test\n"},
@@ -202,24 +234,24 @@ func servers(good tls.Certificate) []vector {
 		{id: "D-14", zones: []mtatest.Zone{ex(plain)}, spoil: servfail("mx.ex.test", "AAAA"), opp: "delivered 1+", man: "delivered 1+"},
 		{id: "D-15", domain: "exchange.org.test", zones: []mtatest.Zone{ex(plain), {Name: "org.test.", Text: "exchange CNAME mail\nmail CNAME ex.test."}},
 			opp: "delivered 1+", man: "delivered 1+", log: " for exchange.org.test\n"},
-		{id: "D-16", zones: []mtatest.Zone{ex(alias + "_25._tcp.mx TLSA " + tlsa), net("host A 192.0.2.1")}, opp: "delivered 1+", man: "delivered 1+"},
-		{id: "D-17", zones: []mtatest.Zone{ex(alias), net("host A 192.0.2.1\n_25._tcp.host TLSA " + tlsa)}, opp: "delivered 1+", man: "delivered 1+"},
-		{id: "D-18", zones: []mtatest.Zone{ex(alias + "_25._tcp.mx TLSA " + other), net("host A 192.0.2.1\n_25._tcp.host TLSA " + tlsa)},
+		{id: "D-16", zones: []mtatest.Zone{ex(alias + "_25._tcp.mx TLSA " + tlsa), provider("host A 192.0.2.1")}, opp: "delivered 1+", man: "delivered 1+"},
+		{id: "D-17", zones: []mtatest.Zone{ex(alias), provider("host A 192.0.2.1\n_25._tcp.host TLSA " + tlsa)}, opp: "delivered 1+", man: "delivered 1+"},
+		{id: "D-18", zones: []mtatest.Zone{ex(alias + "_25._tcp.mx TLSA " + other), provider("host A 192.0.2.1\n_25._tcp.host TLSA " + tlsa)},
 			opp: "delivered 1+", man: "delivered 1+"},
 		{id: "D-19", zones: []mtatest.Zone{ex("@ MX 10 a\na CNAME b\nb CNAME c\nc A 192.0.2.1\n_25._tcp.b TLSA " + tlsa)}, opp: "delivered 1", man: nobody},
 		{id: "D-20", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx CNAME mx.un.test.\n_25._tcp.mx TLSA " + tlsa)}, opp: "delivered 1+", man: "delivered 1+"},
 		{id: "D-21", zones: []mtatest.Zone{ex("@ MX 10 alias.out.test."), {Name: "out.test.", Unsigned: true, Text: "alias CNAME host.net.test."},
-			net("host A 192.0.2.1\n_25._tcp.host TLSA " + tlsa)}, opp: "delivered 1", man: nobody},
+			provider("host A 192.0.2.1\n_25._tcp.host TLSA " + tlsa)}, opp: "delivered 1", man: nobody},
 		{id: "D-22", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx CNAME alias.out.test."), {Name: "out.test.", Unsigned: true, Text: "alias CNAME host.net.test."},
-			net("host A 192.0.2.1\n_25._tcp.host TLSA " + tlsa)}, opp: "delivered 1", man: nobody},
+			provider("host A 192.0.2.1\n_25._tcp.host TLSA " + tlsa)}, opp: "delivered 1", man: nobody},
 		{id: "D-23", zones: []mtatest.Zone{ex("@ MX 10 a\na CNAME b\nb CNAME a")}, opp: noDNS412 + "dns-failure", man: noDNS412 + "dns-failure"},
-		{id: "D-24", zones: []mtatest.Zone{ex("@ MX 10 mx.old\nold DNAME net.test."), net("mx A 192.0.2.1\n_25._tcp.mx TLSA " + tlsa)}, opp: "delivered 1+", man: "delivered 1+"},
+		{id: "D-24", zones: []mtatest.Zone{ex("@ MX 10 mx.old\nold DNAME net.test."), provider("mx A 192.0.2.1\n_25._tcp.mx TLSA " + tlsa)}, opp: "delivered 1+", man: "delivered 1+"},
 		{id: "D-25", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx A 192.0.2.1\n_25._tcp.mx CNAME x._dane\nx._dane TLSA " + tlsa)}, opp: "delivered 1+", man: "delivered 1+"},
 		{id: "D-26", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx A 192.0.2.1\n_25._tcp.mx CNAME t.out.test."), {Name: "out.test.", Unsigned: true, Text: "t TLSA " + tlsa}},
 			opp: "delivered 1", man: nobody},
 		{id: "D-27", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx A 192.0.2.1\n_25._tcp.mx CNAME x._dane\nx._dane TLSA " + tlsa)},
 			spoil: servfail("_25._tcp.mx.ex.test", "TLSA"), opp: unproven, man: unproven},
-		{id: "D-28", zones: []mtatest.Zone{ex(alias + "_25._tcp.mx TLSA " + tlsa), net("host A 192.0.2.1")},
+		{id: "D-28", zones: []mtatest.Zone{ex(alias + "_25._tcp.mx TLSA " + tlsa), provider("host A 192.0.2.1")},
 			spoil: servfail("_25._tcp.host.net.test", "TLSA"), opp: unproven, man: unproven},
 		{id: "D-30", zones: []mtatest.Zone{{Name: "ex.test.", NSEC3: &mtatest.NSEC3{OptOut: true}, Text: "@ MX 10 mx\nmx A 192.0.2.1"}}, opp: "delivered 1", man: nobody},
 		{id: "D-31", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx A 192.0.2.1"), {Name: "_tcp.mx.ex.test.", Unsigned: true, Text: "_25 TLSA " + tlsa}},
