@@ -185,11 +185,15 @@ const (
 func ex(text string) mtatest.Zone { return mtatest.Zone{Name: "ex.test.", Text: text} }
 
 func servfail(name, qtype string) func(*mtatest.DNSServer) {
-	return func(s *mtatest.DNSServer) { s.Script(name, qtype, slices.Repeat([]mtatest.Act{mtatest.ServFail}, 100)...) }
+	return func(s *mtatest.DNSServer) {
+		s.Script(name, qtype, slices.Repeat([]mtatest.Act{mtatest.ServFail}, 100)...)
+	}
 }
 
 func forged(name, qtype string) func(*mtatest.DNSServer) {
-	return func(s *mtatest.DNSServer) { s.Script(name, qtype, slices.Repeat([]mtatest.Act{mtatest.Stripped}, 100)...) }
+	return func(s *mtatest.DNSServer) {
+		s.Script(name, qtype, slices.Repeat([]mtatest.Act{mtatest.Stripped}, 100)...)
+	}
 }
 
 // servers are the vectors of reference dane-dnssec 3.1.
