@@ -31,6 +31,7 @@ func Table() []Command {
 		logconfig(),
 		nslookup(),
 		oldmessage(),
+		queueconfig(),
 		rate(),
 		redirectrecipients(),
 		removemessage(),

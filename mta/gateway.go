@@ -105,6 +105,7 @@ func Offline(o Options) *Gateway {
 	config, revision := o.Store.Running()
 	generation, _ := build(config, revision, o.Authorities)
 	g.current.Store(generation)
+	g.keepCopy()
 	return g
 }
 
@@ -162,7 +163,8 @@ func (g *Gateway) open() (_ *live, err error) {
 	l.queue, err = queue.Open(queue.Options{
 		Dir: filepath.Join(g.Dir, "queue"), Courier: l.client, Log: l.log, Counters: l.counters,
 		Clock: g.Clock, Diag: g.Diag, Hostname: func() string { return g.current.Load().config.Hostname },
-		Fault: alerting{g}.queueFault,
+		KeepOpen: keepOpen(),
+		Fault:    alerting{g}.queueFault,
 	})
 	if err != nil {
 		return nil, err
@@ -181,6 +183,16 @@ func (g *Gateway) open() (_ *live, err error) {
 		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
 	}, g.Diag)
 	return l, nil
+}
+
+// keepOpen is how many descriptors the queue may keep to save itself the opening
+// of files: few enough that connections and deliveries have theirs.
+func keepOpen() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 0
+	}
+	return max(2, int(min(files.Cur/8, 256)))
 }
 
 // openAlerts makes what tells operators of trouble: it delivers as all mail is

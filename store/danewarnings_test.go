@@ -10,7 +10,9 @@ import (
 // TestDANEWarnings: what each configuration warns of about DANE.
 func TestDANEWarnings(t *testing.T) {
 	const waits = "will wait and bounce"
-	on := func(domain string, m DANEMode) Destination { return Destination{Domain: domain, DANE: m, TLS: TLSPreferred} }
+	on := func(domain string, m DANEMode) Destination {
+		return Destination{Domain: domain, DANE: m, TLS: TLSPreferred}
+	}
 	by := func(domain, host string) Route { return Route{Domain: domain, Hosts: []RouteHost{{Host: host}}} }
 	for _, tt := range []struct {
 		name   string

@@ -40,6 +40,7 @@ type attempt struct {
 	crowded     bool          // a limit kept an address from being tried, or from taking all
 	busy        bool          // it was one of concurrency
 	wait        time.Duration // until one of recipients is over, the soonest
+	until       time.Time     // when no more hosts are tried, and waiting ends
 }
 
 func newAttempt(c *Client, job envelope.Job) *attempt {
@@ -64,6 +65,7 @@ func (a *attempt) run(ctx context.Context) {
 		return
 	}
 	a.to = a.set.destination(a.job.Domain)
+	a.until = time.Now().Add(a.set.Timeouts.Attempt)
 	if f := a.protect(); f != nil {
 		a.failPending(f)
 		return
@@ -142,7 +144,7 @@ func (a *attempt) tryHosts(ctx context.Context) {
 		if a.visit(ctx, hop) {
 			refusals++
 		}
-		if refusals == maxRefusals {
+		if refusals == maxRefusals || !time.Now().Before(a.until) {
 			break
 		}
 	}
@@ -205,7 +207,7 @@ func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *c
 			break
 		}
 		if c.capacity(a.to) > 0 {
-			c.leash = newLeash(ctx, a.job.Cut, c.raw, a.set.Timeouts)
+			c.leash = a.leash(ctx, c.raw)
 			c.host, c.reused = hop.Host, true
 			return c
 		}

@@ -106,7 +106,9 @@ func (r *running) security(g guard) security {
 	if g.mode == NoTLS {
 		return security{}
 	}
-	return security{mode: g.mode, setup: r.tls, speak: strings.Join(g.speak, "\n"), dane: demanded(g.dane)}
+	// Hosts of equal preference come in another order each time.
+	speak := strings.Join(slices.Sorted(slices.Values(g.speak)), "\n")
+	return security{mode: g.mode, setup: r.tls, speak: speak, dane: demanded(g.dane)}
 }
 
 // TLS says how connections are encrypted where they are. The zero TLS has the
@@ -346,7 +348,7 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 	if f == nil {
 		return nil
 	}
-	if unprotected(f) {
+	if unprotected(f) && !c.leash.cancelled() {
 		if f.Reason == envelope.ReasonNoTLS && g.mode.requires() {
 			a.connectionError(c, f)
 		}

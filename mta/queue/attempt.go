@@ -88,8 +88,27 @@ func (q *Queue) giveBack(it *item) {
 	it.mu.Lock()
 	defer it.mu.Unlock()
 	it.users--
-	if it.users == 0 && len(it.unsaved) == 0 {
+	if it.users > 0 {
+		return
+	}
+	q.store.releaseLocked(it)
+	if len(it.unsaved) == 0 {
 		it.rec = nil
+	}
+}
+
+// release closes the file of a message that was kept open for its first
+// attempt.
+func (s *store) release(it *item) {
+	it.mu.Lock()
+	defer it.mu.Unlock()
+	s.releaseLocked(it)
+}
+
+func (s *store) releaseLocked(it *item) {
+	if it.rec != nil && it.rec.file != nil {
+		s.letGo(it.rec.file, it.mid)
+		it.rec.file = nil
 	}
 }
 
@@ -157,6 +176,7 @@ func (t *trial) noteLocked(entries []entry) {
 		t.rec.apply(e)
 	}
 	all := append(t.item.unsaved, entries...)
+	t.item.noted = true
 	err := t.q.store.note(t.item.mid, all)
 	if err != nil {
 		t.q.fault(FaultWrite, "writing journal", t.item.mid, err)
@@ -179,7 +199,12 @@ func (t *trial) begin() error {
 		t.noteLocked([]entry{e})
 		return nil
 	}
-	err := t.q.store.mark(t.item.mid)
+	var err error
+	if t.rec.file != nil {
+		err = markOpen(t.rec.file)
+	} else {
+		err = t.q.store.mark(t.item.mid)
+	}
 	switch {
 	case err == nil:
 		t.rec.apply(e)
@@ -200,7 +225,7 @@ func (t *trial) deliver(ctx context.Context) (outcomes []envelope.Outcome, crash
 		Domain:  t.lot.dest.domain,
 		Attempt: t.attempts() + 1,
 		Via:     t.lot.via,
-		Body:    func() (io.ReadCloser, error) { return t.q.store.body(t.item.mid) },
+		Body:    t.body,
 	}
 	if t.lot.reins != nil {
 		job.Cut = t.lot.reins.cutting
@@ -214,6 +239,14 @@ func (t *trial) deliver(ctx context.Context) (outcomes []envelope.Outcome, crash
 		}
 	}()
 	return t.q.o.Courier.Deliver(ctx, job), nil
+}
+
+// body opens the message text for the courier.
+func (t *trial) body() (io.ReadCloser, error) {
+	if t.rec.file != nil {
+		return openBody(t.rec.file, t.rec.body), nil
+	}
+	return t.q.store.body(t.item.mid)
 }
 
 // panicked ends an attempt that died of a fault of ours.

@@ -31,6 +31,7 @@ type destination struct {
 	lots        int // all that are not done
 	recipients  int // of those, and
 	unattempted int // of recipients
+	kept        int // recipients whose records are kept for their first attempt
 
 	suspended bool // by an operator
 

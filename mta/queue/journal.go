@@ -33,7 +33,7 @@ const (
 	eventDeferred  = "deferred" // until Next
 	eventWarned    = "warned"   // the sender was told of the delay
 	eventPanic     = "panic"    // the attempt ended in a fault of ours
-	eventCrowded   = "crowded"  // there was no attempt: limits of the destination
+	eventCrowded   = "crowded"  // there was no attempt to speak of: limits of the destination, or a stop
 	eventMoved     = "moved"    // an operator sends it to Via
 )
 
@@ -178,8 +178,10 @@ type record struct {
 	states  []recipientState // one per recipient, in their order
 	lots    [][]int          // indexes of the recipients of each lot
 	body    span
-	touched bool // an attempt was begun: the file is marked, or there is a journal
-	damaged int  // journal lines that do not check
+	file    diskFile // of a fresh message until its first attempt has ended; else nil
+	size    int64    // of the file, 0 if not known
+	touched bool     // an attempt was begun: the file is marked, or there is a journal
+	damaged int      // journal lines that do not check
 }
 
 func newRecord(m envelope.Message) *record {

@@ -40,12 +40,14 @@ type item struct {
 	lots     []lot
 	open     int32 // lots that are not done; guarded by Queue.mu, as gone
 	gone     bool  // vanished or set aside
-	kept     int   // recipients of rec, while it waits for the first attempt; guarded by Queue.mu
+	kept     int   // recipients of rec, while it waits for the first attempt; guarded by Queue.mu, as held
+	held     bool  // its file is open meanwhile
 
 	mu      sync.Mutex // orders what is read and written of the files; guards what follows
 	rec     *record    // while attempts run, while something is unsaved, or kept
 	users   int
 	unsaved []entry // the journal could not be written
+	noted   bool    // there may be a journal
 	removed bool    // from disk
 	trusted bool    // the body is what was written
 }

@@ -29,6 +29,8 @@ type plan struct {
 	policy         *Policy // that the ring was made by
 
 	kept       int // recipients in records that wait for a first attempt, at most maxKept
+	held       int // files of those that are open, at most
+	maxHeld    int
 	unread     int // found at start and not read yet
 	unreadable int // left where they are: newer version, or no permission
 	damaged    int // set aside since the start
@@ -68,14 +70,26 @@ type ending struct {
 // maxKept bounds the memory of records that are kept.
 const maxKept = 1000
 
+// keptFor is how many recipients are kept for a destination that has no free
+// place for them yet. It is what a burst brings; a slow destination must not
+// take the places of all others.
+const keptFor = 100
+
 // keep keeps the record of a message that will probably be tried at once, so
 // that it need not be read back. One lot alone: its mark shows whether the
 // file is still there.
 func (p *plan) keep(it *item, rec *record, t moment) {
 	n := len(rec.message.Recipients)
-	if len(it.lots) == 1 && p.kept+n <= maxKept && p.running < t.policy.Concurrency && it.lots[0].dest.mayStart(t) {
+	if len(it.lots) != 1 || p.kept+n > maxKept || p.running >= t.policy.Concurrency {
+		return
+	}
+	if d := it.lots[0].dest; d.mayStart(t) || !d.down && d.kept+n <= keptFor {
 		it.rec, it.kept = rec, n
 		p.kept += n
+		d.kept += n
+		if it.held = rec.file != nil && p.held < p.maxHeld; it.held {
+			p.held++
+		}
 	}
 }
 
@@ -300,7 +314,12 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 	it, d := l.item, l.dest
 	p.rested(l)
 	p.kept -= it.kept
+	d.kept -= it.kept
 	it.kept = 0
+	if it.held {
+		it.held = false
+		p.held--
+	}
 	d.end(l)
 	p.refund(l, e, t)
 	if l.alone {

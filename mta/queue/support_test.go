@@ -77,13 +77,14 @@ func (s setup) tryOpen(t testing.TB) (*rig, error) {
 	}
 	q, err := open(Options{
 		Dir: filepath.Join(s.dir, "queue"), Courier: s.courier, Log: log, Counters: c, Clock: s.clock,
-		Diag: s.diag, PerFileSync: s.perFile, Hostname: func() string { return "gw.test" },
+		Diag: s.diag, Hostname: func() string { return "gw.test" },
 		Fault: s.fault,
 	}, s.disk)
 	if err != nil {
 		log.Close()
 		return nil, err
 	}
+	q.Configure(Policy{PerFileSync: s.perFile})
 	return &rig{Queue: q, t: t, dir: s.dir, counters: c, log: log}, nil
 }
 
@@ -346,6 +347,13 @@ func (d *faultDisk) rename(from, to string) error {
 	return d.osDisk.rename(from, to)
 }
 
+func (d *faultDisk) claim(from, to string) error {
+	if err := d.step("claim", to); err != nil {
+		return err
+	}
+	return d.osDisk.claim(from, to)
+}
+
 func (d *faultDisk) open(path string) (diskReader, error) {
 	if d.fail != nil {
 		if err := d.fail("open", path); err != nil {
@@ -408,10 +416,21 @@ func (f *faultFile) Write(p []byte) (int, error) {
 }
 
 func (f *faultFile) WriteAt(p []byte, at int64) (int, error) {
-	if err := f.d.step("writeat", f.path); err != nil {
+	op := "writeat"
+	if at == markOffset {
+		op = "mark"
+	}
+	if err := f.d.step(op, f.path); err != nil {
 		return 0, err
 	}
 	return f.diskFile.WriteAt(p, at)
+}
+
+func (f *faultFile) Truncate(size int64) error {
+	if err := f.d.step("truncate", f.path); err != nil {
+		return err
+	}
+	return f.diskFile.Truncate(size)
 }
 
 func (f *faultFile) Sync() error {

@@ -135,7 +135,7 @@ func (p *Planner) PlanVia(ctx context.Context, m envelope.Machine) (Plan, *envel
 	s := search{p: p, ctx: ctx, byRoute: true}
 	s.add(s.host(Host{Name: m.Host, Port: m.Port, Bracketed: true}))
 	if len(s.hops) > 0 {
-		return Plan{Hops: Cut(s.hops)}, nil
+		return Plan{Hops: Cut(s.hops), Hosts: s.hosts}, nil
 	}
 	f := s.failure(m.Host)
 	if f.Permanent { // ourselves: the operator can mend it, the sender cannot
