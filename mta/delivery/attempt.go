@@ -138,10 +138,7 @@ func (a *attempt) tryHosts(ctx context.Context) {
 		}
 		if d := a.decide(ctx, hop); d.Action == dane.Skip {
 			a.skip(hop, d)
-			continue
-		}
-		a.tried[hop.Addr] = true
-		if a.visit(ctx, hop) {
+		} else if a.tried[hop.Addr] = true; a.visit(ctx, hop) {
 			refusals++
 		}
 		if refusals == maxRefusals || !time.Now().Before(a.until) {
