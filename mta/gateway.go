@@ -155,7 +155,7 @@ func (g *Gateway) open() (_ *live, err error) {
 	l.trust = openRootTrust(g.rootKeysPath(), g.Diag)
 	l.countDNS()
 	l.client = delivery.New(delivery.Options{
-		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
+		Resolver: l.resolver, Checked: l.resolver.Checked(), Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
 	})
 	if err := g.openAlerts(l); err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func keepOpen() int {
 // delivered, and its own trouble ends there.
 func (g *Gateway) openAlerts(l *live) error {
 	l.courier = delivery.New(delivery.Options{
-		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Resolver: l.resolver, Checked: l.resolver.Checked(), Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
 	var err error
 	l.alerts, err = alert.Open(alert.Options{
