@@ -40,6 +40,7 @@ type Env struct {
 	Gateway  Gateway
 	Look     Look
 	TLS      TLS
+	DNSSEC   DNSSEC
 	Logs     Logs
 	Machine  Machine
 	Files    Files

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -197,7 +198,7 @@ func (inv invocation) needsNoData() bool {
 			return false
 		}
 		c := shell.Lookup(commands.Table(), words[0])
-		if c == nil || c.Name != "help" && c.Name != "version" {
+		if c == nil || !slices.Contains([]string{"help", "version", "dnssecverify", "dig"}, c.Name) {
 			return false
 		}
 	}
@@ -209,9 +210,13 @@ func (inv invocation) withoutData(ctx context.Context) int {
 	defer console.Close()
 	sh := shell.Shell[commands.Env]{
 		Commands: commands.Table(),
-		Env:      commands.Env{Version: productVersion(inv.dir)},
-		Console:  console,
-		Prompt:   func() string { return "esa" },
+		Env: commands.Env{
+			Version: productVersion(inv.dir),
+			Files:   folder(filepath.Join(inv.dir, "configuration")),
+			DNSSEC:  dnssecView{stub{systemServers("/etc/resolv.conf")}},
+		},
+		Console: console,
+		Prompt:  func() string { return "esa" },
 	}
 	return sh.Exec(ctx, inv.line())
 }

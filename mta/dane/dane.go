@@ -68,6 +68,10 @@ type Host struct {
 	Name     string        // as the MX record has it
 	Port     uint16
 	Addrs    []lookup.AddrAnswer // both families, those not asked for left out
+	// EvenInsecure has DANE used where MX is Insecure, though not if it is
+	// mandatory: the certificate must be for the host then, as the domain
+	// proves nothing (RFC 7672 §2.2.1, §3.2.2).
+	EvenInsecure bool
 }
 
 // Resolver looks up TLSA records, validated.
@@ -82,7 +86,8 @@ func Decide(ctx context.Context, r Resolver, h Host) Decision {
 	if h.Mode == Off {
 		return Decision{Text: "DANE is off"}
 	}
-	if h.MX != lookup.Secure {
+	even := h.EvenInsecure && h.Mode == Opportunistic && h.MX == lookup.Insecure
+	if h.MX != lookup.Secure && !even {
 		return h.without("the MX record of "+h.Domain, h.MX, "")
 	}
 	a, family := h.addresses()
@@ -142,7 +147,7 @@ func (h Host) demand(d Decision, base string, records []lookup.TLSA) Decision {
 	d.Base, d.Records = base, Usable(records)
 	d.Names = []string{base}
 	for _, name := range []string{h.Domain, h.Expanded} {
-		if name != "" && !slices.Contains(d.Names, name) {
+		if h.MX == lookup.Secure && name != "" && !slices.Contains(d.Names, name) {
 			d.Names = append(d.Names, name)
 		}
 	}

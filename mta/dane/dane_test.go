@@ -120,6 +120,17 @@ func TestDecideNames(t *testing.T) {
 	if want := []string{"mx10.example.com", "exchange.example.org", "example.com"}; d.Action != Authenticate || !slices.Equal(d.Names, want) {
 		t.Errorf("%+v", d)
 	}
+	even := Host{
+		Mode: Opportunistic, Domain: "ex.test", Expanded: "ex.test", MX: lookup.Insecure, Name: "mx10.example.com", Port: 2525, EvenInsecure: true,
+		Addrs: []lookup.AddrAnswer{addr(lookup.Secure, "mx10.example.com", lookup.Failed, "192.0.2.1")},
+	}
+	if d := Decide(t.Context(), r, even); d.Action != Authenticate || !slices.Equal(d.Names, []string{"mx10.example.com"}) {
+		t.Errorf("D-78: %+v", d)
+	}
+	even.Mode = Mandatory
+	if d := Decide(t.Context(), r, even); d.Action != Skip || d.Reason != envelope.ReasonDANE {
+		t.Errorf("D-03 with the switch: %+v", d)
+	}
 	if d := Decide(t.Context(), r, Host{Mode: Off}); d.Action != ByTLSMode {
 		t.Errorf("off: %+v", d)
 	}

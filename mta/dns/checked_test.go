@@ -195,6 +195,7 @@ func TestProve(t *testing.T) {
 		{ProofQuery{Name: "odd.test", Type: "TYPE65280"}, "SECURE NOERROR", "", "TYPE65280 odd.test.: secure, signed by odd.test."},
 		{ProofQuery{Name: "none.ex.test", Type: "A"}, "SECURE NXDOMAIN", "", "A none.ex.test.: none, secure, proven by ex.test."},
 		{ProofQuery{Name: "mx.ex.test", Type: "MX"}, "SECURE NODATA", "", "MX mx.ex.test.: none, secure, proven by ex.test."},
+		{ProofQuery{Name: "192.0.2.1", Type: "PTR"}, "SECURE NXDOMAIN", "", "PTR 1.2.0.192.in-addr.arpa.: none, secure, proven by ."},
 		{ProofQuery{Name: "un.test", Type: "MX"}, "INSECURE NOERROR", "the zone un.test. is not signed, as test. proves", "MX un.test.: not protected, the zone un.test. is not signed, as test. proves"},
 		{ProofQuery{Name: "ex.test", Type: "MX", Anchors: &own}, "SECURE NOERROR", "", "MX ex.test.: secure, signed by ex.test."},
 		{ProofQuery{Name: "un.test", Type: "MX", Anchors: &own}, "INDETERMINATE NOERROR", "no trust anchor covers un.test.", "MX un.test.: not protected, no trust anchor covers un.test."},
@@ -217,5 +218,25 @@ func TestProve(t *testing.T) {
 	}
 	if _, err := r.Prove(t.Context(), ProofQuery{Name: "a..b", Type: "A"}); err == nil {
 		t.Error("an impossible name is asked for")
+	}
+}
+
+// What does not validate is shown with its status: mail without DANE sees it.
+func TestQueryStatus(t *testing.T) {
+	lab := mtatest.NewLab(t, time.Now(), signedZones...)
+	server := mtatest.NewLabServer(t, lab)
+	r := newSigned(t, Options{}, lab, server)
+	server.Script("mx.ex.test", "A", mtatest.Stripped)
+	for _, tt := range []struct {
+		name, queryType string
+		status          lookup.Status
+	}{
+		{"ex.test", "MX", lookup.Secure}, {"un.test", "MX", lookup.Insecure}, {"mx.ex.test", "A", lookup.Bogus},
+		{"_25._tcp.mx.ex.test", "TLSA", lookup.Secure}, {"ex.test", "DS", lookup.Secure}, {"ex.test", "DNSKEY", lookup.Secure},
+	} {
+		a, err := r.Query(t.Context(), tt.name, tt.queryType)
+		if err != nil || a.Status != tt.status || len(a.Records) == 0 || a.Status == lookup.Bogus != (a.Why != "") {
+			t.Errorf("%+v: %+v, %v", tt, a, err)
+		}
 	}
 }
