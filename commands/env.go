@@ -41,6 +41,7 @@ type Env struct {
 	Look     Look
 	TLS      TLS
 	DNSSEC   DNSSEC
+	DANE     DANE
 	Logs     Logs
 	Machine  Machine
 	Files    Files

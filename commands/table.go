@@ -10,6 +10,7 @@ func Table() []Command {
 		commit(),
 		commitdetail(),
 		daneconfig(),
+		daneverify(),
 		deliveryconfig(),
 		destconfig(),
 		displayalerts(),

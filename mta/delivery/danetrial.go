@@ -120,7 +120,7 @@ func (t *daneTrial) domain(ctx context.Context) *envelope.Failure {
 		if i > 0 {
 			t.NextMX()
 		}
-		if len(t.mx.Records) > 0 || t.mx.Status == lookup.Insecure {
+		if len(t.mx.Records) > 0 {
 			t.MX(host, t.mx)
 		}
 		f := t.host(ctx, host)
@@ -157,7 +157,8 @@ func (t *daneTrial) hosts() []string {
 	return hosts
 }
 
-// trialAddress is an address of a host, or a family without any.
+// trialAddress is an address of a host, or a family that could not be looked
+// up.
 type trialAddress struct {
 	family string
 	addr   netip.Addr
@@ -167,6 +168,11 @@ type trialAddress struct {
 // host tries the addresses of a host until one passes, or all of them.
 func (t *daneTrial) host(ctx context.Context, host string) *envelope.Failure {
 	answers := []lookup.AddrAnswer{t.dns.Addrs(ctx, host, false), t.dns.Addrs(ctx, host, true)}
+	tried := addressesOf(answers)
+	if len(tried) == 0 {
+		t.Address(host, "A", netip.Addr{}, answers[0].Answer)
+		return insecure("4.4.3", envelope.ReasonNoAddress, host+" has no address")
+	}
 	demand := dane.Decide(ctx, t.dns, dane.Host{
 		Mode: dane.Mandatory, Domain: t.Domain, Expanded: cmp.Or(t.mx.Canonical, t.Domain),
 		MX: lookup.Secure, Name: host, Port: smtpPort, Addrs: answers,
@@ -175,17 +181,14 @@ func (t *daneTrial) host(ctx context.Context, host string) *envelope.Failure {
 	if demand.Action != dane.Authenticate {
 		first = insecure("4.7.5", demand.Reason, demand.Text)
 	}
-	passed, tried := false, addressesOf(answers)
+	passed := false
 	for i, a := range tried {
 		if i > 0 && a.addr.IsValid() {
 			t.NextAddress(host, a.family, a.addr)
 		}
 		t.Address(host, a.family, a.addr, a.answer)
-		if !a.addr.IsValid() {
-			first = cmp.Or(first, insecure("4.4.3", envelope.ReasonNoAddress, host+" has no address"))
-			continue
-		}
-		if outside := a.answer.Status == lookup.Insecure && a.answer.Alias != lookup.Secure; outside || len(demand.TLSA) == 0 {
+		outside := a.answer.Status == lookup.Insecure && a.answer.Alias != lookup.Secure
+		if !a.addr.IsValid() || outside || len(demand.TLSA) == 0 {
 			continue
 		}
 		f, known := t.address(ctx, route.NextHop{Host: host, Addr: netip.AddrPortFrom(a.addr, smtpPort)}, demand)
@@ -204,7 +207,7 @@ func (t *daneTrial) host(ctx context.Context, host string) *envelope.Failure {
 }
 
 // addressesOf lists the addresses of a host, IPv4 first; of a family that could
-// not be looked up, and of a host without any, what says so.
+// not be looked up, what says so.
 func addressesOf(answers []lookup.AddrAnswer) []trialAddress {
 	var all []trialAddress
 	for i, answer := range answers {
@@ -215,9 +218,6 @@ func addressesOf(answers []lookup.AddrAnswer) []trialAddress {
 		for _, addr := range answer.Addrs[:min(len(answer.Addrs), maxTrialAddresses)] {
 			all = append(all, trialAddress{family, addr, answer.Answer})
 		}
-	}
-	if len(all) == 0 {
-		all = append(all, trialAddress{family: "A", answer: answers[0].Answer})
 	}
 	return all
 }
