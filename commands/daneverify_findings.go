@@ -93,6 +93,9 @@ func answerOf(a lookup.Answer) daneAnswer {
 
 // end takes how the trial ended.
 func (f *daneFindings) end(why *envelope.Failure) {
+	if f.Hosts == nil {
+		f.Hosts = []*daneHost{} // an empty list in JSON
+	}
 	if f.Result = daneSuccess; why != nil {
 		f.Result, f.Reason, f.Text = daneFailed, string(why.Reason), printable(strings.Join(why.Reply, " "))
 	}

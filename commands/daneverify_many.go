@@ -18,6 +18,7 @@ import (
 const (
 	daneWorkers    = 32     // trials under way at once
 	maxDANEDomains = 100000 // in a file
+	progressEvery  = 50     // domains of destinations
 )
 
 func daneFile(d *Dialog, env Env, args []string) error {
@@ -185,29 +186,38 @@ func printJSON(d *Dialog, env Env, domains []string) error {
 func daneDestinations(d *Dialog, env Env, _ []string) error {
 	cfg := env.Config()
 	handling := env.DANE.Handling(cfg)
-	domains, others := mailDestinations(env, cfg)
-	if len(domains)+len(others) == 0 {
+	domains, rows := mailDestinations(env, cfg)
+	if len(domains)+len(rows) == 0 {
 		d.Text("There is no destination: destconfig names no domain, and no mail is in the queue.")
 		return d.Err()
 	}
-	const row = "%-30s %-13s %-20s %-9s %s\n"
-	d.Printf(row, "Domain", "DANE now", "Opportunistic", "Mandatory", "Why")
-	for _, o := range others {
-		to, _ := handling(o.domain)
-		d.Printf(row, o.domain, to.DANE.Text(), o.opportunistic, o.mandatory, o.why)
-	}
-	return tryMany(d, env, domains, func(f *daneFindings) {
+	done := 0
+	err := tryMany(d, env, domains, func(f *daneFindings) {
+		if done++; done%progressEvery == 0 {
+			d.Printf("[%d/%d] %s\n", done, len(domains), f.Domain)
+		}
 		to, _ := handling(f.Domain)
-		d.Printf(row, f.Domain, to.DANE.Text(), f.opportunistic(to.TLS.Text()), f.mandatory(), strings.TrimPrefix(f.detail(), ": "))
+		rows = append(rows, daneOutcome{f.Domain, f.opportunistic(to.TLS.Text()), f.mandatory(), strings.TrimPrefix(f.detail(), ": ")})
 	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(rows, func(a, b daneOutcome) int { return strings.Compare(a.domain, b.domain) })
+	const format = "%-30s %-13s %-20s %-9s %s\n"
+	d.Printf(format, "Domain", "DANE now", "Opportunistic", "Mandatory", "Why")
+	for _, r := range rows {
+		to, _ := handling(r.domain)
+		d.Printf(format, r.domain, to.DANE.Text(), r.opportunistic, r.mandatory, r.why)
+	}
+	return d.Err()
 }
 
-// untried is a destination of which no trial says what DANE would do.
-type untried struct{ domain, opportunistic, mandatory, why string }
+// daneOutcome is what DANE would do to a destination.
+type daneOutcome struct{ domain, opportunistic, mandatory, why string }
 
 // mailDestinations lists the domains of destconfig and of the queue, apart
 // those that an SMTP route or their form decides about.
-func mailDestinations(env Env, cfg *store.Config) (domains []string, others []untried) {
+func mailDestinations(env Env, cfg *store.Config) (domains []string, others []daneOutcome) {
 	seen, handling := map[string]bool{}, env.DANE.Handling(cfg)
 	add := func(name string) {
 		if seen[name] {
@@ -218,15 +228,15 @@ func mailDestinations(env Env, cfg *store.Config) (domains []string, others []un
 		_, route := handling(name)
 		switch {
 		case route != nil && route.Discard:
-			others = append(others, untried{name, "-", "-", "mail to it is discarded (smtproutes)"})
+			others = append(others, daneOutcome{name, "-", "-", "mail to it is discarded (smtproutes)"})
 		case route != nil && !route.UseDNS && !cfg.DANE.RouteHosts:
-			others = append(others, untried{name, "waits", "waits", "SMTP route to " + route.String() + " (daneconfig)"})
+			others = append(others, daneOutcome{name, "waits", "waits", "SMTP route to " + route.String() + " (daneconfig)"})
 		case route != nil && !route.UseDNS:
-			others = append(others, untried{name, "-", "-", "SMTP route: what the hosts of " + route.String() + " have, decides"})
+			others = append(others, daneOutcome{name, "-", "-", "SMTP route: what the hosts of " + route.String() + " have, decides"})
 		case strings.HasPrefix(name, "."):
-			others = append(others, untried{name, "-", "-", "not one domain: try those below it"})
+			others = append(others, daneOutcome{name, "-", "-", "not one domain: try those below it"})
 		case err != nil:
-			others = append(others, untried{name, "by TLS", "waits", "an address has no TLSA record"})
+			others = append(others, daneOutcome{name, "by TLS", "waits", "an address has no TLSA record"})
 		default:
 			domains = append(domains, domain)
 		}
