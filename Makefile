@@ -6,10 +6,11 @@ DATA        ?= data
 PREFIX      ?= /usr/local
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
+BENCH       ?=
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS     := -X main.build=$(VERSION)
 
-.PHONY: all run build install test race check integration soak bench fuzz docs clean
+.PHONY: all run build install test race check integration soak bench microbench fuzz docs clean
 
 all: build
 
@@ -53,7 +54,13 @@ integration: build
 soak: build
 	$(GO) test -tags integration,soak -count=1 -timeout 4h -v ./cmd/esa
 
-bench:
+# bench measures the gateway against Postfix and prints the README's tables;
+# it needs root, Postfix and strace. BENCH='-rows growth -queued 1000000' and
+# the like choose what is measured. microbench is the benchmarks in Go.
+bench: build
+	$(GO) run ./mta/mtatest/bench $(BENCH)
+
+microbench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 # fuzz gives every fuzz target of every package FUZZTIME.

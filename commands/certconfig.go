@@ -32,6 +32,7 @@ written to the directory configuration/.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: "certconfig print", Run: certPrintForm},
+			{Usage: usage("certconfig new PROFILE", newKeys(&newCertificate{})), Run: certNewForm},
 			{Usage: "certconfig csr PROFILE", Run: certRequestForm},
 			{Usage: "certconfig delete PROFILE", Run: certDeleteForm},
 			{Usage: "certconfig certauthority system|custom enable|disable|print", Run: authorityForm},
@@ -109,9 +110,8 @@ func certificateList(env Env, cfg *store.Config) string {
 	return b.String()
 }
 
-func certificateRow(name, common, issuer, status, remaining string) string {
-	row := fmt.Sprintf("%-9.9s %-20.20s %-20.20s %-13.13s %s", name, common, issuer, status, remaining)
-	return strings.TrimRight(row, " ") + "\n"
+func certificateRow(cells ...any) string {
+	return strings.TrimRight(fmt.Sprintf("%-9.9s %-20.20s %-20.20s %-13.13s %s", cells...), " ") + "\n"
 }
 
 // count is a number of things.
@@ -176,23 +176,36 @@ func certNew(d *Dialog, env Env, cfg *store.Config) error {
 	if d.Err() != nil {
 		return d.Err()
 	}
-	d.Printf("\nMaking a private key (%s). This can take some seconds.\n", keyText(kind))
-	key, err := env.NewKey(kind)
+	profile, err := makeCertificate(d, env, cfg, newCertificate{name, kind, subject})
 	if err != nil {
-		return err
-	}
-	if d.Err() != nil {
-		return d.Err()
-	}
-	profile, err := store.NewCertificate(name, key, subject, env.Clock())
-	if err != nil {
-		return err
-	}
-	if err := cfg.PutCertificate(profile); err != nil {
 		return err
 	}
 	viewRequest(d, env, profile)
 	return d.Err()
+}
+
+// newCertificate is what NEW is told.
+type newCertificate struct {
+	name    string
+	kind    store.KeyType
+	subject store.Subject
+}
+
+// makeCertificate is where dialog and one-line form of NEW meet.
+func makeCertificate(d *Dialog, env Env, cfg *store.Config, n newCertificate) (store.Certificate, error) {
+	d.Printf("\nMaking a private key (%s). This can take some seconds.\n", keyText(n.kind))
+	key, err := env.NewKey(n.kind)
+	if err != nil {
+		return store.Certificate{}, err
+	}
+	if d.Err() != nil {
+		return store.Certificate{}, d.Err()
+	}
+	profile, err := store.NewCertificate(n.name, key, n.subject, env.Clock())
+	if err != nil {
+		return profile, err
+	}
+	return profile, cfg.PutCertificate(profile)
 }
 
 // askSubject asks what the certificate is to say. All but the duration is

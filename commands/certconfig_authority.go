@@ -72,7 +72,7 @@ func customMenu(d *Dialog, env Env, cfg *store.Config) {
 		case "IMPORT":
 			file := d.Required("Enter the name of the file to import:", "")
 			fqdn := d.YesNo(fqdnQuestion, false)
-			tell(d, importAuthorities(d, env, cfg, file, fqdn))
+			tell(d, importAuthorities(d, env, cfg, authorityFile{file, fqdn}))
 		case "EXPORT":
 			tell(d, askAuthorityExport(d, env, customAuthorities(cfg)))
 		case "PRINT":
@@ -152,13 +152,20 @@ func authorityTable(certs []*x509.Certificate) string {
 	return shell.Columns(rows)
 }
 
+// authorityFile is a file to import, and whether names in it must be those of
+// hosts.
+type authorityFile struct {
+	name string
+	fqdn bool
+}
+
 // importAuthorities adds the certificates of a file to the custom list, and
 // tells of each that is left out.
-func importAuthorities(d *Dialog, env Env, cfg *store.Config, file string, fqdn bool) error {
+func importAuthorities(d *Dialog, env Env, cfg *store.Config, from authorityFile) error {
 	if d.Err() != nil {
 		return d.Err()
 	}
-	text, err := env.Files.Read(file)
+	text, err := env.Files.Read(from.name)
 	if err != nil {
 		return fileFailed("Error reading file.", err)
 	}
@@ -169,14 +176,14 @@ func importAuthorities(d *Dialog, env Env, cfg *store.Config, file string, fqdn 
 	// What the system trusts can stand above an intermediate; where it cannot
 	// be read, the file has to hold the root itself.
 	known, _ := env.Machine.Authorities()
-	added, refused := cfg.Authorities.AddAuthorities(certs, store.AuthorityCheck{Now: env.Clock(), Known: known, FQDN: fqdn})
+	added, refused := cfg.Authorities.AddAuthorities(certs, store.AuthorityCheck{Now: env.Clock(), Known: known, FQDN: from.fqdn})
 	for _, why := range refused {
 		d.Printf("Not imported: %s.\n", why)
 	}
 	if added == 0 {
-		return shell.Refusedf("The file %q holds no certificate to import.\nImport failed.", file)
+		return shell.Refusedf("The file %q holds no certificate to import.\nImport failed.", from.name)
 	}
-	d.Printf("%s imported from %s.\n", count(added, "certificate"), file)
+	d.Printf("%s imported from %s.\n", count(added, "certificate"), from.name)
 	if !cfg.Authorities.Custom {
 		d.Text("NOTE: The custom list is disabled: its authorities are trusted once it is enabled.")
 	}

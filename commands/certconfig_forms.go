@@ -16,6 +16,54 @@ func certPrintForm(d *Dialog, env Env, _ []string) error {
 	return d.Err()
 }
 
+// newKeys lists the keys of the one-line form of NEW.
+func newKeys(n *newCertificate) []key {
+	field := func(place *string, most int) func(string) error {
+		return parsed(place, func(text string) (string, error) { return store.ParseSubjectField(text, most) })
+	}
+	s := &n.subject
+	return []key{
+		{"common_name", "NAME", field(&s.CommonName, store.MaxCommonName)},
+		{"organization", "TEXT", field(&s.Organization, store.MaxOrganization)},
+		{"unit", "TEXT", field(&s.Unit, store.MaxOrganization)},
+		{"locality", "TEXT", field(&s.Locality, store.MaxPlace)},
+		{"state", "TEXT", field(&s.Province, store.MaxPlace)},
+		{"country", "CC", parsed(&s.Country, store.ParseCountry)},
+		{"days", "N", number(&s.Days, 1, store.MaxCertificateDays)},
+		{"key", "2048|4096|P-256", parsed(&n.kind, store.ParseKeyType)},
+		{"dns", "LIST", parsed(&s.DNSNames, store.ParseDNSNames)},
+	}
+}
+
+// certNewForm makes a profile; what the dialog asks without a default must be
+// given.
+func certNewForm(d *Dialog, env Env, args []string) error {
+	return env.Edit(func(cfg *store.Config) error {
+		n := newCertificate{kind: store.RSA2048, subject: store.Subject{Days: defaultDays}}
+		var err error
+		if n.name, err = certificateName(cfg, args[0], false); err != nil {
+			return err
+		}
+		if err := setKeys(newKeys(&n), args[1:]); err != nil {
+			return err
+		}
+		for _, required := range []struct{ key, value string }{
+			{"common_name", n.subject.CommonName}, {"organization", n.subject.Organization}, {"unit", n.subject.Unit},
+			{"locality", n.subject.Locality}, {"state", n.subject.Province}, {"country", n.subject.Country},
+		} {
+			if required.value == "" {
+				return shell.Refusedf("Invalid arguments: %s= is missing.", required.key)
+			}
+		}
+		profile, err := makeCertificate(d, env, cfg, n)
+		if err != nil {
+			return err
+		}
+		showRequest(d, env, profile)
+		return d.Err()
+	})
+}
+
 func certRequestForm(d *Dialog, env Env, args []string) error {
 	profile, err := knownCertificate(env.Config(), args[0])
 	if err != nil {
@@ -110,7 +158,7 @@ func knownAuthority(certs []*x509.Certificate, name string) (int, error) {
 }
 
 func authorityImportForm(d *Dialog, env Env, args []string) error {
-	return env.Edit(func(cfg *store.Config) error { return importAuthorities(d, env, cfg, args[0], false) })
+	return env.Edit(func(cfg *store.Config) error { return importAuthorities(d, env, cfg, authorityFile{name: args[0]}) })
 }
 
 func authorityDeleteForm(d *Dialog, env Env, args []string) error {

@@ -19,7 +19,7 @@ func certPrint(d *Dialog, env Env, cfg *store.Config) string {
 	if err != nil {
 		d.Printf("The list of the system's certificate authorities cannot be read: %v.\n", err)
 	}
-	verdicts := append(cfg.CertificateVerdicts(env.Clock(), known), env.Gateway.MailHosts(d.Context(), cfg)...)
+	verdicts := append(cfg.CertificateVerdicts(env.Clock(), known), mailHosts(d, env, cfg)...)
 	var b strings.Builder
 	for _, name := range cfg.CertificateNames() {
 		profile := cfg.Certificate(name)

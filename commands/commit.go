@@ -173,10 +173,20 @@ func commitCheck(d *Dialog, env Env, _ []string) error {
 
 // withMailHosts adds to a report what DNS says of our domains.
 func withMailHosts(d *Dialog, env Env, report store.CommitReport) store.CommitReport {
-	for _, v := range env.Gateway.MailHosts(d.Context(), env.Config()) {
+	for _, v := range mailHosts(d, env, env.Config()) {
 		report.Warnings = append(report.Warnings, v.Problem)
 	}
 	return report
+}
+
+// mailHosts asks DNS, which may take some seconds.
+func mailHosts(d *Dialog, env Env, cfg *store.Config) []store.Verdict {
+	n := len(cfg.MailDomains())
+	if n == 0 {
+		return nil
+	}
+	d.Printf("Looking up the MX records of %s.\n", count(n, "domain"))
+	return env.Gateway.MailHosts(d.Context(), cfg)
 }
 
 // commitFailed tells everything that is in the way, and what to do.

@@ -18,7 +18,7 @@ import (
 const (
 	daneWorkers    = 32     // trials under way at once
 	maxDANEDomains = 100000 // in a file
-	progressEvery  = 50     // domains of destinations
+	daneProgress  = 50     // domains of destinations
 )
 
 func daneFile(d *Dialog, env Env, args []string) error {
@@ -193,7 +193,7 @@ func daneDestinations(d *Dialog, env Env, _ []string) error {
 	}
 	done := 0
 	err := tryMany(d, env, domains, func(f *daneFindings) {
-		if done++; done%progressEvery == 0 {
+		if done++; done%daneProgress == 0 {
 			d.Printf("[%d/%d] %s\n", done, len(domains), f.Domain)
 		}
 		to, _ := handling(f.Domain)

@@ -42,6 +42,8 @@ type Env struct {
 	TLS      TLS
 	DNSSEC   DNSSEC
 	DANE     DANE
+	Mail     Mail
+	Service  Service
 	Logs     Logs
 	Machine  Machine
 	Files    Files
@@ -141,6 +143,9 @@ type Address struct {
 type Files interface {
 	Read(name string) ([]byte, error)
 	Write(name string, data []byte) error
+	// Save writes a file as write does, however long; it is there whole or
+	// not at all.
+	Save(name string, write func(io.Writer) error) error
 }
 
 // Ciphers knows what TLS can speak. Each method gives a line for each cipher,
@@ -180,8 +185,9 @@ type Version struct {
 type Status struct {
 	At           time.Time
 	Since        time.Time
-	LastReset    time.Time // zero: never
-	State        string    // "Online", "Offline"
+	LastReset    time.Time  // zero: never
+	State        string     // "Online", "Offline"
+	Suspended    Suspension // AllListeners also where each of them is named
 	OldestMID    envelope.MID
 	Oldest       time.Time          // zero: no message
 	Counters     map[string]Counter // by their names in /xml/status: "inj_msgs"
@@ -199,6 +205,25 @@ type Status struct {
 	Rates        map[string]Rate // by the names of their counters
 	Unbound      []string        // listeners that could not be bound, and why
 	Damaged      int             // messages set aside
+	Possible     int64           // recipients that "Possible Delivery" counted as delivered, since the start
+	System       System
+}
+
+// System is how busy the machine is. What cannot be measured is not Known.
+type System struct {
+	RAM          Percent // of the machine's, that the gateway uses
+	TotalCPU     Percent // of the machine's, since the last look
+	CPU          Percent // of the machine's, that the gateway used since then
+	DiskIO       Percent // of the time since then that the queue's disk was busy
+	Conservation int     // 0: mail is taken; 999: refused for want of space
+	LogUsed      Percent // of the file system of the logs
+	LogFree      int64   // bytes there
+}
+
+// Percent is a share that may not be known.
+type Percent struct {
+	Known bool
+	Value int
 }
 
 // Counter is one number of status since the last reset, since the start, and

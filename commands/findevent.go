@@ -93,6 +93,9 @@ func findEventDialog(d *Dialog, env Env) error {
 }
 
 func parseMID(text string) (uint64, error) {
+	if text == "" {
+		return 0, shell.Refusedf("The value cannot be blank.")
+	}
 	mid, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || mid == 0 {
 		return 0, notMID(text)

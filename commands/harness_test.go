@@ -23,6 +23,7 @@ package commands
 //	test as USER LINE             runs a line of commands in another session, which stays open
 //	test lose USER                loses that session: its edits are kept for USER
 //	test gateway check|commit HOW the next Check or Commit fails: see staged
+//	test mail HOW                 the next act on mail goes so: see fakeMail
 //	test store closed             the database fails from here on
 //	test alerts none              no alert is kept
 //	test welcome                  what is shown and asked at login
@@ -44,14 +45,10 @@ package commands
 // Other tests take newWorld and run, which types lines and gives the screen.
 
 import (
-	"bytes"
 	"context"
 	"crypto"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -59,7 +56,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -80,7 +76,9 @@ func masks() []shelltest.Mask {
 	return []shelltest.Mask{
 		{Pattern: regexp.MustCompile(`CPUs: \d+ expected, \d+ allocated`), Text: "CPUs: N expected, N allocated"},
 		{Pattern: regexp.MustCompile(`(?s)(-----BEGIN CERTIFICATE REQUEST-----\n).*?(\n-----END)`), Text: "${1}...$2"},
-		{Pattern: regexp.MustCompile(`SHA-256: [0-9A-F:]{95}`), Text: "SHA-256: ..."},
+		// The signature of an ECDSA key has no fixed length.
+		{Pattern: regexp.MustCompile(`: \d+ bytes, SHA-256`), Text: ": N bytes, SHA-256"},
+		{Pattern: regexp.MustCompile(`SHA-256: [0-9a-f]{64}`), Text: "SHA-256: ..."},
 		{Pattern: regexp.MustCompile(`SHA-256 [0-9a-f]{16}`), Text: "SHA-256 ..."},
 	}
 }
@@ -123,6 +121,8 @@ type world struct {
 	store   *store.Store
 	gateway *fakeGateway
 	look    *fakeLook
+	mail    *fakeMail
+	service *fakeService
 	logs    *fakeLogs
 	files   fakeFiles
 	time    *clock
@@ -140,8 +140,9 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	service := &fakeService{}
 	return &world{
-		t: t, store: s, gateway: &fakeGateway{store: s, clock: now}, look: &fakeLook{clock: now}, logs: newLogs(),
+		t: t, store: s, gateway: &fakeGateway{store: s, clock: now, service: service}, mail: newMail(now), service: service, look: &fakeLook{clock: now}, logs: newLogs(),
 		files: fakeFiles{}, time: now, others: map[string]Env{},
 	}
 }
@@ -169,8 +170,8 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files, Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now,
-		NewKey: w.newKey,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
+		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},
@@ -220,6 +221,10 @@ func (w *world) testCommand() Command {
 		}},
 		{Usage: "test gateway check|commit HOW", Run: func(_ *Dialog, _ Env, args []string) error {
 			w.gateway.stage(args[0], args[1])
+			return nil
+		}},
+		{Usage: "test mail HOW", Run: func(_ *Dialog, _ Env, args []string) error {
+			w.mail.how = args[0]
 			return nil
 		}},
 		{Usage: "test store closed", Run: func(*Dialog, Env, []string) error { return w.store.Close() }},
@@ -313,6 +318,7 @@ func (c *clock) advance(by time.Duration) {
 type fakeGateway struct {
 	store       *store.Store
 	clock       *clock
+	service     *fakeService
 	checkFails  error // what the next Check ends with
 	commitFails error
 	noAlerts    bool
@@ -402,9 +408,14 @@ func (g *fakeGateway) Status() Status {
 	return Status{
 		At: now, Since: now.Add(-25*time.Hour - 2*time.Minute - 3*time.Second), State: "Online",
 		OldestMID: 17, Oldest: now.Add(-90 * time.Second), MID: 1234567, ICID: 89012, DCID: 3456,
-		Counters: map[string]Counter{"inj_msgs": {12, 1234, 1234567}, "inj_recips": {15, 2345, 2345678}},
-		Rates:    map[string]Rate{"inj_msgs": {6000, 1200, 400}, "soft_bounced_evts": {0, 12, 1234567}},
-		Inbound:  2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
+		Counters:  map[string]Counter{"inj_msgs": {12, 1234, 1234567}, "inj_recips": {15, 2345, 2345678}},
+		Rates:     map[string]Rate{"inj_msgs": {6000, 1200, 400}, "soft_bounced_evts": {0, 12, 1234567}},
+		Suspended: g.service.now,
+		System: System{
+			RAM: Percent{true, 5}, TotalCPU: Percent{true, 12}, CPU: Percent{true, 10}, DiskIO: Percent{true, 0},
+			LogUsed: Percent{true, 21}, LogFree: 388 << 30,
+		},
+		Inbound: 2, Outbound: 3, Active: 4567, Unattempted: 4000, Attempted: 567, Destinations: 12, KBUsed: 890, KBFree: 12345678,
 	}
 }
 
@@ -431,148 +442,4 @@ func (g *fakeGateway) Alerts() ([]Alert, error) {
 
 func (g *fakeGateway) ProbeDNS(_ context.Context, server netip.AddrPort) string {
 	return fmt.Sprintf("DNS server %s answers (3 ms).", store.FormatDNSServer(server))
-}
-
-// fakeLogs has two logs of a few lines.
-type fakeLogs struct {
-	lines      map[string][]string
-	rolledOver []string
-	ended      bool // nothing is waited for
-}
-
-func newLogs() *fakeLogs {
-	return &fakeLogs{lines: map[string][]string{
-		"error_logs": {},
-		"mail_logs": {
-			"Mon Mar  2 09:28:01 2026 Info: New SMTP ICID 5 interface Management (127.0.0.1) address 127.0.0.1 reverse dns host localhost verified yes",
-			"Mon Mar  2 09:28:02 2026 Info: Start MID 6 ICID 5",
-			"Mon Mar  2 09:28:02 2026 Info: MID 6 ICID 5 From: <a@example.com>",
-			"Mon Mar  2 09:28:03 2026 Info: ICID 5 close",
-		},
-	}}
-}
-
-func (l *fakeLogs) known(name string) error {
-	if _, ok := l.lines[name]; !ok {
-		return fmt.Errorf("there is no log %q", name)
-	}
-	return nil
-}
-
-func (l *fakeLogs) Follow(ctx context.Context, name string, w io.Writer) error {
-	if err := l.known(name); err != nil {
-		return err
-	}
-	for _, line := range l.lines[name] {
-		if _, err := io.WriteString(w, line+"\n"); err != nil {
-			return err
-		}
-	}
-	return l.wait(ctx)
-}
-
-// wait is for lines that never come.
-func (l *fakeLogs) wait(ctx context.Context) error {
-	if l.ended {
-		return nil
-	}
-	<-ctx.Done()
-	return context.Cause(ctx)
-}
-
-func (l *fakeLogs) Grep(ctx context.Context, q GrepQuery, w io.Writer) (int, error) {
-	if err := l.known(q.Log); err != nil {
-		return 0, err
-	}
-	n := 0
-	for _, line := range l.lines[q.Log] {
-		if q.Expression.MatchString(line) == q.Invert {
-			continue
-		}
-		n++
-		if _, err := io.WriteString(w, line+"\n"); err != nil {
-			return n, err
-		}
-	}
-	if q.Tail {
-		return n, l.wait(ctx)
-	}
-	return n, nil
-}
-
-func (l *fakeLogs) Rollover(name string) error {
-	l.rolledOver = append(l.rolledOver, name)
-	return l.known(name)
-}
-
-// machine has two devices.
-type machine struct{}
-
-func (machine) Addresses() ([]Address, error) {
-	return []Address{
-		{netip.MustParsePrefix("127.0.0.1/8"), "lo"},
-		{netip.MustParsePrefix("::1/128"), "lo"},
-		{netip.MustParsePrefix("192.0.2.10/24"), "eth0"},
-		{netip.MustParsePrefix("2001:db8::10/64"), "eth0"},
-	}, nil
-}
-
-func (machine) Authorities() ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
-	for _, name := range []string{"system", "second_system"} {
-		text, err := os.ReadFile(filepath.Join("testdata", "certconfig", "pki", name+".pem"))
-		if err != nil {
-			return nil, err
-		}
-		certs, err := store.ReadAuthorities(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, certs...)
-	}
-	return all, nil
-}
-
-func (m machine) Has(addr netip.Addr) error {
-	all, _ := m.Addresses()
-	if addr.Is4() && addr.IsLoopback() || slices.ContainsFunc(all, func(a Address) bool { return a.Prefix.Addr() == addr }) {
-		return nil
-	}
-	return fmt.Errorf("%s is not an address of this machine", addr)
-}
-
-// fakeFiles is configuration/ by name. Names that begin with "full" cannot be
-// written, those with "broken" not be read.
-type fakeFiles map[string][]byte
-
-func checkFileName(name string) error {
-	if strings.ContainsAny(name, "/\\") || name == "." || name == ".." {
-		return shell.Refusedf("The file name is not valid: symbols such as / are not allowed.")
-	}
-	return nil
-}
-
-func (f fakeFiles) Read(name string) ([]byte, error) {
-	if err := checkFileName(name); err != nil {
-		return nil, err
-	}
-	if strings.HasPrefix(name, "broken") {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EIO}
-	}
-	data, ok := f[name]
-	if !ok {
-		return nil, shell.Refusedf("Error: the file %q does not exist.", name)
-	}
-	return bytes.Clone(data), nil
-}
-
-func (f fakeFiles) Write(name string, data []byte) error {
-	if err := checkFileName(name); err != nil {
-		return err
-	}
-	if strings.HasPrefix(name, "full") {
-		return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
-	}
-	f[name] = bytes.Clone(data)
-	return nil
 }

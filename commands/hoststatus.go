@@ -58,7 +58,11 @@ func showHost(d *Dialog, env Env, domain string) error {
 	now := env.Clock()
 	d.Printf("\nHost mail status for: '%s'\n", h.Domain)
 	d.Printf("Status as of:         %s\n", commitTime(now))
-	d.Printf("Host up/down:         %s\n\n", h.State)
+	d.Printf("Host up/down:         %s\n", h.State)
+	if h.Suspended {
+		d.Text("Delivery:             suspended")
+	}
+	d.Text("")
 	d.Text(hostNumbers(h.Host) + "\n" + hostTimes(h, now) + hostDNS(h) + hostTroubles(h, now))
 	return d.Err()
 }
@@ -79,6 +83,7 @@ func hostNumbers(h Host) string {
 	row("      Attempted Recipients", int64(h.Attempted))
 	b.WriteString("  Connections\n")
 	row("    Current Outbound Connections", int64(h.Outbound))
+	row("    Pending Outbound Connections", int64(h.Pending))
 	return b.String()
 }
 
@@ -159,6 +164,8 @@ func hostTroubles(h HostDetail, now time.Time) string {
 	b.WriteString("----------\n\n")
 	next := "None Planned"
 	switch {
+	case h.Suspended && h.Active > 0:
+		next = "When Delivery Is Resumed"
 	case !h.NextAttempt.IsZero():
 		next = fmt.Sprintf("%s (in %s)", commitTime(h.NextAttempt), age(h.NextAttempt.Sub(now)))
 	case h.Active > 0:

@@ -155,18 +155,22 @@ func freeInterfaceName(cfg *store.Config, text, own string) (string, error) {
 
 // interfaceQuestions is what NEW and EDIT ask after the name.
 func interfaceQuestions(d *Dialog, env Env, cfg *store.Config, i store.Interface) store.Interface {
+	i = askAddresses(d, env, cfg, i)
+	i.Hostname = shell.Ask(d, "Hostname:", i.Hostname, store.ParseHostname)
+	return i
+}
+
+// askAddresses asks for the addresses of an interface, at least one.
+func askAddresses(d *Dialog, env Env, cfg *store.Config, i store.Interface) store.Interface {
 	for {
 		asked := i
 		for _, f := range families() {
 			f.ask(d, env, cfg, &asked)
 		}
 		if err := needAddress(asked); err == nil || !d.Refuse(err) {
-			i = asked
-			break
+			return asked
 		}
 	}
-	i.Hostname = shell.Ask(d, "Hostname:", i.Hostname, store.ParseHostname)
-	return i
 }
 
 func needAddress(i store.Interface) error {

@@ -26,12 +26,17 @@ them, the first group that matches decides) and mail flow policies. Options of
 policies: --max_size --max_conn --max_msgs --max_rcpt --override --cust_acc
 --acc_code --cust_rej --rej_code --rate_lim --cust_lim --lim_code --dhap
 --dhap_action --cust_dhap --dhap_code --send_rate --cust_send --send_code
---send_except --sig_bits --tls --tls_addresses; "default" takes the value of
-the default parameters, "none" or "unlimited" turns off. rate_lim and dhap are
-recipients an hour; send_rate is recipients/minutes. tls is off, on (preferred),
-require, on_verify or require_verify, the last two with a certificate of the
-client; tls_addresses are the envelope senders that must use TLS where it is
-on. Import files have the form that export writes.
+--send_except --sig_bits --tls --tls_addresses --verify --cust_malf --malf_code
+--cust_unres --unres_code --cust_nonex --nonex_code --exceptions; "default"
+takes the value of the default parameters, "none" or "unlimited" turns off.
+rate_lim and dhap are recipients an hour; send_rate is recipients/minutes; tls
+is off, on (preferred), require, on_verify or require_verify, the last two with
+a certificate of the client; tls_addresses are the envelope senders that must
+use TLS where it is on; verify looks up the domain of envelope senders,
+exceptions uses the table of exceptionconfig. Import files have the form that
+export writes.
+
+setup is for all listeners. A TIME is written as 90s, 15m, 1h or 1h30m.
 
 rcptaccess edits the recipient access table. Its files have one entry a line,
 an address and ACCEPT or REJECT, then "bypass" if the rate limits shall not
@@ -45,6 +50,7 @@ line of the reply; the last entry is ALL.`,
 			{Usage: "listenerconfig print [NAME]", Run: listenerPrintForm},
 			{Usage: "listenerconfig edit NAME hostaccess ACTION [WORDS...]", Run: hostAccessForm},
 			{Usage: "listenerconfig edit NAME rcptaccess ACTION [WORDS...]", Run: rcptAccessForm},
+			{Usage: usage("listenerconfig setup", receptionKeys(&store.Reception{})), Run: receptionForm},
 		},
 		Dialog: listenerDialog,
 	}
@@ -61,7 +67,7 @@ func listenerDialog(d *Dialog, env Env) error {
 			case "DELETE":
 				listenerDelete(d, cfg)
 			case "SETUP":
-				tell(d, shell.Refusedf("This build does not have global listener settings yet."))
+				receptionDialog(d, cfg)
 			}
 		}
 		return d.Err()
@@ -188,10 +194,7 @@ func freeListenerName(cfg *store.Config, text, own string) (string, error) {
 // askListenerAddress asks for interface, protocol and port until no other
 // listener is there.
 func askListenerAddress(d *Dialog, cfg *store.Config, l store.Listener) store.Listener {
-	choices := make([]shell.Choice, len(cfg.Interfaces))
-	for n, i := range cfg.Interfaces {
-		choices[n] = shell.Choice{Name: i.Name, Text: interfaceText(i)}
-	}
+	choices := interfaceChoices(cfg)
 	if l.Interface == "" {
 		l.Interface = cfg.Interfaces[0].Name
 	}
@@ -206,6 +209,14 @@ func askListenerAddress(d *Dialog, cfg *store.Config, l store.Listener) store.Li
 			return placed
 		}
 	}
+}
+
+func interfaceChoices(cfg *store.Config) []shell.Choice {
+	choices := make([]shell.Choice, len(cfg.Interfaces))
+	for n, i := range cfg.Interfaces {
+		choices[n] = shell.Choice{Name: i.Name, Text: interfaceText(i)}
+	}
+	return choices
 }
 
 func noQMQP() error { return shell.Refusedf("This build does not have QMQP.") }

@@ -328,7 +328,7 @@ func importHAT(d *Dialog, env Env, h *store.HAT, name string) error {
 	if err != nil {
 		return fileFailed("Error reading file.", err)
 	}
-	file, err := store.ParseHAT(bytes.NewReader(text), h.Default)
+	file, err := store.ParseHAT(bytes.NewReader(text), *h)
 	if err != nil {
 		return shell.Refusedf("%w\nImport failed.", err)
 	}

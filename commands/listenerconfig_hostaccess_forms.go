@@ -11,9 +11,9 @@ import (
 
 // This file is the one-line forms of HOSTACCESS (reference esa-cli-config 7.7):
 //
-//	new sendergroup NAME HOSTS BEHAVIOR [--comment TEXT]
+//	new sendergroup NAME HOSTS BEHAVIOR [--comment TEXT] [--OPTION VALUE...]
 //	new policy NAME BEHAVIOR [--OPTION VALUE...]
-//	edit sendergroup NAME host [add|delete] HOSTS | name NAME | behavior BEHAVIOR | comment TEXT
+//	edit sendergroup NAME host [add|delete] HOSTS | new HOSTS | delete HOSTS | name NAME | behavior BEHAVIOR | comment TEXT
 //	edit policy NAME behavior BEHAVIOR | [--OPTION VALUE...]
 //	edit default [--OPTION VALUE...]
 //	delete sendergroup|policy NAME
@@ -158,10 +158,34 @@ func (f accessForm) newGroup(h *store.HAT, name string, rest []string) error {
 		return err
 	}
 	comment := option{"comment", func(text string) error { g.Comment = text; return store.CheckComment(text) }}
-	if err := setOptions([]option{comment}, rest[2:]); err != nil {
+	var params store.PolicyParams
+	if err := setOptions(append(policyOptions(&params, false), comment), rest[2:]); err != nil {
 		return err
 	}
+	if params != (store.PolicyParams{}) {
+		if err := f.ownPolicy(h, &g, params); err != nil {
+			return err
+		}
+	}
 	addGroup(f.d, h, g)
+	return nil
+}
+
+// ownPolicy makes the policy for a group that is given parameters: a group has
+// none of its own here, so that they have a name and one place.
+func (f accessForm) ownPolicy(h *store.HAT, g *store.SenderGroup, params store.PolicyParams) error {
+	if !slices.Contains(store.Behaviors(), store.Behavior(g.Policy)) {
+		return shell.Refusedf("The policy $%s has its parameters: use hostaccess edit policy.", g.Policy)
+	}
+	if len(h.Policies) >= store.MaxPolicies {
+		return shell.Refusedf("There is a maximum of %d policies.", store.MaxPolicies)
+	}
+	name, err := freePolicyName(*h, g.Name)
+	if err != nil {
+		return err
+	}
+	addPolicy(f.d, h, store.Policy{Name: name, Behavior: store.Behavior(g.Policy), Params: params})
+	g.Policy = name
 	return nil
 }
 
@@ -255,6 +279,10 @@ func (f accessForm) editGroup(h *store.HAT, name string, rest []string) error {
 	switch what {
 	case "host":
 		g.Hosts, err = editHosts(g.Hosts, rest[1:])
+	case "new":
+		g.Hosts, err = editHosts(g.Hosts, append([]string{"add"}, rest[1:]...))
+	case "delete":
+		g.Hosts, err = editHosts(g.Hosts, append([]string{"delete"}, rest[1:]...))
 	case "name":
 		g.Name, err = freeGroupName(*h, value, g.Name)
 	case "behavior":
@@ -416,6 +444,30 @@ func policyOptions(p *store.PolicyParams, standard bool) []option {
 		o.limit("sig_bits", &p.SignificantBits, store.MaxSignificantBits),
 		{"tls", o.orDefault(func() { p.TLS = store.PolicyTLS{} }, parsed(&p.TLS, parsePolicyTLS))},
 		{"tls_addresses", parsed(&p.TLS.Addresses, noneOr(store.ParseExceptions))},
+		{"verify", o.orDefault(func() { p.SenderCheck = store.SenderCheck{} }, func(text string) error {
+			on, err := parseYesNo(text)
+			switch {
+			case err != nil:
+			case !on:
+				p.SenderCheck = store.SenderCheck{Use: store.No}
+			case p.SenderCheck.Use != store.Yes:
+				p.SenderCheck = store.VerifySenders()
+			}
+			return err
+		})},
+		o.ofSenderCheck(p, o.text("cust_malf", &p.SenderCheck.Malformed, malformed())),
+		o.ofSenderCheck(p, o.code("malf_code", &p.SenderCheck.Malformed, malformed())),
+		o.ofSenderCheck(p, o.text("cust_unres", &p.SenderCheck.Unresolved, unresolved())),
+		o.ofSenderCheck(p, o.code("unres_code", &p.SenderCheck.Unresolved, unresolved())),
+		o.ofSenderCheck(p, o.text("cust_nonex", &p.SenderCheck.Nonexistent, nonexistent())),
+		o.ofSenderCheck(p, o.code("nonex_code", &p.SenderCheck.Nonexistent, nonexistent())),
+		{"exceptions", o.orDefault(func() { p.UseExceptions = store.Inherit }, func(text string) error {
+			on, err := parseYesNo(text)
+			if err == nil {
+				p.UseExceptions = store.TriOf(on)
+			}
+			return err
+		})},
 	}
 }
 
@@ -502,4 +554,17 @@ func (o optionMaker) ofSenderRate(p *store.PolicyParams, set func(string) error)
 		}
 		return set(text)
 	}
+}
+
+// ofSenderCheck holds an option to a verification that is enabled.
+func (o optionMaker) ofSenderCheck(p *store.PolicyParams, own option) option {
+	return option{own.name, func(text string) error {
+		if p.SenderCheck.Use != store.Yes {
+			return shell.Refusedf("Senders are not verified: --verify yes must come first.")
+		}
+		if strings.EqualFold(text, leaveToDefault) {
+			return shell.Refusedf("A verification has no default of its parts.")
+		}
+		return own.set(text)
+	}}
 }

@@ -49,6 +49,8 @@ func (q policyDialog) params(p store.PolicyParams) store.PolicyParams {
 			return q.d.Int("Enter the number of bits of IP address to treat as significant, from 1 to 32.", cmp.Or(n, 24), 1, store.MaxSignificantBits)
 		})
 	p.TLS = q.tls(p.TLS)
+	p.SenderCheck = q.senderCheck(p.SenderCheck)
+	p.UseExceptions = q.kept(q.tri("Would you like to enable use of the domain exception table?", p.UseExceptions, q.from.UseExceptions))
 	return p
 }
 
@@ -110,9 +112,10 @@ func (q policyDialog) banner(own store.BannerHost) store.BannerHost {
 	return store.BannerHost{Use: store.Yes, Name: name}
 }
 
-// kept is how what is off is kept: among the default parameters as nothing.
+// kept is how an answer is kept: what is off, among the default parameters as
+// nothing.
 func (q policyDialog) kept(use store.Tri) store.Tri {
-	if !q.inherits {
+	if !q.inherits && use != store.Yes {
 		return store.Inherit
 	}
 	return use
@@ -124,10 +127,13 @@ type replyKind struct {
 	parse func(string) (int, error)
 }
 
-func acceptance() replyKind { return replyKind{220, store.ParseAcceptCode} }
-func rejection() replyKind  { return replyKind{554, store.ParseRejectCode} }
-func overLimit() replyKind  { return replyKind{452, store.ParseRefuseCode} }
-func harvested() replyKind  { return replyKind{550, store.ParseRefuseCode} }
+func acceptance() replyKind  { return replyKind{220, store.ParseAcceptCode} }
+func rejection() replyKind   { return replyKind{554, store.ParseRejectCode} }
+func overLimit() replyKind   { return replyKind{452, store.ParseRefuseCode} }
+func harvested() replyKind   { return replyKind{550, store.ParseRefuseCode} }
+func malformed() replyKind   { return replyKind{553, store.ParseRefuseCode} }
+func unresolved() replyKind  { return replyKind{451, store.ParseRefuseCode} }
+func nonexistent() replyKind { return replyKind{553, store.ParseRefuseCode} }
 
 func (q policyDialog) reply(question string, own, inherited store.Reply, kind replyKind) store.Reply {
 	use := q.tri(question, own.Use, inherited.Use)
@@ -214,6 +220,28 @@ func (q policyDialog) harvest(p store.PolicyParams) store.PolicyParams {
 	return p
 }
 
+func (q policyDialog) senderCheck(own store.SenderCheck) store.SenderCheck {
+	use := q.tri("Would you like to enable envelope sender verification?", own.Use, q.from.SenderCheck.Use)
+	if use != store.Yes {
+		return store.SenderCheck{Use: q.kept(use)}
+	}
+	if own.Use != store.Yes {
+		own = q.from.SenderCheck
+	}
+	own.Use = store.Yes
+	own.Malformed = q.senderReply("malformed envelope senders", own.Malformed, malformed())
+	own.Unresolved = q.senderReply("envelope sender domains which do not resolve", own.Unresolved, unresolved())
+	own.Nonexistent = q.senderReply("envelope sender domains which do not exist", own.Nonexistent, nonexistent())
+	return own
+}
+
+func (q policyDialog) senderReply(what string, own store.Reply, kind replyKind) store.Reply {
+	if !q.d.YesNo("Would you like to specify a custom SMTP response for "+what+"?", own.Use.Is()) {
+		return store.Reply{Use: store.No}
+	}
+	return askReply(q.d, own, kind)
+}
+
 // policyBlock is the block that ends DEFAULT.
 func policyBlock(p store.PolicyParams) string {
 	var b strings.Builder
@@ -231,6 +259,8 @@ func policyBlock(p store.PolicyParams) string {
 		{"Directory Harvest Attack Prevention: Maximum Number Of Invalid Recipients Per Hour", limitText(p.MaxInvalid)},
 		{"Significant Bits Of IP Addresses", limitText(p.SignificantBits)},
 		{"Allow TLS Connections", cmp.Or(p.TLS, store.PolicyTLS{Mode: store.TLSOff}).String()},
+		{"Envelope Sender Verification", enabledText(p.SenderCheck.Use.Is())},
+		{"Use Of The Domain Exception Table", enabledText(p.UseExceptions.Is())},
 	} {
 		fmt.Fprintf(&b, "%s: %s\n", line.name, line.value)
 	}
@@ -247,6 +277,13 @@ func orInterface(h store.BannerHost) string {
 func replyText(r store.Reply) string {
 	if r.Use.Is() {
 		return r.String()
+	}
+	return "Disabled"
+}
+
+func enabledText(on bool) string {
+	if on {
+		return "Enabled"
 	}
 	return "Disabled"
 }

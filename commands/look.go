@@ -39,7 +39,8 @@ type Host struct {
 	Active      int    // recipients that wait: the sum of the next two
 	Unattempted int
 	Attempted   int
-	Outbound    int              // attempts underway: each has a connection or is making one
+	Outbound    int              // connections at work
+	Pending     int              // attempts underway that have none yet
 	Counters    map[string]int64 // by their names in /xml/status, sums included
 }
 
@@ -48,6 +49,7 @@ type HostDetail struct {
 	Host
 	Oldest       time.Time        // zero: no message
 	LastActivity time.Time        // zero: none
+	Suspended    bool             // delivery to it, by an operator
 	NextAttempt  time.Time        // zero: none is planned, or it is due
 	Last         envelope.Failure // the last failure; Reason is empty if there was none
 	LastAt       time.Time

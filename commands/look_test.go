@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -57,6 +58,7 @@ func (f *fakeLook) Host(_ context.Context, domain string) (HostDetail, error) {
 	d.MX.Status, d.MX.TTL = lookup.Insecure, 52*time.Minute+24*time.Second
 	switch domain {
 	case "example.com":
+		d.Pending = 3
 		d.LastActivity, d.Expires = now.Add(-time.Second), now.Add(time.Hour)
 		d.MX.Records = []lookup.MX{{Preference: 10, Host: "mx1.example.com"}, {Preference: 20, Host: "mx2.example.com"}}
 		d.Addresses = []HostAddresses{
@@ -73,6 +75,8 @@ func (f *fakeLook) Host(_ context.Context, domain string) (HostDetail, error) {
 		d.Route, d.LastActivity = "[192.0.2.1]:2525, mx.example.org/pri=5", now
 	case "[192.0.2.25]":
 		d.Addresses = []HostAddresses{{0, []netip.Addr{netip.MustParseAddr("192.0.2.25")}}}
+	case "suspended.example":
+		d.Suspended, d.Active, d.Unattempted = true, 1, 1
 	case "null.example":
 		d.MX.Records = []lookup.MX{{}}
 	case "nowhere.example":
@@ -283,10 +287,14 @@ func TestLookingOffline(t *testing.T) {
 	env := w.env("admin", false)
 	env.TLS = stopped{}
 	env.Gateway, env.Look = fixedStatus{w.gateway, Status{At: w.time.Now(), State: "Offline"}}, stopped{}
+	env.Mail, env.Service = stoppedMail{}, stoppedMail{}
 	const refusal = "The gateway is not running. Start it first.\n"
 	for _, line := range []string{
 		"dnsflush", "dnsstatus", "hostrate example.com 5", "hoststatus example.com", "nslookup example.com", "rate 5", "resetcounters",
 		"tlsverify example.com example.com", "tophosts conn_out", "topin", "workqueue", "workqueue status", "workqueue rate 5",
+		"archivemessage", "archivemessage 9", "bouncerecipients", "delivernow", "delivernow all", "deleterecipients", "oldmessage",
+		"redirectrecipients", "removemessage", "removemessage 9", "resume", "resumedel", "resumedel all", "resumelistener", "resumelistener all",
+		"showmessage", "showmessage 9", "showrecipients", "suspend", "suspend 0", "suspenddel", "suspenddel 0 all", "suspendlistener", "suspendlistener 0 all",
 	} {
 		screen := shelltest.NewScreen()
 		screen.Plain = true
@@ -314,4 +322,29 @@ func (stopped) TryTLS(context.Context, TLSTrial, TLSWitness) (bool, *envelope.Fa
 func (stopped) ResetCounters() (time.Time, error) { return time.Time{}, errStopped() }
 func (stopped) QueryDNS(context.Context, string, string) (Records, error) {
 	return Records{}, errStopped()
+}
+
+// stoppedMail is the queue and the service of a gateway that does not run.
+type stoppedMail struct{}
+
+func (stoppedMail) Each(Selection, func(Queued) bool) error { return errStopped() }
+func (stoppedMail) Open(envelope.MID) (Queued, io.ReadCloser, error) {
+	return Queued{}, nil, errStopped()
+}
+func (stoppedMail) Delete(context.Context, Selection, Progress) (Acted, error) {
+	return Acted{}, errStopped()
+}
+func (stoppedMail) Bounce(context.Context, Selection, Progress) (Acted, error) {
+	return Acted{}, errStopped()
+}
+func (stoppedMail) Redirect(context.Context, envelope.Machine, Progress) (Acted, error) {
+	return Acted{}, errStopped()
+}
+func (stoppedMail) DeliverNow(string) (int, error)                 { return 0, errStopped() }
+func (stoppedMail) ChangeSuspension(func(*Suspension) error) error { return errStopped() }
+func (stoppedMail) AwaitSessions(context.Context, time.Duration) (int, error) {
+	return 0, errStopped()
+}
+func (stoppedMail) AwaitDeliveries(context.Context, time.Duration) (int, error) {
+	return 0, errStopped()
 }

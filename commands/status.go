@@ -35,8 +35,17 @@ func showStatus(d *Dialog, s Status, detail bool) error {
 	}
 	d.Printf("Up since:                      %s (%s)\n", commitTime(s.Since), uptime(s.At.Sub(s.Since)))
 	d.Printf("Last counter reset:            %s\n", reset)
-	d.Printf("System status:                 %s\n", s.State)
+	d.Printf("System status:                 %s\n", systemStatus(s))
 	d.Printf("Oldest Message:                %s\n", oldest)
+	if len(s.Suspended.Listeners) > 0 {
+		d.Printf("Listeners suspended:           %s\n", strings.Join(s.Suspended.Listeners, ", "))
+	}
+	if len(s.Suspended.Domains) > 0 {
+		d.Printf("Delivery suspended to:         %s\n", strings.Join(s.Suspended.Domains, ", "))
+	}
+	if detail && s.Possible > 0 {
+		d.Printf("Possible deliveries:           %s recipients since the start\n", thousands(s.Possible))
+	}
 	for _, listener := range s.Unbound {
 		d.Printf("Listener not started:          %s\n", listener)
 	}
@@ -49,6 +58,20 @@ func showStatus(d *Dialog, s Status, detail bool) error {
 	}
 	d.Text("\n" + gaugeTable(s, detail))
 	return d.Err()
+}
+
+// systemStatus is the appliance's word for what runs (reference
+// esa-operations 3.2).
+func systemStatus(s Status) string {
+	switch {
+	case s.Suspended.AllListeners && s.Suspended.AllDomains:
+		return "Receiving and Delivery Suspended"
+	case s.Suspended.AllListeners:
+		return "Receiving Suspended"
+	case s.Suspended.AllDomains:
+		return "Delivery Suspended"
+	}
+	return s.State
 }
 
 // statusRow is a line of a table: a heading where it has no name.
@@ -109,6 +132,9 @@ func gaugeTable(s Status, detail bool) string {
 	var b strings.Builder
 	row := func(label string, n int64) { fmt.Fprintf(&b, "%s%*s\n", label, 45-len(label), thousands(n)) }
 	fmt.Fprintf(&b, "%-29s%16s\n", "Gauges:", "Current")
+	if detail {
+		b.WriteString(systemTable(s.System))
+	}
 	b.WriteString("  Connections\n")
 	row("    Current Inbound Conn.", int64(s.Inbound))
 	row("    Current Outbound Conn.", int64(s.Outbound))

@@ -35,3 +35,41 @@ func rateTable(s Status) string {
 	}
 	return b.String()
 }
+
+// systemTable is how busy the machine is; what is not known is left out.
+func systemTable(s System) string {
+	var b strings.Builder
+	row := func(label, value string) { fmt.Fprintf(&b, "%s%*s\n", label, 45-len(label), value) }
+	percent := func(label string, p Percent) {
+		if p.Known {
+			row(label, fmt.Sprintf("%d%%", p.Value))
+		}
+	}
+	b.WriteString("  System\n")
+	percent("    RAM Utilization", s.RAM)
+	if s.TotalCPU.Known || s.CPU.Known {
+		b.WriteString("    CPU Utilization\n")
+	}
+	percent("      Total", s.TotalCPU)
+	percent("      MGA", s.CPU)
+	percent("    Disk I/O Utilization", s.DiskIO)
+	row("    Resource Conservation", fmt.Sprint(s.Conservation))
+	percent("    Logging Disk Usage", s.LogUsed)
+	if s.LogUsed.Known {
+		row("    Logging Disk Available", diskSize(s.LogFree))
+	}
+	return b.String()
+}
+
+// diskSize is a size as "388G".
+func diskSize(bytes int64) string {
+	for _, unit := range []struct {
+		letter string
+		bytes  int64
+	}{{"G", 1 << 30}, {"M", 1 << 20}} {
+		if bytes >= unit.bytes {
+			return fmt.Sprintf("%d%s", bytes/unit.bytes, unit.letter)
+		}
+	}
+	return fmt.Sprintf("%dK", bytes>>10)
+}

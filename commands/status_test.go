@@ -63,12 +63,13 @@ func TestIdleTime(t *testing.T) {
 func TestStatusStates(t *testing.T) {
 	w := newWorld(t)
 	now := w.time.Now()
+	line := "status"
 	show := func(s Status) string {
 		env := w.env("admin", true)
 		env.Gateway = fixedStatus{w.gateway, s}
 		screen := shelltest.NewScreen()
 		screen.Plain = true
-		w.shell(env, screen).Exec(t.Context(), "status")
+		w.shell(env, screen).Exec(t.Context(), line)
 		return screen.String()
 	}
 	const offline = "Status as of:                  Mon Mar  2 09:30:00 2026 UTC\nSystem status:                 Offline\n"
@@ -76,7 +77,7 @@ func TestStatusStates(t *testing.T) {
 		t.Errorf("offline:\n%s", got)
 	}
 	got := show(Status{
-		At: now, Since: now, State: "Online", LastReset: now.Add(-time.Hour), Damaged: 3,
+		At: now, Since: now, State: "Online", LastReset: now.Add(-time.Hour), Damaged: 3, Possible: 1234,
 		Unbound: []string{`listener "In": Binding 192.0.2.10:25: permission denied.`},
 	})
 	for _, want := range []string{
@@ -85,6 +86,23 @@ func TestStatusStates(t *testing.T) {
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "Possible") {
+		t.Errorf("possible deliveries are a detail:\n%s", got)
+	}
+	line = "status detail"
+	got = show(Status{At: now, Since: now, State: "Online", Possible: 1234})
+	if !strings.Contains(got, "Possible deliveries:           1,234 recipients since the start\n") || strings.Contains(got, "Utilization") {
+		t.Errorf("with possible deliveries, and nothing that can be measured:\n%s", got)
+	}
+}
+
+// TestDiskSize gives a size as monitoring programs know it.
+func TestDiskSize(t *testing.T) {
+	for bytes, want := range map[int64]string{0: "0K", 1023: "0K", 5 << 10: "5K", 3<<20 + 1: "3M", 388<<30 + 1: "388G"} {
+		if got := diskSize(bytes); got != want {
+			t.Errorf("%d: %s, want %s", bytes, got, want)
 		}
 	}
 }

@@ -3,14 +3,15 @@ package commands
 import (
 	"encoding/xml"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // statusXML writes the status as the appliance serves it at /xml/status, so
 // that its readers can be fed (reference esa-operations 3.2, clients 1.2).
-// Gauges of what this build does not measure are left out; those of what it
-// does not have are 0.
+// Gauges that this system does not let measure are left out; those of what
+// this build does not have are 0.
 func statusXML(d *Dialog, env Env) error {
 	running, _ := env.Store.Running()
 	d.Text(xmlStatus(env.Gateway.Status(), env.Version.Version, running.Hostname))
@@ -36,7 +37,7 @@ func xmlStatus(s Status, version, hostname string) string {
   <oldest_message secs="%d" mid="%d" />
   <features>
   </features>
-`, birth, xmlTime(s.LastReset), attribute(strings.ToLower(s.State)), secs, s.OldestMID)
+`, birth, xmlTime(s.LastReset), attribute(strings.ToLower(systemStatus(s))), secs, s.OldestMID)
 	b.WriteString("  <counters>\n")
 	for _, row := range statusCounters() {
 		if row.name != "" {
@@ -54,7 +55,7 @@ func xmlStatus(s Status, version, hostname string) string {
 	}
 	b.WriteString("  </rates>\n  <gauges>\n")
 	for _, gauge := range xmlGauges(s) {
-		fmt.Fprintf(&b, `    <gauge name="%s" current="%d" />`+"\n", gauge.name, gauge.value)
+		fmt.Fprintf(&b, `    <gauge name="%s" current="%s" />`+"\n", gauge.name, gauge.value)
 	}
 	b.WriteString("  </gauges>\n</status>\n")
 	return b.String()
@@ -62,24 +63,51 @@ func xmlStatus(s Status, version, hostname string) string {
 
 type xmlGauge struct {
 	name  string
-	value int64
+	value string
 }
 
 func xmlGauges(s Status) []xmlGauge {
-	return []xmlGauge{
-		{"conn_in", int64(s.Inbound)},
-		{"conn_out", int64(s.Outbound)},
-		{"active_recips", int64(s.Active)},
-		{"unattempted_recips", int64(s.Unattempted)},
-		{"attempted_recips", int64(s.Attempted)},
-		{"msgs_in_work_queue", 0},
-		{"dests_in_memory", int64(s.Destinations)},
-		{"kbytes_used", s.KBUsed},
-		{"kbytes_free", s.KBFree},
-		{"msgs_in_quarantine", 0},
-		{"msgs_in_policy_virus_outbreak_quarantine", 0},
-		{"kbytes_in_quarantine", 0},
+	number := func(name string, n int64) xmlGauge { return xmlGauge{name, strconv.FormatInt(n, 10)} }
+	return append(systemGauges(s.System),
+		number("conn_in", int64(s.Inbound)),
+		number("conn_out", int64(s.Outbound)),
+		number("active_recips", int64(s.Active)),
+		number("unattempted_recips", int64(s.Unattempted)),
+		number("attempted_recips", int64(s.Attempted)),
+		number("msgs_in_work_queue", 0),
+		number("dests_in_memory", int64(s.Destinations)),
+		number("kbytes_used", s.KBUsed),
+		number("kbytes_free", s.KBFree),
+		number("msgs_in_quarantine", 0),
+		number("msgs_in_policy_virus_outbreak_quarantine", 0),
+		number("kbytes_in_quarantine", 0),
+		number("reporting_utilization", 0),
+		number("quarantine_utilization", 0),
+	)
+}
+
+// systemGauges is those of the machine that are known, and 0 for the parts of
+// the appliance that this build has not.
+func systemGauges(s System) []xmlGauge {
+	var all []xmlGauge
+	percent := func(name string, p Percent) {
+		if p.Known {
+			all = append(all, xmlGauge{name, strconv.Itoa(p.Value)})
+		}
 	}
+	percent("ram_utilization", s.RAM)
+	percent("total_utilization", s.TotalCPU)
+	percent("cpu_utilization", s.CPU)
+	for _, absent := range []string{"av_utilization", "case_utilization", "bm_utilization"} {
+		all = append(all, xmlGauge{absent, "0"})
+	}
+	percent("disk_utilization", s.DiskIO)
+	all = append(all, xmlGauge{"resource_conservation", strconv.Itoa(s.Conservation)})
+	percent("log_used", s.LogUsed)
+	if s.LogUsed.Known {
+		all = append(all, xmlGauge{"log_available", diskSize(s.LogFree)})
+	}
+	return all
 }
 
 // xmlTime is a time as "20170329115551", empty where there is none.

@@ -212,7 +212,7 @@ func (r *tlsReport) own(chain []*x509.Certificate) {
 	for _, v := range running.CertificateVerdicts(r.env.Clock(), nil) {
 		if v.Certificate == listener.Certificate {
 			wrong = true
-			r.d.Printf("Verdict: %s (%s)\n", v.Text, v.Fix)
+			r.d.Printf("Verdict: %s\n  Use %s.\n", v.Text, v.Fix)
 		}
 	}
 	if !wrong {

@@ -138,7 +138,7 @@ func TestTLSVerify_OwnListener(t *testing.T) {
 		"Certificate 1 of 1: " + store.CommonName(chain[0]) + "\n",
 		"  SHA-256: " + store.Fingerprint(chain[0]) + "\n",
 		"(Active, ", " days remaining)\n",
-		"Verdict: Listener \"OutgoingMail\" uses the demo certificate, which no sender can verify. (listenerconfig -> EDIT -> CERTIFICATE)\n",
+		"Verdict: Listener \"OutgoingMail\" uses the demo certificate, which no sender can verify.\n  Use listenerconfig -> EDIT -> CERTIFICATE.\n",
 		"Certificate verification failed: self-signed certificate.\nTLS connection to 127.0.0.1 failed: certificate-not-trusted.\n",
 		"\nFailed to connect to 127.0.0.1.\nTLS verification completed.\n",
 	} {

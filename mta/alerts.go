@@ -40,9 +40,8 @@ func (a alerting) TLSRequired(domain, host string, f envelope.Failure) {
 			"Domain: " + domain,
 			"Host: " + hostAndAddr(host, f),
 			"Reason: " + tlsReason(f),
-			"Mail for the domain is not sent in clear: it waits, and is returned when the time of",
-			"its bounce profile is over. tlsverify shows what the host offers, and destconfig",
-			"sets what the domain requires.",
+			"Mail for the domain is not sent in clear: it waits, and is returned when the time of its bounce profile is over.",
+			"Use tlsverify to see what the host offers, and destconfig to set what the domain requires.",
 		},
 	})
 }

@@ -2,9 +2,9 @@
 // one configuration after the other into effect.
 //
 // What outlives a configuration: listening sockets, the queue, the DNS cache,
-// ids and counters, the mail log, idle delivery connections. Everything else
-// is a generation (generation.go), built from one store.Config and never
-// changed.
+// ids and counters, the mail log, idle delivery connections, and what operators
+// have suspended (suspension.go). Everything else is a generation
+// (generation.go), built from one store.Config and never changed.
 //
 // A commit (commit.go), in order:
 //
@@ -74,6 +74,9 @@ type Gateway struct {
 	current   atomic.Pointer[generation]
 	live      *live         // nil offline
 	bindRetry time.Duration // bindRetry; tests shorten it
+
+	suspending sync.Mutex // guards suspended and its file
+	suspended  Suspension
 
 	mu      sync.Mutex // held by what changes the generation or the sockets
 	unbound []error    // why listeners could not be bound since the start
@@ -159,21 +162,36 @@ func (g *Gateway) open() (_ *live, err error) {
 	l.queue, err = queue.Open(queue.Options{
 		Dir: filepath.Join(g.Dir, "queue"), Courier: l.client, Log: l.log, Counters: l.counters,
 		Clock: g.Clock, Diag: g.Diag, Hostname: func() string { return g.current.Load().config.Hostname },
-		Fault: alerting{g}.queueFault,
+		KeepOpen: keepOpen(),
+		Fault:    alerting{g}.queueFault,
 	})
 	if err != nil {
 		return nil, err
 	}
 	l.server = smtpd.New(smtpd.Options{
 		MaxConnections: connectionLimit(),
-		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Queue:          spool{l.queue}, Names: names{g, l.resolver}, Lists: names{g, l.resolver}, Domains: names{g, l.resolver}, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
+	if g.suspended, err = readSuspension(g.suspensionFile()); err != nil {
+		return nil, err
+	}
+	l.suspend(g.suspended)
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())
 	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
 		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
 	}, g.Diag)
 	return l, nil
+}
+
+// keepOpen is how many descriptors the queue may keep to save itself the opening
+// of files: few enough that connections and deliveries have theirs.
+func keepOpen() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 0
+	}
+	return max(2, int(min(files.Cur/8, 256)))
 }
 
 // openAlerts makes what tells operators of trouble: it delivers as all mail is
@@ -250,6 +268,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
 	l.log.ServerStarting()
+	l.tellSuspension(Suspension{}, g.Suspended())
 	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
 

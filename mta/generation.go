@@ -51,6 +51,10 @@ type generation struct {
 func build(c *store.Config, revision uint64, system []*x509.Certificate) (*generation, []store.Problem) {
 	g := &generation{revision: revision, config: c, listeners: map[netip.AddrPort]*smtpd.Settings{}}
 	var problems []store.Problem
+	exceptions, err := exceptionTable(c.Exceptions)
+	if err != nil {
+		problems = append(problems, store.Problem{Place: "domain exception table", Text: sentence(err), Fix: "exceptionconfig -> EDIT"})
+	}
 	inbound, err := sslOptions(c.SSL.Inbound)
 	if err != nil {
 		problems = append(problems, store.Problem{Place: "inbound SSL settings", Text: sentence(err), Fix: "sslconfig -> INBOUND"})
@@ -80,7 +84,7 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 				continue // Validate tells of two listeners on one address
 			}
 			own := *settings
-			own.Addr = addr
+			own.Addr, own.Exceptions = addr, exceptions
 			g.listeners[addr] = &own
 			g.sockets = append(g.sockets, socket.Want{Addr: addr, Backlog: l.QueueSize})
 		}
@@ -106,6 +110,25 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 
 // listener gives the settings of the listener on addr, nil if there is none.
 func (g *generation) listener(addr netip.AddrPort) *smtpd.Settings { return g.listeners[addr] }
+
+// limits are those that hold for all listeners.
+func limits(r store.Reception) smtpd.Limits {
+	lines := r.HeaderLines
+	if lines == 0 {
+		lines = -1
+	}
+	return smtpd.Limits{
+		HeaderLines: lines, RateWindow: seconds(r.CounterReset), Unsuccessful: seconds(r.Unsuccessful), Total: seconds(r.ConnectionTime),
+	}
+}
+
+func exceptionTable(all []store.Exception) (policy.Exceptions, error) {
+	entries := make([]policy.Exception, len(all))
+	for i, e := range all {
+		entries[i] = policy.Exception(e)
+	}
+	return policy.NewExceptions(entries)
+}
 
 func listenerSettings(c *store.Config, l store.Listener, revision uint64) (*smtpd.Settings, error) {
 	hat, err := hostAccess(l.HAT)
@@ -134,6 +157,12 @@ func listenerSettings(c *store.Config, l store.Listener, revision uint64) (*smtp
 		BareLines:      bareLines(l.CleanSMTP),
 		BounceProfile:  l.BounceProfile,
 		Revision:       revision,
+
+		MaxTotal:         c.Reception.MaxConnections,
+		MaxTLS:           c.Reception.MaxTLS,
+		Limits:           limits(c.Reception),
+		AddMessageID:     c.Reception.AddMessageID,
+		RejectRecipients: c.Reception.RejectRecipients,
 	}, nil
 }
 
@@ -237,6 +266,11 @@ func policyParams(p store.PolicyParams) (policy.Params, error) {
 		MaxPerHour: p.MaxPerHour, LimitReply: policyReply(p.LimitReply),
 		MaxInvalid: p.MaxInvalid, DropHarvester: p.DropHarvester.Is(), HarvestReply: policyReply(p.HarvestReply),
 		SignificantBits: p.SignificantBits,
+		UseExceptions:   p.UseExceptions.Is(),
+	}
+	if check := p.SenderCheck; check.Use.Is() {
+		params.SenderCheck = policy.SenderCheck{On: true, Malformed: policyReply(check.Malformed),
+			Unresolved: policyReply(check.Unresolved), Nonexistent: policyReply(check.Nonexistent)}
 	}
 	var err error
 	if params.TLS, err = policyTLS(p.TLS); err != nil {

@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"errors"
 	"time"
 
 	"esa/mta/counters"
@@ -9,13 +10,16 @@ import (
 
 // Status is the gateway at one moment.
 type Status struct {
-	At       time.Time
-	Running  bool // false offline: the rest is empty
-	Counters counters.Snapshot
-	Queue    queue.Stats
-	Inbound  int // connections
-	Outbound int
-	Unbound  []string // listeners that could not be bound at start, with the reason
+	At        time.Time
+	Running   bool // false offline: the rest is empty
+	Counters  counters.Snapshot
+	Queue     queue.Stats
+	Inbound   int // connections
+	Outbound  int
+	Full      bool       // no mail is taken for want of space
+	Possible  int64      // recipients that "Possible Delivery" counted as delivered, since the start
+	Suspended Suspension // AllListeners also where each of them is named
+	Unbound   []string   // listeners that could not be bound at start, with the reason
 }
 
 // Status tells how the gateway does.
@@ -27,7 +31,11 @@ func (g *Gateway) Status() Status {
 	s.Counters = g.live.counters.Snapshot()
 	s.Queue = g.live.queue.Stats()
 	s.Inbound = g.live.server.Connections()
-	s.Outbound = g.live.client.Stats().Open + g.live.courier.Stats().Open
+	s.Full = errors.Is(g.live.queue.Room(0), queue.ErrNoSpace)
+	sending := g.live.client.Stats()
+	s.Outbound, s.Possible = sending.Open+g.live.courier.Stats().Open, sending.Possible
+	s.Suspended = g.Suspended()
+	s.Suspended.AllListeners = s.Suspended.AllListeners || g.current.Load().allNamed(s.Suspended.Listeners)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range bindProblems(g.current.Load(), g.unbound) {

@@ -64,7 +64,24 @@ func (p PEM) String() string {
 		}
 		return text
 	}
-	return fmt.Sprintf("%d bytes, SHA-256 %s", len(p), shortSum([]byte(p)))
+	what := fmt.Sprintf("%d bytes", len(p))
+	if request, err := p.request(); err == nil {
+		what = "for " + printable(request.Subject.String())
+	}
+	return fmt.Sprintf("%s, SHA-256 %s", what, shortSum([]byte(p)))
+}
+
+// request reads a signing request in the form that is stored.
+func (p PEM) request() (*x509.CertificateRequest, error) {
+	block, rest := pem.Decode([]byte(p))
+	if len(p) > MaxRequestBytes || block == nil || block.Type != requestBlock || len(rest) > 0 {
+		return nil, refuse("The signing request cannot be read.")
+	}
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading signing request: %w", err)
+	}
+	return request, nil
 }
 
 // sumOf tells one list of certificates from another.
@@ -85,16 +102,8 @@ func shortSum(data []byte) string {
 // tell it from another.
 func Fingerprint(c *x509.Certificate) string { return shortSum(c.Raw) }
 
-// LongFingerprint is the SHA-256 sum of a certificate as other programs write
-// it: "AB:CD:...".
-func LongFingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	parts := make([]string, len(sum))
-	for i, b := range sum {
-		parts[i] = fmt.Sprintf("%02X", b)
-	}
-	return strings.Join(parts, ":")
-}
+// LongFingerprint is the SHA-256 sum of a certificate.
+func LongFingerprint(c *x509.Certificate) string { return fmt.Sprintf("%x", sha256.Sum256(c.Raw)) }
 
 // Certificates gives what p holds in the order of the text, at least one, or
 // says why it is not certificates in the one form that is stored.
@@ -339,13 +348,9 @@ func (c *Config) validateCertificates(p *problems) {
 
 // checkRequest holds a stored request to its form and to the key.
 func checkRequest(c Certificate) error {
-	block, rest := pem.Decode([]byte(c.Request))
-	if len(c.Request) > MaxRequestBytes || block == nil || block.Type != requestBlock || len(rest) > 0 {
-		return refuse("The signing request cannot be read.")
-	}
-	request, err := x509.ParseCertificateRequest(block.Bytes)
+	request, err := c.Request.request()
 	if err != nil {
-		return fmt.Errorf("reading signing request: %w", err)
+		return err
 	}
 	key, err := c.Signer()
 	if err != nil {

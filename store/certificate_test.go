@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,9 @@ func TestNewCertificate(t *testing.T) {
 		if word, _ := ValidityOf(leaf, certNow().AddDate(0, 0, -1)); word != NotYetValid {
 			t.Error(word)
 		}
+		if got := certNow().Sub(leaf.NotBefore); got != backdated {
+			t.Errorf("it begins %v in the past", got)
+		}
 		if !SelfSigned(leaf) {
 			t.Error("not self-signed")
 		}
@@ -74,6 +78,12 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 				t.Errorf("%s of %T shows the key", verb, value)
 			}
 		}
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("made", "profile", c, "key", c.Key)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("made", "key", c.Key)
+	if strings.Contains(log.String(), "PRIVATE") {
+		t.Errorf("the diagnostics show the key: %s", &log)
 	}
 	from, to := testConfig(), testConfig()
 	to.Certificates = []Certificate{c}

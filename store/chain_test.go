@@ -16,6 +16,7 @@ import (
 type entity struct {
 	cert *x509.Certificate
 	key  crypto.Signer
+	ca   bool
 }
 
 // testEntity makes a certificate that by signed; nil makes it self-signed.
@@ -25,11 +26,13 @@ func testEntity(t testing.TB, name string, ca bool, by *entity) entity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return certify(t, name, key, ca, by)
+	return certify(t, name, entity{key: key, ca: ca}, by)
 }
 
-func certify(t testing.TB, name string, key crypto.Signer, ca bool, by *entity) entity {
+// certify makes a certificate for the key of an entity.
+func certify(t testing.TB, name string, of entity, by *entity) entity {
 	t.Helper()
+	key, ca := of.key, of.ca
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +56,7 @@ func certify(t testing.TB, name string, key crypto.Signer, ca bool, by *entity) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return entity{cert, key}
+	return entity{cert, key, ca}
 }
 
 func TestNewChain(t *testing.T) {
@@ -64,7 +67,7 @@ func TestNewChain(t *testing.T) {
 	stranger := testEntity(t, "Stranger", true, nil)
 	impostor := testEntity(t, "Lower", true, &upper) // the name, and another key
 	old := testEntity(t, "Old Root", true, nil)
-	cross := certify(t, "Root", root.key, true, &old)
+	cross := certify(t, "Root", root, &old)
 	single := testEntity(t, "mx.example.com", false, nil)
 
 	certs := func(e ...entity) []*x509.Certificate {
@@ -116,7 +119,7 @@ func TestNewChain(t *testing.T) {
 func TestNewChain_IssuersInACircle(t *testing.T) {
 	one := testEntity(t, "One", true, nil)
 	two := testEntity(t, "Two", true, &one)
-	back := certify(t, "One", one.key, true, &two)
+	back := certify(t, "One", one, &two)
 	leaf := testEntity(t, "mx.example.com", false, &two)
 	got := NewChain([]*x509.Certificate{leaf.cert, two.cert, back.cert}, nil)
 	if len(got.Ordered) != 3 || got.Missing != "Two" {
@@ -135,7 +138,7 @@ func TestNamesOfCertificatesAreFitToBeShown(t *testing.T) {
 		strings.Repeat("long", 99):   strings.Repeat("long", 50) + "...",
 		"Zertifizierungsstelle Köln": "Zertifizierungsstelle Köln",
 	} {
-		if got := CommonName(certify(t, name, key, true, nil).cert); got != want {
+		if got := CommonName(certify(t, name, entity{key: key, ca: true}, nil).cert); got != want {
 			t.Errorf("%q is shown as %q", name, got)
 		}
 	}

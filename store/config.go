@@ -40,6 +40,8 @@ type Config struct {
 	DNS            DNS               `label:"DNS" object:"DNS settings"`
 	DANE           DANE              `label:"DANE" object:"DANE settings"`
 	Listeners      []Listener        `label:"Listeners" object:"listener"`
+	Reception      Reception         `label:"Global listener settings" object:"global listener settings"`
+	Exceptions     []Exception       `label:"Domain exception table" object:"domain exception" ordered:"true"`
 	BounceProfiles []BounceProfile   `label:"Bounce profiles" object:"bounce profile"` // the first is Default
 	BounceDown     bool              `label:"Bounce all messages of a domain whose host is down" object:"bounce setup"`
 	Logs           []LogSubscription `label:"Log subscriptions" object:"log subscription"`
@@ -85,6 +87,8 @@ func (c *Config) Validate() []Problem {
 	c.validateDestinations(&p)
 	c.validateDNS(&p)
 	c.validateListeners(&p)
+	c.validateReception(&p)
+	c.validateExceptions(&p)
 	c.validateBounceProfiles(&p)
 	c.validateLogs(&p)
 	c.validateCertificates(&p)

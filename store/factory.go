@@ -26,6 +26,7 @@ func Factory(facts FactoryFacts) *Config {
 		Destinations:   Destinations{Default: factoryDestination()},
 		DNS:            factoryDNS(facts.DNS),
 		Listeners:      []Listener{factoryListener()},
+		Reception:      factoryReception(),
 		BounceProfiles: []BounceProfile{defaultProfile()},
 		Logs: []LogSubscription{
 			{Name: "error_logs", Type: TextMailLog, Level: 1, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
@@ -95,6 +96,16 @@ func privateHAT() HAT {
 		},
 		Default: factoryParams(),
 	}
+}
+
+// RelayFor puts a sender group RELAYLIST of these hosts first, with the policy
+// $RELAYED, as private listeners have them.
+func (h *HAT) RelayFor(hosts []string) {
+	private := privateHAT()
+	group, policy := private.Groups[0], private.Policies[0]
+	group.Hosts = hosts
+	h.Groups = slices.Insert(h.Groups, 0, group)
+	h.Policies = append(h.Policies, policy)
 }
 
 func publicHAT() HAT {

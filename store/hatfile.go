@@ -25,7 +25,7 @@ import (
 // An entry without group, such as ALL, is a host followed by its policy. Lines
 // that begin with # and empty ones are skipped. What we add: the block
 // "DEFAULT {" has the default policy parameters; a file without it leaves
-// them as they are.
+// them as they are. The same goes for ALL, which an appliance does not print.
 
 // HATFile is what a text said.
 type HATFile struct {
@@ -36,10 +36,12 @@ type HATFile struct {
 // maxHATLine bounds one line of an import.
 const maxHATLine = 64 << 10
 
-// ParseHAT reads a whole table. Its default parameters begin as defaults. The
-// error names each line that is wrong, as far as there are not too many.
-func ParseHAT(r io.Reader, defaults PolicyParams) (HATFile, error) {
-	p := hatParser{file: HATFile{HAT: HAT{Default: defaults}}}
+// ParseHAT reads a whole table, which will stand in the place of current: what
+// the text does not say of the default parameters and of ALL is taken from
+// there. The error names each line that is wrong, as far as there are not too
+// many.
+func ParseHAT(r io.Reader, current HAT) (HATFile, error) {
+	p := hatParser{current: current, file: HATFile{HAT: HAT{Default: current.Default}}}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxHATLine)
 	for lines.Scan() {
@@ -68,12 +70,13 @@ func ParseHAT(r io.Reader, defaults PolicyParams) (HATFile, error) {
 // hatParser reads line by line; at most one of policy, group and params is
 // being read.
 type hatParser struct {
-	file   HATFile
-	number int
-	errs   []error
-	policy *Policy       // its behavior is to come
-	group  *SenderGroup  // members, then its policy, are to come
-	params *PolicyParams // a block is open
+	current HAT
+	file    HATFile
+	number  int
+	errs    []error
+	policy  *Policy       // its behavior is to come
+	group   *SenderGroup  // members, then its policy, are to come
+	params  *PolicyParams // a block is open
 }
 
 func (p *hatParser) fail(format string, args ...any) {
@@ -248,11 +251,30 @@ func (p *hatParser) end() {
 	if len(p.errs) > 0 {
 		return
 	}
+	p.keepAll()
 	var found problems
 	p.file.HAT.validate(&found, "")
 	for _, f := range found[:min(len(found), maxRouteErrors)] {
 		p.errs = append(p.errs, refuse("%s", strings.TrimSpace(f.Place+": "+f.Text)))
 	}
+}
+
+// keepAll ends a table that does not say what becomes of all others with what
+// is done now; where that is a policy the table does not have, they are
+// rejected.
+func (p *hatParser) keepAll() {
+	h := &p.file.HAT
+	holdsAll := func(g SenderGroup) bool { return slices.Contains(g.Hosts, allHosts) }
+	n := slices.IndexFunc(p.current.Groups, holdsAll)
+	if len(h.Groups) == 0 || slices.ContainsFunc(h.Groups, holdsAll) || n < 0 {
+		return
+	}
+	all := p.current.Groups[n]
+	if _, _, ok := h.Resolve(all); !ok {
+		all.Policy = string(Refuse)
+	}
+	h.Groups = append(h.Groups, SenderGroup{Name: allHosts, Hosts: []string{allHosts}, Policy: all.Policy, Comment: all.Comment})
+	p.note("There is no entry ALL; it has %s.", h.PolicyWord(all))
 }
 
 // WriteHAT writes what ParseHAT reads, without the default parameters.

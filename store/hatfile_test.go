@@ -13,8 +13,10 @@ func fullParams() PolicyParams {
 		MaxSize: 2048, MaxMessages: 3, MaxRecipients: 4, MaxConnections: 5,
 		BannerHost: BannerHost{Use: Yes, Name: "mx.example.com"}, AcceptReply: reply(220), RejectReply: reply(554),
 		MaxPerHour: 6, LimitReply: reply(452), MaxInvalid: NoLimit, DropHarvester: No, HarvestReply: reply(550), SignificantBits: 24,
-		SenderRate: SenderRate{Use: Yes, MaxRecipients: 7, Interval: 8, Reply: reply(450), Exceptions: "a@, .b.example, c.example"},
-		TLS:        PolicyTLS{Mode: TLSPreferred, Addresses: "a@, .b.example"},
+		SenderRate:    SenderRate{Use: Yes, MaxRecipients: 7, Interval: 8, Reply: reply(450), Exceptions: "a@, .b.example, c.example"},
+		TLS:           PolicyTLS{Mode: TLSPreferred, Addresses: "a@, .b.example"},
+		SenderCheck:   SenderCheck{Use: Yes, Malformed: reply(501), Unresolved: reply(450), Nonexistent: Reply{Use: No}},
+		UseExceptions: Yes,
 	}
 }
 
@@ -23,7 +25,8 @@ func TestHATRoundTrip(t *testing.T) {
 	full.Default = fullParams()
 	full.Policies[0].Params = fullParams()
 	full.Policies[1].Params = PolicyParams{BannerHost: BannerHost{Use: No}, AcceptReply: Reply{Use: No}, RejectReply: Reply{Use: No},
-		LimitReply: Reply{Use: No}, HarvestReply: Reply{Use: No}, SenderRate: SenderRate{Use: No}, DropHarvester: Yes, TLS: PolicyTLS{Mode: TLSOff}}
+		LimitReply: Reply{Use: No}, HarvestReply: Reply{Use: No}, SenderRate: SenderRate{Use: No}, DropHarvester: Yes,
+		TLS: PolicyTLS{Mode: TLSOff}, SenderCheck: SenderCheck{Use: No}, UseExceptions: No}
 	full.Groups[0].Hosts = []string{"10.1.1.0/24", "2001:db8::1", "10.1.1.1-10.1.1.9", ".example.com", "nx.domain", "dnslist[bl.example]"}
 	full.Groups[1].Policy = "TCPREFUSE"
 	for _, h := range []HAT{privateHAT(), publicHAT(), full} {
@@ -31,7 +34,7 @@ func TestHATRoundTrip(t *testing.T) {
 		if err := WriteHATFile(&text, h); err != nil {
 			t.Fatal(err)
 		}
-		got, err := ParseHAT(strings.NewReader(text.String()), PolicyParams{})
+		got, err := ParseHAT(strings.NewReader(text.String()), HAT{})
 		if err != nil || len(got.Notes) > 0 {
 			t.Fatalf("%v %v\n%s", err, got.Notes, &text)
 		}
@@ -66,7 +69,7 @@ spamdomain.com
 SUSPECT: $THROTTLED
 ALL
     $ACCEPTED
-`), factoryParams())
+`), HAT{Default: factoryParams()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +95,36 @@ line 17: spamdomain.com became the sender group spamdomain_com.
 line 19: .spamdomain.com became the sender group _spamdomain_com.`
 	if s := strings.Join(got.Notes, "\n"); s != wantNotes {
 		t.Errorf("notes\n%s", s)
+	}
+}
+
+// The switch alone enables the verification, with the standard responses.
+func TestParseHATVerification(t *testing.T) {
+	got, err := ParseHAT(strings.NewReader("$A\nACCEPT {\nsender_verification = \"on\"\n}\nALL\n$A\n"), HAT{Default: factoryParams()})
+	if err != nil || got.HAT.Policies[0].Params != (PolicyParams{SenderCheck: VerifySenders()}) {
+		t.Errorf("%+v, %v", got.HAT.Policies, err)
+	}
+}
+
+// A file without ALL keeps the one there is, or rejects.
+func TestParseHATWithoutAll(t *testing.T) {
+	for text, want := range map[string]string{
+		"$ACCEPTED\n ACCEPT\nG:\n 10.1.1.1\n $ACCEPTED": "ACCEPTED",
+		"G:\n 10.1.1.1\n REJECT":                        "REJECT",
+		"G:\n 10.1.1.1\n REJECT\nALL\n RELAY":           "RELAY",
+	} {
+		got, err := ParseHAT(strings.NewReader(text), publicHAT())
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		last := got.HAT.Groups[len(got.HAT.Groups)-1]
+		if last.Name != "ALL" || last.Policy != want || (len(got.Notes) == 0) != (want == "RELAY") {
+			t.Errorf("%q: the last group is %+v, notes %v", text, last, got.Notes)
+		}
+	}
+	if _, err := ParseHAT(strings.NewReader("# nothing"), publicHAT()); err == nil {
+		t.Error("an empty file is taken for a table")
 	}
 }
 
@@ -121,7 +154,7 @@ func TestParseHATRefused(t *testing.T) {
 		strings.Repeat("$A\nX\n", 30):                           "not shown",
 		"# " + strings.Repeat("x", 70000):                       "line 1: The line is too long.",
 	} {
-		if got, err := ParseHAT(strings.NewReader(text), factoryParams()); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := ParseHAT(strings.NewReader(text), HAT{Default: factoryParams()}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q gave %+v, %v\nwant %s", text, got, err, want)
 		}
 	}

@@ -47,16 +47,14 @@ func hatParams() []hatParam {
 	params = append(params, replyParam("smtp_accept", ParseAcceptCode, func(p *PolicyParams) *Reply { return &p.AcceptReply }),
 		replyParam("smtp_reject", ParseRejectCode, func(p *PolicyParams) *Reply { return &p.RejectReply }),
 		replyParam("rate_limit_reply", ParseRefuseCode, func(p *PolicyParams) *Reply { return &p.LimitReply }),
-		hatParam{"dhap_drop", false, func(p *PolicyParams) string { return map[Tri]string{Yes: "on", No: "off"}[p.DropHarvester] },
-			func(p *PolicyParams, text string) error {
-				p.DropHarvester = map[string]Tri{"on": Yes, "off": No}[text]
-				if p.DropHarvester == Inherit {
-					return refuse("The value must be on or off.")
-				}
-				return nil
-			}},
+		switchParam("dhap_drop", func(p *PolicyParams) *Tri { return &p.DropHarvester }),
 		replyParam("dhap_reply", ParseRefuseCode, func(p *PolicyParams) *Reply { return &p.HarvestReply }))
 	return append(params, senderRateParam(), replyParam("sender_rate_reply", ParseRefuseCode, func(p *PolicyParams) *Reply { return &p.SenderRate.Reply }),
+		senderCheckParam(),
+		replyParam("sender_malformed_reply", ParseRefuseCode, func(p *PolicyParams) *Reply { return &p.SenderCheck.Malformed }),
+		replyParam("sender_unresolved_reply", ParseRefuseCode, func(p *PolicyParams) *Reply { return &p.SenderCheck.Unresolved }),
+		replyParam("sender_nonexistent_reply", ParseRefuseCode, func(p *PolicyParams) *Reply { return &p.SenderCheck.Nonexistent }),
+		switchParam("use_exception_table", func(p *PolicyParams) *Tri { return &p.UseExceptions }),
 		hatParam{"sender_rate_exceptions", false, func(p *PolicyParams) string { return p.SenderRate.Exceptions },
 			func(p *PolicyParams, text string) (err error) {
 				p.SenderRate.Exceptions, err = ParseExceptions(text)
@@ -78,7 +76,7 @@ func hatParams() []hatParam {
 // does not have. Files that come from one have them.
 func absentParams() []string {
 	return []string{"spam_check", "virus_check", "use_sb", "outbreak_filters_check", "signing_enabled", "dkim_verification",
-		"spf_verification", "dmarc_verification", "sender_verification", "accept_untagged_bounces", "smtp_auth"}
+		"spf_verification", "dmarc_verification", "accept_untagged_bounces", "smtp_auth"}
 }
 
 // off is the value of a parameter that a policy turns off.
@@ -117,6 +115,36 @@ func countParam(name string, low, high int, place func(*PolicyParams) *int) hatP
 		*place(p) = n
 		return nil
 	}}
+}
+
+// switchParam is "on" or "off".
+func switchParam(name string, place func(*PolicyParams) *Tri) hatParam {
+	return hatParam{name, false, func(p *PolicyParams) string { return map[Tri]string{Yes: "on", No: off}[*place(p)] },
+		func(p *PolicyParams, text string) error {
+			use := map[string]Tri{"on": Yes, off: No}[text]
+			if use == Inherit {
+				return refuse("The value must be on or off.")
+			}
+			*place(p) = use
+			return nil
+		}}
+}
+
+// senderCheckParam is the switch of a verification whose responses have lines
+// of their own, before it or behind it.
+func senderCheckParam() hatParam {
+	param := switchParam("sender_verification", func(p *PolicyParams) *Tri { return &p.SenderCheck.Use })
+	read := param.set
+	param.set = func(p *PolicyParams, text string) error {
+		err := read(p, text)
+		if p.SenderCheck.Use == Yes {
+			fill(&p.SenderCheck.Malformed.Use, No)
+			fill(&p.SenderCheck.Unresolved.Use, No)
+			fill(&p.SenderCheck.Nonexistent.Use, No)
+		}
+		return err
+	}
+	return param
 }
 
 // replyParam is a reply as "554 text"; \n in it separates lines.

@@ -30,6 +30,17 @@ const (
 // KeyTypes lists the kinds in the order of the menu.
 func KeyTypes() []KeyType { return []KeyType{RSA2048, RSA4096, P256} }
 
+// ParseKeyType reads a kind of key: "2048", "4096", "P-256"; case does not
+// matter.
+func ParseKeyType(text string) (KeyType, error) {
+	for _, t := range KeyTypes() {
+		if strings.EqualFold(text, string(t)) || t == P256 && strings.EqualFold(text, "P-256") {
+			return t, nil
+		}
+	}
+	return "", refuse("The value must be 2048, 4096 or P-256.")
+}
+
 // NewKey makes a private key.
 func NewKey(t KeyType) (crypto.Signer, error) {
 	var key crypto.Signer
@@ -88,7 +99,8 @@ func (s Subject) name() pkix.Name {
 // be the name of a host, leads.
 func (s Subject) dnsNames() []string {
 	names := slices.Clone(s.DNSNames)
-	if _, err := ParseDNSName(s.CommonName); err == nil && !slices.Contains(names, s.CommonName) {
+	same := func(name string) bool { return strings.EqualFold(name, s.CommonName) }
+	if _, err := ParseDNSName(s.CommonName); err == nil && !slices.ContainsFunc(names, same) {
 		names = append([]string{s.CommonName}, names...)
 	}
 	return names

@@ -225,9 +225,6 @@ func pbes2Count(algorithm pkix.AlgorithmIdentifier) (int, error) {
 	if err := unmarshal(params.KDF.Parameters.FullBytes, &kdf); err != nil {
 		return 0, err
 	}
-	if kdf.KeyLength > math.MaxUint8 {
-		return 0, errPKCS12
-	}
 	return kdf.Iterations, nil
 }
 

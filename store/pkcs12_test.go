@@ -180,6 +180,12 @@ func TestPKCS12HiddenBomb(t *testing.T) {
 	if err := checkInner(parts[0], "x"); err != nil {
 		t.Errorf("certificates in an encrypted part: %v", err)
 	}
+	// Nothing but the look inside sees it: the file is refused for it before
+	// its MAC, which is not right any more, is looked at.
+	file := rewrite(t, inner, func(_ *pfx, parts []contentInfo) []contentInfo { return []contentInfo{hidden, parts[1]} })
+	if _, _, err := ReadPKCS12(file, "x"); !errors.Is(err, errPKCS12Hidden) {
+		t.Errorf("in a file: %v", err)
+	}
 	if err := checkInner(parts[0], "wrong"); !errors.Is(err, errPassphrase) {
 		t.Errorf("wrong passphrase: %v", err)
 	}
@@ -238,6 +244,15 @@ func TestBadPKCS12(t *testing.T) {
 			p[0].Type = oidPBES2()
 			return p
 		}), "not a PKCS#12 file"},
+		"long key": {keyed(func(p []contentInfo) []contentInfo {
+			type bag struct {
+				ID    asn1.ObjectIdentifier
+				Value asn1.RawValue
+			}
+			bags := marshal(t, []bag{{oidShroudedKeyBag(), explicit(make([]byte, MaxKeyBytes+1))}})
+			p[1].Content = explicit(marshal(t, bags))
+			return p
+		}), "longer than any that is taken"},
 		"signed instead": {rewriteOuter(t, good, func(p *pfx) { p.AuthSafe.Type = oidEncrypted() }), "not protected by a passphrase"},
 		"changed":        {keyed(func(p []contentInfo) []contentInfo { return p[:1] }), "passphrase is not correct, or the file is damaged"},
 		"no key":         {trustStore(t, f.certs), "not a PKCS#12 file"},

@@ -23,21 +23,32 @@ const (
 // PolicyParams are the limits and replies of a mail flow policy; what is zero
 // in a policy takes the value of HAT.Default.
 type PolicyParams struct {
-	MaxSize         int64      `label:"Max message size"`
-	MaxMessages     int        `label:"Max messages per connection"`
-	MaxRecipients   int        `label:"Max recipients per message"`
-	MaxConnections  int        `label:"Max concurrent connections from a single IP"`
-	BannerHost      BannerHost `label:"Hostname in the SMTP banner" zero:"Default"`
-	AcceptReply     Reply      `label:"Custom SMTP acceptance response" zero:"Default"`
-	RejectReply     Reply      `label:"Custom SMTP rejection response" zero:"Default"`
-	MaxPerHour      int        `label:"Max recipients per hour from a host" zero:"Default"` // or NoLimit; 0 in HAT.Default: no limit
-	LimitReply      Reply      `label:"Custom SMTP limit exceeded response" zero:"Default"`
-	SenderRate      SenderRate `label:"Recipients of an envelope sender"`
-	MaxInvalid      int        `label:"Max invalid recipients per hour from a host" zero:"Default"` // as MaxPerHour
-	DropHarvester   Tri        `label:"Drop the connection at that limit" zero:"Default"`
-	HarvestReply    Reply      `label:"Custom SMTP response at that limit" zero:"Default"`
-	SignificantBits int        `label:"Significant bits of IP addresses" zero:"Default"` // as MaxPerHour
-	TLS             PolicyTLS  `label:"TLS" zero:"Default"`                              // in HAT.Default the empty mode is off
+	MaxSize         int64       `label:"Max message size"`
+	MaxMessages     int         `label:"Max messages per connection"`
+	MaxRecipients   int         `label:"Max recipients per message"`
+	MaxConnections  int         `label:"Max concurrent connections from a single IP"`
+	BannerHost      BannerHost  `label:"Hostname in the SMTP banner" zero:"Default"`
+	AcceptReply     Reply       `label:"Custom SMTP acceptance response" zero:"Default"`
+	RejectReply     Reply       `label:"Custom SMTP rejection response" zero:"Default"`
+	MaxPerHour      int         `label:"Max recipients per hour from a host" zero:"Default"` // or NoLimit; 0 in HAT.Default: no limit
+	LimitReply      Reply       `label:"Custom SMTP limit exceeded response" zero:"Default"`
+	SenderRate      SenderRate  `label:"Recipients of an envelope sender"`
+	MaxInvalid      int         `label:"Max invalid recipients per hour from a host" zero:"Default"` // as MaxPerHour
+	DropHarvester   Tri         `label:"Drop the connection at that limit" zero:"Default"`
+	HarvestReply    Reply       `label:"Custom SMTP response at that limit" zero:"Default"`
+	SignificantBits int         `label:"Significant bits of IP addresses" zero:"Default"` // as MaxPerHour
+	TLS             PolicyTLS   `label:"TLS" zero:"Default"`                              // in HAT.Default the empty mode is off
+	SenderCheck     SenderCheck `label:"Envelope sender verification"`
+	UseExceptions   Tri         `label:"Use of the domain exception table" zero:"Default"`
+}
+
+// SenderCheck refuses envelope senders without a domain that mail could be
+// sent back to. Its replies stand for the standard ones.
+type SenderCheck struct {
+	Use         Tri   `label:"Enabled" zero:"Default"`
+	Malformed   Reply `label:"Custom SMTP response to malformed senders" zero:"Default"`
+	Unresolved  Reply `label:"Custom SMTP response to domains which do not resolve" zero:"Default"`
+	Nonexistent Reply `label:"Custom SMTP response to domains which do not exist" zero:"Default"`
 }
 
 // SenderRate limits the recipients that one envelope sender may have within
@@ -118,6 +129,10 @@ func (p PolicyParams) or(defaults PolicyParams) PolicyParams {
 	if p.TLS.Mode == TLSInherit {
 		p.TLS = defaults.TLS
 	}
+	if p.SenderCheck.Use == Inherit {
+		p.SenderCheck = defaults.SenderCheck
+	}
+	fill(&p.UseExceptions, defaults.UseExceptions)
 	return p
 }
 
@@ -158,6 +173,8 @@ func (p PolicyParams) check(low int64) []error {
 	add("Drop the connection", p.DropHarvester.check())
 	add("Rate limit per envelope sender", p.SenderRate.check())
 	add("TLS", p.TLS.check())
+	add("Envelope sender verification", p.SenderCheck.check())
+	add("Use of the domain exception table", p.UseExceptions.check())
 	return errs
 }
 
@@ -217,6 +234,29 @@ func (s SenderRate) check() error {
 		err = refuse("%q must be written %q.", s.Exceptions, parsed)
 	}
 	return err
+}
+
+func (s SenderCheck) check() error {
+	if s.Use != Yes {
+		if s.Use.check() != nil || s != (SenderCheck{Use: s.Use}) {
+			return refuse("A verification that is not enabled must have no responses.")
+		}
+		return nil
+	}
+	for _, r := range []Reply{s.Malformed, s.Unresolved, s.Nonexistent} {
+		if r.Use == Inherit {
+			return refuse("Whether there is a custom response must be said.")
+		}
+		if err := r.check(ParseRefuseCode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// VerifySenders is the verification with the standard responses.
+func VerifySenders() SenderCheck {
+	return SenderCheck{Use: Yes, Malformed: Reply{Use: No}, Unresolved: Reply{Use: No}, Nonexistent: Reply{Use: No}}
 }
 
 // ParseAcceptCode reads the code of a greeting.

@@ -225,6 +225,12 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", tt.name, got, tt.want)
 		}
 	}
+	c := testConfig()
+	c.DNS.Servers = nil
+	c.Listeners[1].HAT.Default.SenderCheck = VerifySenders()
+	if got := c.Warnings(certNow(), nil); !slices.ContainsFunc(got, func(p Problem) bool { return strings.Contains(p.Text, "verifies envelope senders") }) {
+		t.Errorf("verification without DNS: %v", got)
+	}
 	if got := testConfig().Warnings(certNow(), nil); len(got) != 1 || !strings.Contains(got[0].Text, "discarded") {
 		t.Errorf("/dev/null: %v", got)
 	}

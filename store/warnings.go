@@ -49,6 +49,9 @@ func (c *Config) warnListener(p *problems, l Listener) {
 	if l.Type == Private && !l.relaysForSomebody() {
 		p.at(l.place(), "listenerconfig edit "+l.Name+" relay=HOSTS")("The listener relays for nobody: it rejects every connection.")
 	}
+	if len(c.DNS.Servers) == 0 && l.verifiesSenders() {
+		p.at(l.place(), "dnsconfig -> NEW")("The listener verifies envelope senders, and without a DNS server it refuses all that have a domain.")
+	}
 	reachable := true
 	for _, g := range l.HAT.Groups {
 		if !reachable {
@@ -59,6 +62,15 @@ func (c *Config) warnListener(p *problems, l Listener) {
 			reachable = reachable && (host != allHosts || behavior == ContinueOn)
 		}
 	}
+}
+
+// verifiesSenders reports whether any policy in use wants envelope senders
+// verified.
+func (l Listener) verifiesSenders() bool {
+	return slices.ContainsFunc(l.HAT.Groups, func(g SenderGroup) bool {
+		behavior, params, _ := l.HAT.Resolve(g)
+		return (behavior == Relay || behavior == Accept) && params.SenderCheck.Use == Yes
+	})
 }
 
 // relaysForSomebody reports whether a sender group with hosts may relay.

@@ -27,11 +27,13 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Started:  started,
 		Session:  pending,
 		Store:    c.process.store,
-		Gateway:  gatewayView{c.process.gateway},
+		Gateway:  gatewayView{c.process.gateway, c.process.gauges},
 		Look:     lookView{c.process.gateway},
 		TLS:      lookView{c.process.gateway},
 		DNSSEC:   dnssecView{c.process.gateway},
 		DANE:     daneView{c.process.gateway},
+		Mail:     mailView{c.process.gateway},
+		Service:  serviceView{c.process.gateway},
 		Logs:     logView{c.process.gateway},
 		Machine:  machine{},
 		Files:    folder(filepath.Join(c.process.dir.path, "configuration")),
@@ -45,7 +47,10 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 }
 
 // gatewayView is the gateway as commands see it.
-type gatewayView struct{ *mta.Gateway }
+type gatewayView struct {
+	*mta.Gateway
+	gauges *gauges
+}
 
 // Status gives the numbers of the status command.
 func (g gatewayView) Status() commands.Status {
@@ -61,8 +66,15 @@ func (g gatewayView) Status() commands.Status {
 		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
 		Unattempted: s.Queue.UnattemptedRecipients, Attempted: s.Queue.AttemptedRecipients, Destinations: s.Queue.Destinations,
 		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
-		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Counters: map[string]commands.Counter{},
+		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Possible: s.Possible,
+		Suspended: commands.Suspension(s.Suspended), Counters: map[string]commands.Counter{},
 		Rates: map[string]commands.Rate{},
+	}
+	if s.Running {
+		view.System = g.gauges.system()
+		if s.Full {
+			view.System.Conservation = refusesMail
+		}
 	}
 	for name, rate := range g.Rates() {
 		view.Rates[name.String()] = commands.Rate(rate)
@@ -82,6 +94,9 @@ func (g gatewayView) Alerts() ([]commands.Alert, error) {
 	}
 	return alerts, err
 }
+
+// refusesMail is the degree of resource conservation at which no mail is taken.
+const refusesMail = 999
 
 // logView is the logs as commands see them.
 type logView struct{ gateway *mta.Gateway }
@@ -152,6 +167,14 @@ func (f folder) Read(name string) ([]byte, error) {
 
 // Write replaces the file as a whole: a crash leaves the old or the new one.
 func (f folder) Write(name string, data []byte) error {
+	return f.Save(name, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// Save is Write for what is written piece by piece.
+func (f folder) Save(name string, write func(io.Writer) error) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -165,8 +188,7 @@ func (f folder) Write(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(data)
-	err = errors.Join(err, file.Sync(), file.Close())
+	err = errors.Join(write(file), file.Sync(), file.Close())
 	if err == nil {
 		err = root.Rename(temporary, name)
 	}

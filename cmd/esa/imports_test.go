@@ -49,6 +49,8 @@ var mayImport = []struct {
 	{"esa/mta/alert", []string{"esa/mta/envelope", "esa/mta/message", "esa/mta/maillog"},
 		"alerts are delivered through an interface of their own"},
 	{"esa/mta/mtatest", []string{"esa/mta/..."}, "test support of mta"},
+	{"esa/mta/mtatest/smtpload", nil, "a load and a sink, for whatever speaks SMTP"},
+	{"esa/mta/mtatest/bench", []string{"esa/mta/..."}, "it runs the gateway as a program, and fills its queue"},
 }
 
 // homes gives each outside module the packages that may import it. Everything

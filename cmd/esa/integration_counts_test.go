@@ -7,4 +7,5 @@ const (
 	relayMessages = 5000
 	stormCommits  = 100
 	kills         = 20
+	bookMessages  = 10000
 )

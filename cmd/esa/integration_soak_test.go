@@ -7,4 +7,5 @@ const (
 	relayMessages = 100000
 	stormCommits  = 2000
 	kills         = 300
+	bookMessages  = 10000
 )

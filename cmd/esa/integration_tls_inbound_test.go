@@ -75,11 +75,6 @@ func TestInboundTLS_Peers(t *testing.T) {
 	}
 	g.logged(`ICID \d+ TLS success protocol TLSv1\.2 cipher ECDHE-RSA-AES\d+-GCM-SHA\d+$`)
 	g.logged(`ICID \d+ TLS success protocol TLSv1\.3 cipher TLS_AES_\d+_GCM_SHA\d+$`)
-	if out := openssl(t, addr, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"); strings.Contains(out, "250 sender") {
-		t.Errorf("openssl speaks TLS 1.1:\n%s", out)
-	}
-	g.logged(`ICID \d+ TLS failed: \(0, 'client offered only unsupported versions: \[302\]'\)$`)
-
 	if out := output(t, "", "posttls-finger", "-c", "-l", "encrypt", "["+strings.Replace(addr, ":", "]:", 1)); !strings.Contains(out, "TLS connection established") ||
 		!strings.Contains(out, "TLSv1.3 with cipher") {
 		t.Errorf("posttls-finger:\n%s", out)
@@ -203,8 +198,9 @@ func TestInboundTLS_Testssl(t *testing.T) {
 	}
 	fine := 0
 	for _, f := range findings {
-		switch f.Severity {
-		case "OK", "INFO":
+		switch {
+		case f.ID == "engine_problem": // of the scanner's own OpenSSL
+		case f.Severity == "OK" || f.Severity == "INFO":
 			fine++
 		default:
 			t.Errorf("%s: %s (%s)", f.ID, f.Finding, f.Severity)

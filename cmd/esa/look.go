@@ -20,14 +20,14 @@ func (l lookView) Hosts() ([]commands.Host, error) {
 	if err != nil {
 		return nil, readable(err)
 	}
-	hosts := make([]commands.Host, len(found))
+	hosts, working := make([]commands.Host, len(found)), l.gateway.Working()
 	for i, h := range found {
-		hosts[i] = hostView(h)
+		hosts[i] = hostView(h, working)
 	}
 	return hosts, nil
 }
 
-func hostView(h queue.Host) commands.Host {
+func hostView(h queue.Host, working map[string]int) commands.Host {
 	state := "down"
 	switch {
 	case !h.Known || h.Up && h.LastActivity.IsZero():
@@ -37,7 +37,7 @@ func hostView(h queue.Host) commands.Host {
 	}
 	view := commands.Host{
 		Domain: h.Domain, State: state, Active: h.ActiveRecipients, Unattempted: h.UnattemptedRecipients,
-		Attempted: h.ActiveRecipients - h.UnattemptedRecipients, Outbound: h.Running,
+		Attempted: h.ActiveRecipients - h.UnattemptedRecipients, Outbound: working[h.Domain], Pending: max(0, h.Running-working[h.Domain]),
 		Counters: map[string]int64{
 			counters.HardBouncedRecips.String(): h.HardBounced(),
 			counters.CompletedRecips.String():   h.Completed(),
@@ -55,7 +55,7 @@ func (l lookView) Host(ctx context.Context, domain string) (commands.HostDetail,
 		return commands.HostDetail{}, readable(err)
 	}
 	view := commands.HostDetail{
-		Host: hostView(h.Host), Oldest: h.Oldest.Received, LastActivity: h.LastActivity, NextAttempt: h.NextAttempt,
+		Host: hostView(h.Host, l.gateway.Working()), Suspended: h.Suspended, Oldest: h.Oldest.Received, LastActivity: h.LastActivity, NextAttempt: h.NextAttempt,
 		Last: h.Last, LastAt: h.LastAt, Last5XX: h.Last5XX, Last5XXAt: h.Last5XXAt,
 		Route: h.Route, MX: h.MX, Expires: h.Expires,
 	}

@@ -25,12 +25,13 @@ type process struct {
 	store   *store.Store
 	gateway *mta.Gateway
 	console *console
+	gauges  *gauges
 }
 
 // openProcess opens a data directory, with a gateway that moves mail or
 // offline.
 func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, err error) {
-	p := &process{}
+	p := &process{gauges: newGauges(inv.dir)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())

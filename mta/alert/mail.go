@@ -68,6 +68,7 @@ func (m *mail) job(id envelope.MID, text []byte) envelope.Job {
 		Message: &envelope.Message{
 			MID: id, Received: m.Raised, Sender: m.From, Recipients: []envelope.Recipient{to},
 			Size: int64(len(text)), Subject: m.subject(), EightBit: wide, UTF8: wide,
+			Relay: true, // mail of our own is protected like that of those we relay for
 		},
 		Domain: m.To.Domain, Recipients: []envelope.Recipient{to}, Attempt: m.Attempts + 1,
 		Body: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil },

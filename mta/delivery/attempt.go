@@ -62,7 +62,13 @@ func (a *attempt) run(ctx context.Context) {
 	planner := a.set.planner
 	planner.Family = a.to.Family
 	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
-	plan, f := planner.Plan(within, a.job.Domain)
+	var plan route.Plan
+	var f *envelope.Failure
+	if a.job.Via != nil {
+		plan, f = planner.PlanVia(within, *a.job.Via)
+	} else {
+		plan, f = planner.Plan(within, a.job.Domain)
+	}
 	cancel()
 	switch {
 	case ctx.Err() != nil:
@@ -163,7 +169,7 @@ func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *c
 			break
 		}
 		if c.capacity(a.to) > 0 {
-			c.leash = newLeash(ctx, c.raw, a.set.Timeouts)
+			c.leash = newLeash(ctx, a.job.Cut, c.raw, a.set.Timeouts)
 			c.host, c.reused = hop.Host, true
 			return c
 		}
@@ -175,6 +181,8 @@ func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *c
 // converse makes transactions on a connection while there is something to
 // send and the host goes along, then keeps the connection or ends it.
 func (a *attempt) converse(c *conn) verdict {
+	a.client.busy.enter(a.job.Domain)
+	defer a.client.busy.leave(a.job.Domain)
 	v := lost // unless a transaction says otherwise: a panic must not leave the connection open
 	defer func() {
 		if c.dead || v == lost || v == stale {

@@ -25,7 +25,7 @@ func TestDeliverWritesTheLogOfTheReference(t *testing.T) {
 		if out[0].Reply != "2.0.0 taken" || out[0].DCID != 1 || out[1].RID != 1 {
 			t.Errorf("outcomes %+v", out)
 		}
-		w.client.closeIdle()
+		w.client.CloseIdle()
 		want := "New SMTP DCID 1 interface invalid IP address 192.0.2.1 port 25\n" +
 			"Delivery start DCID 1 MID 7 to RID [0, 1]\n" +
 			"Message done DCID 1 MID 7 to RID [0, 1] \n" +
@@ -243,7 +243,7 @@ func TestFailoverHasBounds(t *testing.T) {
 		if n := w.peers[2].Connections(); n != 0 {
 			t.Errorf("a third host was asked after two refusals")
 		}
-		w.client.closeIdle()
+		w.client.CloseIdle()
 		w.down["192.0.2.1"] = os.NewSyscallError("connect", syscall.ETIMEDOUT)
 		check(t, w.deliver(job(plainText, "a")), "deferred 4.1.0 450 deferred")
 		if n := w.peers[2].Connections(); n != 1 {

@@ -80,6 +80,7 @@ type Client struct {
 	settings atomic.Pointer[running]
 	pool     pool
 	gate     gate
+	busy     busy
 	blocks   sync.Pool // *[]byte, to read message texts into
 	possible atomic.Int64
 	open     atomic.Int64
@@ -120,14 +121,14 @@ func (c *Client) Configure(s *Settings) {
 	c.pool.closeUnless(r.made)
 }
 
-// closeIdle closes all idle connections.
-func (c *Client) closeIdle() { c.pool.closeUnless(func(connKey) bool { return false }) }
+// CloseIdle closes all idle connections.
+func (c *Client) CloseIdle() { c.pool.closeUnless(func(connKey) bool { return false }) }
 
 // Close closes all idle connections and keeps none from now on. Attempts under
 // way end by their context; when they have ended nothing of the Client runs.
 func (c *Client) Close() {
 	c.pool.close()
-	c.closeIdle()
+	c.CloseIdle()
 	c.pool.watchers.Wait()
 }
 
@@ -135,6 +136,13 @@ func (c *Client) Close() {
 func (c *Client) Stats() Stats {
 	return Stats{Open: int(c.open.Load()), Idle: c.pool.size(), Possible: c.possible.Load()}
 }
+
+// Working gives how many connections are at work for each destination that has
+// any.
+func (c *Client) Working() map[string]int { return c.busy.all() }
+
+// ForgetRecipients lets the recipient limits of addresses begin anew.
+func (c *Client) ForgetRecipients() { c.gate.forget() }
 
 // Deliver makes one attempt and gives one outcome for each recipient of the
 // job, in their order. When ctx ends the attempt is given up at once, or within

@@ -53,6 +53,7 @@ func (a *attempt) dial(ctx context.Context, hop route.NextHop, g guard) *conn {
 		a.unreachable(ctx, hop, err)
 		return nil
 	}
+	c.leash = newLeash(ctx, a.job.Cut, c.raw, a.set.Timeouts)
 	f := c.greet(a.set)
 	if f != nil {
 		f = a.broke(c, f)
@@ -67,7 +68,8 @@ func (a *attempt) dial(ctx context.Context, hop route.NextHop, g guard) *conn {
 	return c
 }
 
-// connect makes a connection with nothing said on it, on a leash of ctx.
+// connect makes a connection with nothing said on it. The caller puts it on a
+// leash.
 func (c *Client) connect(ctx context.Context, set *running, hop route.NextHop, key connKey) (*conn, error) {
 	within, cancel := context.WithTimeout(ctx, set.Timeouts.Connect)
 	defer cancel()
@@ -86,7 +88,6 @@ func (c *Client) connect(ctx context.Context, set *running, hop route.NextHop, k
 	made.over(raw)
 	c.open.Add(1)
 	c.opt.Log.NewDelivery(made.dcid, made.local, hop.Addr)
-	made.leash = newLeash(ctx, raw, set.Timeouts)
 	return made, nil
 }
 

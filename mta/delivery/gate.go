@@ -100,6 +100,16 @@ func (g *gate) leave(t ticket) {
 	}
 }
 
+// forget begins all recipient limits anew; attempts under way give nothing
+// back.
+func (g *gate) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, h := range g.held {
+		h.used, h.until = 0, time.Time{}
+	}
+}
+
 // sweep forgets what is not in use any more, when there is much.
 func (g *gate) sweep(now time.Time) {
 	if len(g.held) < maxHeld {

@@ -237,7 +237,7 @@ func TestE6_ReplyTextIsHarmlessInTheLog(t *testing.T) {
 	inWorld(t, func(w *world) {
 		out := w.deliver(job(plainText, "a"))
 		check(t, out, "delivered")
-		w.client.closeIdle()
+		w.client.CloseIdle()
 		if log := w.log(); strings.Contains(log, "\x1b") || strings.Contains(log, "\x00") || strings.Contains(log, "\xff") || strings.Count(log, "\n") != 5 {
 			t.Errorf("log %q", log)
 		}

@@ -199,6 +199,22 @@ func TestClientCertificate(t *testing.T) {
 	check(t, tcpClient(t, settings).Deliver(t.Context(), job(plainText, "a")), "deferred 4.7.5 0 tls-handshake-failed")
 }
 
+// TestOldVersionsWhereAllowed: sslconfig may allow what is not offered out of
+// the box.
+func TestOldVersionsWhereAllowed(t *testing.T) {
+	a := mtatest.NewAuthority(t, "Root CA")
+	script := speaks(a.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"d.test"}}))
+	script.TLS.MinVersion, script.TLS.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
+	inWorld(t, func(w *world) {
+		w.settings.TLS.Min, w.settings.TLS.Ciphers = tls.VersionTLS10, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
+		w.secured(RequireVerified, a)
+		check(t, w.deliver(job(plainText, "a")), "delivered")
+		if !strings.Contains(w.log(), "DCID 1 TLS success protocol TLSv1 cipher ECDHE-ECDSA-AES128-SHA\n") {
+			t.Errorf("log:\n%s", w.log())
+		}
+	}, script)
+}
+
 // TestRevoked: a chain that was good is refused with the reason given.
 func TestRevoked(t *testing.T) {
 	a := mtatest.NewAuthority(t, "Root CA")

@@ -10,10 +10,10 @@ import (
 // leash sets the deadlines of a connection for one attempt: each wait has its
 // own, all together are bounded by the session, and cancelling the attempt
 // ends the waiting: at once while no transaction is open, within the grace
-// period in one.
+// period in one; cutting it ends it at once.
 type leash struct {
 	times Timeouts
-	stop  func() bool
+	stop  func()
 
 	mu      sync.Mutex
 	conn    net.Conn
@@ -27,10 +27,18 @@ type leash struct {
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
-// newLeash puts conn on a leash until release is called.
-func newLeash(ctx context.Context, conn net.Conn, t Timeouts) *leash {
+// newLeash puts conn on a leash until release is called; cut may be nil.
+func newLeash(ctx, cut context.Context, conn net.Conn, t Timeouts) *leash {
 	l := &leash{times: t, conn: conn, session: time.Now().Add(t.Session)}
-	l.stop = context.AfterFunc(ctx, l.cancel)
+	unstop := context.AfterFunc(ctx, func() { l.cancel(t.Grace) })
+	uncut := func() bool { return true }
+	if cut != nil {
+		uncut = context.AfterFunc(cut, func() { l.cancel(0) })
+	}
+	l.stop = func() {
+		unstop()
+		uncut()
+	}
 	return l
 }
 
@@ -44,13 +52,17 @@ func (l *leash) release() {
 	l.conn.SetDeadline(time.Time{})
 }
 
-func (l *leash) cancel() {
+func (l *leash) cancel(grace time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.off {
 		return
 	}
-	l.grace = time.Now().Add(l.times.Grace)
+	until := time.Now().Add(grace)
+	if !l.grace.IsZero() {
+		until = earlier(until, l.grace)
+	}
+	l.grace = until
 	if l.open {
 		l.conn.SetDeadline(l.grace)
 	} else {

@@ -87,6 +87,7 @@ func (c *Client) tryAddress(ctx context.Context, set *running, hop route.NextHop
 		return false
 	}
 	t.Connected(hop.Addr, conn.local)
+	conn.leash = newLeash(ctx, nil, conn.raw, set.Timeouts)
 	defer conn.leash.release()
 	if f := conn.greet(set); f != nil {
 		t.Failed(hop.Addr, *f)

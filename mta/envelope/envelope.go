@@ -7,6 +7,7 @@
 package envelope
 
 import (
+	"context"
 	"io"
 	"net/netip"
 	"time"
@@ -76,9 +77,33 @@ type Job struct {
 	Domain     string      // the destination all Recipients share: domain or address literal
 	Recipients []Recipient // never empty
 	Attempt    int         // 1 for the first attempt
+	// Cut ends when the connection is to be cut abruptly, even where the next
+	// hop may have the message; nil: never.
+	Cut context.Context
+	Via *Machine // where an operator sends it, whatever routes and DNS say; nil: nowhere else
 	// Body opens the message text: header and body, CRLF line ends, not
 	// dot-stuffed. The caller closes it. It may be opened several times.
 	Body func() (io.ReadCloser, error)
+}
+
+// Machine is a next hop that an operator names for mail that is queued.
+type Machine struct {
+	Host string `json:"host"`           // name in lower case, or IP address without brackets
+	Port uint16 `json:"port,omitempty"` // 0: 25
+}
+
+// Domain is the destination that mail for the machine counts for: its name, or
+// its address literal.
+func (m Machine) Domain() string {
+	addr, err := netip.ParseAddr(m.Host)
+	switch {
+	case err != nil:
+		return m.Host
+	case addr.Is4():
+		return "[" + m.Host + "]"
+	default:
+		return "[IPv6:" + m.Host + "]"
+	}
 }
 
 // Result is what became of a recipient in one attempt. The zero value means
@@ -160,6 +185,7 @@ const (
 	ReasonTooLarge       Reason = "too-large"      // over the SIZE the peer announced
 	ReasonNotRepresented Reason = "not-supported"  // 8-bit or UTF-8 the peer does not take
 	ReasonDeleted        Reason = "deleted"        // by an operator or a /dev/null route
+	ReasonOperator       Reason = "returned"       // bounced by an operator
 
 	// TLS was asked for and did not come to be, or not as asked for.
 	ReasonNoSTARTTLS    Reason = "starttls-not-supported"    // not offered, or no ESMTP

@@ -65,6 +65,11 @@ func TestReceivingText(t *testing.T) {
 		{"2.3 trouble", func() { h.ReceivingFailed(3, "Message loop") }, "Info: ICID 3 Receiving Failed: Message loop"},
 		{"2.3 bad addresses", func() { h.InvalidSender(3, "no @", "x"); h.InvalidRecipient(3, 7, "no @", "y") },
 			"Info: ICID 3 Invalid sender address: no @: x\nInfo: ICID 3 MID 7 Invalid recipient address: no @: 'y'"},
+		{"2.3 senders", func() {
+			h.SenderRejected(3, sender, "envelope sender domain does not exist")
+			h.SenderAllowed(3, sender, "envelope sender matched domain exception")
+		}, "Info: ICID 3 Address: <a@example.com> sender rejected, envelope sender domain does not exist\n" +
+			"Info: ICID 3 Address: <a@example.com> sender allowed, envelope sender matched domain exception"},
 		{"2.3 bad commands", func() { h.UnknownCommand(3, "GET /\r"); h.BadSyntax(3, "MAIL x") },
 			`Info: ICID 3 Unknown command: GET /\r` + "\nInfo: ICID 3 Bad syntax for command: MAIL x"},
 		{"2.3 timeouts", func() { h.NoInjection(3, there); h.TooLong(3, there) },
@@ -120,6 +125,11 @@ func TestSystemText(t *testing.T) {
 		{"2.5 server", func() { h.ServerStarting(); h.ServerShutDown() }, "Info: SMTP server starting\nInfo: SMTP server shut down"},
 		{"2.5 killed", func() { h.InjectionKilled(3); h.DeliveryKilled(5) },
 			"Info: SMTP server connection killed ICID: 3\nInfo: SMTP client connection killed DCID: 5"},
+		{"2.5 suspended", func() { h.DeliverySuspended([]string{"a.test", "b.test"}); h.ReceivingSuspended([]string{"ALL"}) },
+			"Info: Deliveries are currently suspended [a.test, b.test]\nInfo: Receiving is suspended [ALL]"},
+		{"2.5 resumed", func() { h.DeliveryResumed([]string{"ALL"}); h.ReceivingResumed([]string{"In", "Out"}) },
+			"Info: Deliveries are resumed [ALL]\nInfo: Receiving is resumed [In, Out]"},
+		{"2.5 set aside", func() { h.SetAside(7, "damaged: body checksum") }, "Critical: MID 7 set aside: damaged: body checksum"},
 		{"2.5 DNS", func() { h.DNSTemporaryFailure("example.net", "MX", "ServFail") }, "Info: DNS Temporary Failure example.net MX - ServFail"},
 		{"2.6 invalid DNSSEC response", func() {
 			h.InvalidDNSSECResponse(DNSSECError{Name: "example.net", Type: "MX", Server: netip.MustParseAddrPort("192.0.2.53:53"), Why: "Unsupported qtype"})
@@ -186,6 +196,8 @@ func hostileEvents(l *Log, s string) int {
 		func() { l.InvalidRecipient(1, 1, s, s) },
 		func() { l.UnknownCommand(1, s) },
 		func() { l.BadSyntax(1, s) },
+		func() { l.SenderRejected(1, a, s) },
+		func() { l.SenderAllowed(1, a, s) },
 		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 0, s, s}) },
 		func() { l.ConnectionFailed(ConnectionError{1, s, at, here, 454, s, s}) },
 		func() { l.DeliverySecured(1, "TLSv1.3", "X", s) },
@@ -196,6 +208,11 @@ func hostileEvents(l *Log, s string) int {
 		func() { l.DoubleBounced(f) },
 		func() { l.Pending(1, nil, time.Unix(0, 0), s) },
 		func() { l.DNSTemporaryFailure(s, s, s) },
+		func() { l.SetAside(1, s) },
+		func() { l.DeliverySuspended([]string{s, s}) },
+		func() { l.DeliveryResumed([]string{s}) },
+		func() { l.ReceivingSuspended([]string{s}) },
+		func() { l.ReceivingResumed([]string{s}) },
 		func() { l.DNSQuery(s, s) },
 		func() { l.DNSQueryServer(s, s, 0) },
 		func() { l.DNSCached(CachedAnswer{s, s, time.Unix(0, 0), 0, []lookup.MX{{Host: s}}, []string{s}}) },

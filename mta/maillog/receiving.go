@@ -76,8 +76,8 @@ func (l *Log) RejectedByRAT(m envelope.MID, c envelope.ICID, to envelope.Address
 	l.infof("MID %d ICID %d To: <%s> Rejected by RAT", m, c, line(to.String()))
 }
 
-// RelayDenied writes a recipient that a listener without recipient access
-// table refused, because the sender may not relay.
+// RelayDenied writes a recipient that was refused because of where it came
+// from: a sender who may not relay, or one rejected at its recipients.
 func (l *Log) RelayDenied(m envelope.MID, c envelope.ICID, to envelope.Address) {
 	l.infof("MID %d ICID %d To: <%s> Rejected by Injection Control", m, c, line(to.String()))
 }
@@ -132,6 +132,15 @@ func (l *Log) InvalidSender(c envelope.ICID, why, part string) {
 }
 func (l *Log) InvalidRecipient(c envelope.ICID, m envelope.MID, why, part string) {
 	l.infof("ICID %d MID %d Invalid recipient address: %s: %s", c, m, line(why), literal(part))
+}
+
+// SenderRejected and SenderAllowed write what was decided of an envelope
+// sender, and why.
+func (l *Log) SenderRejected(c envelope.ICID, sender envelope.Address, why string) {
+	l.infof("ICID %d Address: <%s> sender rejected, %s", c, line(sender.String()), line(why))
+}
+func (l *Log) SenderAllowed(c envelope.ICID, sender envelope.Address, why string) {
+	l.infof("ICID %d Address: <%s> sender allowed, %s", c, line(sender.String()), line(why))
 }
 
 // UnknownCommand and BadSyntax write a command that was not understood.

@@ -16,7 +16,7 @@ const (
 	maxSubject = 256  // decoded
 )
 
-// HeaderLimits bound a header. Zero is no limit.
+// HeaderLimits bound a header. Zero and less are no limit.
 type HeaderLimits struct {
 	Bytes int64
 	Lines int

@@ -58,18 +58,21 @@ func (l *LineEnds) End() []byte {
 // hasBare reports whether p has a CR or LF that stands alone. A CR as the
 // last byte is not decided here.
 func hasBare(p []byte) bool {
-	for len(p) > 0 {
+	returns := bytes.Count(p, []byte("\r")) // that have no LF yet
+	if bytes.HasSuffix(p, []byte("\r")) {
+		returns--
+	}
+	for {
 		lf := bytes.IndexByte(p, '\n')
-		if lf < 0 {
-			cr := bytes.IndexByte(p, '\r')
-			return cr >= 0 && cr != len(p)-1
-		}
-		if lf == 0 || bytes.IndexByte(p[:lf], '\r') != lf-1 {
+		switch {
+		case lf < 0:
+			return returns > 0
+		case lf == 0 || p[lf-1] != '\r':
 			return true
 		}
+		returns--
 		p = p[lf+1:]
 	}
-	return false
 }
 
 // clean copies p with every line end made CRLF.

@@ -22,6 +22,13 @@ import "encoding/binary"
 // IsEightBit reports whether a byte beyond ASCII is in p.
 func IsEightBit(p []byte) bool {
 	const high = 0x8080808080808080
+	for ; len(p) >= 32; p = p[32:] {
+		four := binary.LittleEndian.Uint64(p) | binary.LittleEndian.Uint64(p[8:]) |
+			binary.LittleEndian.Uint64(p[16:]) | binary.LittleEndian.Uint64(p[24:])
+		if four&high != 0 {
+			return true
+		}
+	}
 	for ; len(p) >= 8; p = p[8:] {
 		if binary.LittleEndian.Uint64(p)&high != 0 {
 			return true

@@ -157,7 +157,7 @@ func FuzzLineEnds(f *testing.F) {
 }
 
 func TestIsEightBit(t *testing.T) {
-	for n := range 20 {
+	for n := range 70 {
 		p := bytes.Repeat([]byte("a"), n)
 		if IsEightBit(p) {
 			t.Errorf("%d letters", n)

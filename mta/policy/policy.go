@@ -1,10 +1,12 @@
 // Package policy decides who may connect to a listener and which recipients
 // it takes: the host access table (HAT) and the recipient access table (RAT)
-// of a listener, and the limits of its mail flow policies.
+// of a listener, the limits of its mail flow policies, and the domain exception
+// table.
 //
 // The steps of one connection:
 //
 //	HAT.Decide  the first sender group with a member that matches gives behaviour and limits
+//	Exceptions  says whether an envelope sender is taken whatever DNS says of its domain
 //	RAT.Decide  the most specific entry says whether a recipient is taken
 //
 // Everything here is pure: tables in, decisions out; no lookup, no clock. A
@@ -73,8 +75,11 @@ type Params struct {
 	MaxInvalid      int   // recipients that do not exist, of one host in an hour
 	DropHarvester   bool  // beyond it: close the connection
 	HarvestReply    Reply // or else answer this
-	TLS             TLS
-	SignificantBits int // hosts alike in so many bits of an IPv4 address are counted as one
+	SignificantBits int   // hosts alike in so many bits of an IPv4 address are counted as one
+
+	TLS           TLS
+	SenderCheck   SenderCheck
+	UseExceptions bool // the domain exception table decides before SenderCheck does
 }
 
 // Reply stands for the standard reply if its code is not 0. Its text has lines.

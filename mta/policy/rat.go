@@ -45,11 +45,14 @@ func NewRAT(entries []Entry) (RAT, error) {
 	return t, nil
 }
 
+// allAddresses is the entry for every recipient that has no other.
+const allAddresses = "ALL"
+
 // entryKey gives the one form of an entry's address: what Decide looks up.
 func entryKey(address string) (string, error) {
 	address = strings.TrimSpace(address)
-	if strings.EqualFold(address, "ALL") {
-		return "ALL", nil
+	if strings.EqualFold(address, allAddresses) {
+		return allAddresses, nil
 	}
 	if user, only := strings.CutSuffix(address, "@"); only {
 		a, err := envelope.ParseAddress(user + "@user.invalid")
@@ -100,7 +103,7 @@ func (t RAT) Decide(a envelope.Address) Verdict {
 }
 
 func (t RAT) find(a envelope.Address) (Entry, bool) {
-	for _, key := range []string{a.Key(), userKey(a), cmp.Or(a.Domain, "ALL")} {
+	for _, key := range []string{a.Key(), userKey(a), cmp.Or(a.Domain, allAddresses)} {
 		if e, ok := t.entries[key]; ok {
 			return e, true
 		}
@@ -117,6 +120,6 @@ func (t RAT) find(a envelope.Address) (Entry, bool) {
 			rest = after
 		}
 	}
-	e, ok := t.entries["ALL"]
+	e, ok := t.entries[allAddresses]
 	return e, ok
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"container/list"
 	"net/netip"
 	"time"
@@ -99,7 +100,11 @@ type Source struct {
 	Addr     netip.Addr
 	Sender   string // the key of the envelope sender, empty for the null sender
 	Exempt   bool   // from the rate of envelope senders
+	// Window is how long the counts per hour are kept; 0 is an hour.
+	Window time.Duration
 }
+
+func (s Source) window() time.Duration { return cmp.Or(s.Window, time.Hour) }
 
 // Excess is a limit that a recipient would go beyond.
 type Excess int
@@ -123,7 +128,7 @@ func (r *Rates) Recipient(p Params, s Source, now time.Time) Excess {
 		return SenderLimit
 	}
 	if p.MaxPerHour > 0 {
-		r.hosts.Add(host, now, time.Hour)
+		r.hosts.Add(host, now, s.window())
 	}
 	if rated {
 		r.addresses.Add(sender, now, p.SenderRate.Every)
@@ -135,7 +140,7 @@ func (r *Rates) Recipient(p Params, s Source, now time.Time) Excess {
 // directory harvests.
 func (r *Rates) Invalid(p Params, s Source, now time.Time) {
 	if p.MaxInvalid > 0 {
-		r.harvests.Add(hostKey{s.Listener, p.group(s.Addr)}, now, time.Hour)
+		r.harvests.Add(hostKey{s.Listener, p.group(s.Addr)}, now, s.window())
 	}
 }
 

@@ -28,6 +28,8 @@ type draft struct {
 	crc    uint32
 	room   int64 // kept for the envelope
 	end    int64 // of what is written
+	body   span  // where the body is, once committed
+	size   int64 // of a file that was written at once, else 0
 	err    error // the first; the draft is then worth nothing
 	ended  bool
 }
@@ -78,6 +80,13 @@ func (d *draft) flush() error {
 	return err
 }
 
+// again takes a file that has been used before, if there is one.
+func (d *draft) again() bool {
+	d.epoch = d.s.epoch(d.begun.MID)
+	d.file = d.s.reuse(d.path, d.size)
+	return d.file != nil
+}
+
 func (d *draft) create() error {
 	d.epoch = d.s.epoch(d.begun.MID)
 	f, err := d.s.disk.create(d.path)
@@ -100,20 +109,31 @@ func (d *draft) put(b []byte) error {
 // commit makes the message durable under the complete envelope. After an
 // error nothing of it is kept.
 func (d *draft) commit(m envelope.Message) error {
+	file, err := d.commitOpen(m)
+	if err == nil {
+		d.s.letGo(file, m.MID)
+	}
+	return err
+}
+
+// commitOpen is commit that leaves the file open, for the first attempt: the
+// caller closes it.
+func (d *draft) commitOpen(m envelope.Message) (diskFile, error) {
 	if d.ended {
-		return errors.New("committing message: it has ended")
+		return nil, errors.New("committing message: it has ended")
 	}
 	if m.MID != d.begun.MID || len(m.Recipients) == 0 {
-		return errors.Join(errors.New("committing message: not its envelope"), d.abort())
+		return nil, errors.Join(errors.New("committing message: not its envelope"), d.abort())
 	}
 	if d.err == nil {
 		d.err = d.finish(&m)
 	}
 	if d.err != nil {
-		return errors.Join(d.err, d.abort())
+		return nil, errors.Join(d.err, d.abort())
 	}
+	file := d.file
 	d.release()
-	return nil
+	return file, nil
 }
 
 // finish writes what is missing and waits for stable storage.
@@ -144,16 +164,24 @@ func (d *draft) finish(m *envelope.Message) error {
 	if err != nil {
 		return err
 	}
+	d.body = h.body
 	return d.s.settle(d)
 }
 
 // finishSmall writes a message that is still in the buffer, in one write.
 func (d *draft) finishSmall(h header, text []byte) error {
+	whole := make([]byte, 0, headerSize+len(text)+len(*d.buf))
+	whole = append(append(append(whole, h.encode()...), text...), *d.buf...)
+	d.size = int64(len(whole))
+	if d.again() {
+		if _, err := d.file.WriteAt(whole, 0); err != nil {
+			return fmt.Errorf("writing message: %w", noSpace(err))
+		}
+		return nil
+	}
 	if err := d.create(); err != nil {
 		return err
 	}
-	whole := make([]byte, 0, headerSize+len(text)+len(*d.buf))
-	whole = append(append(append(whole, h.encode()...), text...), *d.buf...)
 	return d.put(whole)
 }
 

@@ -26,7 +26,7 @@ type trial struct {
 
 // attempt settles what can be settled of a lot now.
 func (q *Queue) attempt(ctx context.Context, l *lot) ending {
-	rec, err := q.borrow(l.item)
+	rec, err := q.borrow(l.item, !l.deleted())
 	defer q.giveBack(l.item)
 	if err != nil {
 		return q.unreadable(l, err)
@@ -53,10 +53,15 @@ func (q *Queue) attempt(ctx context.Context, l *lot) ending {
 	return t.settle(outcomes, true)
 }
 
+// deleted reports whether the lot is to be deleted: its text does not matter.
+func (l *lot) deleted() bool {
+	return l.sentence != nil && l.sentence.Reason == envelope.ReasonDeleted
+}
+
 // borrow gives the record of a message: the one it was admitted with, or one
 // that is read once for all attempts that run at the same time. The body of a message that was found at start is checked
 // before its first attempt: nothing that was not accepted like that goes out.
-func (q *Queue) borrow(it *item) (*record, error) {
+func (q *Queue) borrow(it *item, check bool) (*record, error) {
 	it.mu.Lock()
 	defer it.mu.Unlock()
 	it.users++
@@ -70,7 +75,7 @@ func (q *Queue) borrow(it *item) (*record, error) {
 		}
 		it.rec = rec
 	}
-	if !it.trusted {
+	if check && !it.trusted {
 		if err := q.store.check(it.mid, it.rec.body); err != nil {
 			return nil, err
 		}
@@ -83,8 +88,27 @@ func (q *Queue) giveBack(it *item) {
 	it.mu.Lock()
 	defer it.mu.Unlock()
 	it.users--
-	if it.users == 0 && len(it.unsaved) == 0 {
+	if it.users > 0 {
+		return
+	}
+	q.store.releaseLocked(it)
+	if len(it.unsaved) == 0 {
 		it.rec = nil
+	}
+}
+
+// release closes the file of a message that was kept open for its first
+// attempt.
+func (s *store) release(it *item) {
+	it.mu.Lock()
+	defer it.mu.Unlock()
+	s.releaseLocked(it)
+}
+
+func (s *store) releaseLocked(it *item) {
+	if it.rec != nil && it.rec.file != nil {
+		s.letGo(it.rec.file, it.mid)
+		it.rec.file = nil
 	}
 }
 
@@ -152,6 +176,7 @@ func (t *trial) noteLocked(entries []entry) {
 		t.rec.apply(e)
 	}
 	all := append(t.item.unsaved, entries...)
+	t.item.noted = true
 	err := t.q.store.note(t.item.mid, all)
 	if err != nil {
 		t.q.fault(FaultWrite, "writing journal", t.item.mid, err)
@@ -174,7 +199,12 @@ func (t *trial) begin() error {
 		t.noteLocked([]entry{e})
 		return nil
 	}
-	err := t.q.store.mark(t.item.mid)
+	var err error
+	if t.rec.file != nil {
+		err = markOpen(t.rec.file)
+	} else {
+		err = t.q.store.mark(t.item.mid)
+	}
 	switch {
 	case err == nil:
 		t.rec.apply(e)
@@ -194,7 +224,11 @@ func (t *trial) deliver(ctx context.Context) (outcomes []envelope.Outcome, crash
 		Message: &t.rec.message,
 		Domain:  t.lot.dest.domain,
 		Attempt: t.attempts() + 1,
-		Body:    func() (io.ReadCloser, error) { return t.q.store.body(t.item.mid) },
+		Via:     t.lot.via,
+		Body:    t.body,
+	}
+	if t.lot.reins != nil {
+		job.Cut = t.lot.reins.cutting
 	}
 	for _, i := range t.waiting {
 		job.Recipients = append(job.Recipients, t.rec.message.Recipients[i])
@@ -205,6 +239,14 @@ func (t *trial) deliver(ctx context.Context) (outcomes []envelope.Outcome, crash
 		}
 	}()
 	return t.q.o.Courier.Deliver(ctx, job), nil
+}
+
+// body opens the message text for the courier.
+func (t *trial) body() (io.ReadCloser, error) {
+	if t.rec.file != nil {
+		return openBody(t.rec.file, t.rec.body), nil
+	}
+	return t.q.store.body(t.item.mid)
 }
 
 // panicked ends an attempt that died of a fault of ours.

@@ -102,7 +102,7 @@ func TestCrashBetweenOutcomeAndJournal_RecipientsAreTriedAgain(t *testing.T) {
 		c := &courier{}
 		d := &faultDisk{}
 		d.fail = func(op, _ string) error {
-			if op == "remove" {
+			if op == "remove" || op == "writeat" { // or the header of a spare file
 				d.dieAt = 1
 				return errStaged
 			}

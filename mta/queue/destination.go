@@ -31,6 +31,9 @@ type destination struct {
 	lots        int // all that are not done
 	recipients  int // of those, and
 	unattempted int // of recipients
+	kept        int // recipients whose records are kept for their first attempt
+
+	suspended bool // by an operator
 
 	down     bool
 	failures int           // in a row, to reach any host
@@ -47,6 +50,7 @@ func (d *destination) when() time.Duration { return d.at }
 func (d *destination) place() *int32       { return &d.pos }
 
 func (d *destination) push(l *lot) {
+	l.prev, l.next, l.queued = d.tail, nil, true
 	if d.tail == nil {
 		d.head = l
 	} else {
@@ -55,14 +59,26 @@ func (d *destination) push(l *lot) {
 	d.tail = l
 }
 
+// unlink takes a lot out of the ready.
+func (d *destination) unlink(l *lot) {
+	if l.prev == nil {
+		d.head = l.next
+	} else {
+		l.prev.next = l.next
+	}
+	if l.next == nil {
+		d.tail = l.prev
+	} else {
+		l.next.prev = l.prev
+	}
+	l.prev, l.next, l.queued = nil, nil, false
+}
+
 // pop gives the first of the ready, nil if there is none.
 func (d *destination) pop() *lot {
 	for d.head != nil {
 		l := d.head
-		d.head, l.next = l.next, nil
-		if d.head == nil {
-			d.tail = nil
-		}
+		d.unlink(l)
 		if !l.item.gone {
 			return l
 		}
@@ -73,6 +89,9 @@ func (d *destination) pop() *lot {
 // mayStart reports whether one more attempt may begin, as far as hosts and
 // concurrency go.
 func (d *destination) mayStart(t moment) bool {
+	if d.suspended {
+		return false
+	}
 	if d.down {
 		return d.retryDue && d.running == 0
 	}
@@ -166,6 +185,9 @@ func (p *plan) hostDue(d *destination, t moment) {
 		return
 	}
 	d.retryDue = true
+	if d.suspended {
+		return // nobody is tried: nobody is given up
+	}
 	var keep []*lot
 	for l := d.pop(); l != nil; l = d.pop() {
 		l.tried = true

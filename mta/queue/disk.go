@@ -18,6 +18,7 @@ type disk interface {
 	writeAt(path string, b byte, at int64) error // one byte of a file that is there
 	remove(path string) error                    // not an error if it is gone
 	rename(from, to string) error
+	claim(from, to string) error                // rename that replaces nothing; errUnsupported
 	list(dir string) ([]string, error)          // names, in no order
 	openDir(path string) (syncHandle, error)    // Sync makes the names in a directory durable
 	openSystem(path string) (syncHandle, error) // Sync makes the whole file system durable; errUnsupported
@@ -34,7 +35,10 @@ type syncHandle interface {
 type diskFile interface {
 	io.Writer
 	io.WriterAt
+	io.ReaderAt
 	syncHandle
+	Truncate(size int64) error
+	named() (bool, error) // whether it still stands in a directory
 }
 
 type diskReader interface {
@@ -50,7 +54,7 @@ type space struct {
 }
 
 // errUnsupported says that the system cannot sync a whole file system and
-// report its errors.
+// report its errors, or rename without replacing.
 var errUnsupported = errors.New("not supported here")
 
 // Modes of everything below the queue's directory: mail is private.
@@ -69,12 +73,23 @@ func (osDisk) mkdir(path string) error {
 	return err
 }
 
+type osFile struct{ *os.File }
+
+func (f osFile) named() (bool, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || s.Nlink > 0, nil
+}
+
 func (osDisk) create(path string) (diskFile, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return osFile{f}, nil
 }
 
 type osReader struct{ *os.File }

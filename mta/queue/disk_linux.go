@@ -56,6 +56,18 @@ func syncfsReports() bool {
 	return err1 == nil && err2 == nil && (x > 5 || x == 5 && y >= 8)
 }
 
+func (osDisk) claim(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("renaming without replacing: %w: %w", errUnsupported, err)
+	default:
+		return &os.LinkError{Op: "claim", Old: from, New: to, Err: err}
+	}
+}
+
 func (osDisk) free(path string) (space, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {

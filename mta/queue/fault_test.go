@@ -42,11 +42,12 @@ func TestFault_EachIsTold(t *testing.T) {
 		op   string
 		with error
 		want FaultKind
+		body string
 	}{
-		"a message cannot be created": {"create", syscall.EIO, FaultWrite},
-		"no space for a message":      {"create", syscall.ENOSPC, FaultSpace},
-		"an attempt cannot be marked": {"mark", syscall.EIO, FaultWrite},
-		"a message cannot be removed": {"remove", syscall.EIO, FaultWrite},
+		"a message cannot be created": {"create", syscall.EIO, FaultWrite, bodyText},
+		"no space for a message":      {"create", syscall.ENOSPC, FaultSpace, bodyText},
+		"an attempt cannot be marked": {"mark", syscall.EIO, FaultWrite, bodyText},
+		"a message cannot be removed": {"remove", syscall.EIO, FaultWrite, large}, // small ones leave their files
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -58,7 +59,7 @@ func TestFault_EachIsTold(t *testing.T) {
 					return nil
 				}}
 				r := setup{disk: d, fault: told.tell}.open(t).run()
-				_ = r.tryAdd(r.message("a@sender.test", "a@there.test"), "text")
+				_ = r.tryAdd(r.message("a@sender.test", "a@there.test"), tt.body)
 				time.Sleep(time.Second)
 				synctest.Wait()
 				if got := told.kinds(); !slices.Equal(got, []FaultKind{tt.want}) {

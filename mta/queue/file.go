@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +25,8 @@ import (
 //	body      as it came, CRLF line ends
 //
 // CRCs are CRC-32C in hexadecimal; the last one is of the header before it.
-// Until a message is committed its header says "esa-draft". No rename: the
-// checksums tell a whole file.
+// Until a message is committed its header says "esa-draft", and once it is
+// finished "esa-spare" (spare.go). No rename: the checksums tell a whole file.
 //
 // The mark is one byte, a blank until the first attempt of a message begins
 // that has nothing else to tell, then "+": most messages are delivered by it
@@ -37,6 +38,7 @@ const (
 	markOffset   = headerSize - 10
 	messageMagic = "esa-message"
 	draftMagic   = "esa-draft"
+	spareMagic   = "esa-spare"
 	attemptMark  = '+'
 )
 
@@ -49,10 +51,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // errDamaged is a file that does not check; errDraft one that was never
-// committed.
+// committed; errSpare one that is waiting to be used again, whose message is
+// gone.
 var (
 	errDamaged = errors.New("damaged")
 	errDraft   = errors.New("never committed")
+	errSpare   = fmt.Errorf("%w: %w since the file was last used", os.ErrNotExist, errDraft)
 )
 
 // span is a part of a file.
@@ -78,6 +82,9 @@ func (h header) encode() []byte {
 // draftHeader is the header until then.
 func draftHeader() []byte { return seal(fmt.Sprintf("%s %d", draftMagic, version)) }
 
+// spareHeader is the header of a file that is waiting to be used again.
+func spareHeader() []byte { return seal(fmt.Sprintf("%s %d", spareMagic, version)) }
+
 // seal pads text to a header and adds its checksum.
 func seal(text string) []byte {
 	line := fmt.Appendf(nil, "%-*s", headerSize-9, text)
@@ -95,7 +102,7 @@ func decodeHeader(line []byte) (header, error) {
 		line[markOffset] = ' '
 	}
 	words := strings.Fields(string(line))
-	if len(words) > 1 && (words[0] == messageMagic || words[0] == draftMagic) {
+	if len(words) > 1 && slices.Contains([]string{messageMagic, draftMagic, spareMagic}, words[0]) {
 		// Before the checksum: a newer version may compute another.
 		if v, err := strconv.Atoi(words[1]); err == nil && v > version {
 			return header{}, fmt.Errorf("version %d: %w", v, ErrNewer)
@@ -105,8 +112,11 @@ func decodeHeader(line []byte) (header, error) {
 	if err != nil || uint32(sum) != checksum(line[:headerSize-9]) {
 		return header{}, fmt.Errorf("%w: header checksum", errDamaged)
 	}
-	if words[0] == draftMagic {
+	switch words[0] {
+	case draftMagic:
 		return header{}, errDraft
+	case spareMagic:
+		return header{}, errSpare
 	}
 	if len(words) != 11 || words[0] != messageMagic || words[2] != "envelope" || words[6] != "body" {
 		return header{}, fmt.Errorf("%w: header", errDamaged)

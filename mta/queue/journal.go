@@ -34,19 +34,21 @@ const (
 	eventWarned    = "warned"   // the sender was told of the delay
 	eventPanic     = "panic"    // the attempt ended in a fault of ours
 	eventCrowded   = "crowded"  // there was no attempt: limits of the destination
+	eventMoved     = "moved"    // an operator sends it to Via
 )
 
 // entry is one line of a journal.
 type entry struct {
-	At     time.Time       `json:"at"`
-	Event  string          `json:"event"`
-	RIDs   []envelope.RID  `json:"rids"`
-	Next   time.Time       `json:"next,omitzero"`
-	Reason envelope.Reason `json:"reason,omitempty"`
-	Code   int             `json:"code,omitempty"`
-	Reply  string          `json:"reply,omitempty"`
-	Host   string          `json:"host,omitempty"`
-	Alone  bool            `json:"alone,omitempty"` // an attempt of a suspect, see suspectAfter
+	At     time.Time         `json:"at"`
+	Event  string            `json:"event"`
+	RIDs   []envelope.RID    `json:"rids"`
+	Next   time.Time         `json:"next,omitzero"`
+	Reason envelope.Reason   `json:"reason,omitempty"`
+	Code   int               `json:"code,omitempty"`
+	Reply  string            `json:"reply,omitempty"`
+	Host   string            `json:"host,omitempty"`
+	Via    *envelope.Machine `json:"via,omitempty"`
+	Alone  bool              `json:"alone,omitempty"` // an attempt of a suspect, see suspectAfter
 }
 
 // maxLine bounds a journal line: a lot's recipients and one reply.
@@ -134,6 +136,7 @@ type recipientState struct {
 	alone    int       // of those, as a suspect
 	panics   int       // ended in a fault of ours
 	next     time.Time // of the next attempt; zero: as soon as possible
+	via      *envelope.Machine
 	warned   int
 	warnedAt time.Time
 	last     entry // the last failure
@@ -160,6 +163,8 @@ func (s *recipientState) apply(e entry) {
 		s.next, s.last = e.Next, e
 	case eventCrowded:
 		s.open, s.alone = max(0, s.open-1), max(0, s.alone-1)
+	case eventMoved:
+		s.via, s.next = e.Via, time.Time{}
 	case eventWarned:
 		s.warned++
 		s.warnedAt = e.At
@@ -173,8 +178,10 @@ type record struct {
 	states  []recipientState // one per recipient, in their order
 	lots    [][]int          // indexes of the recipients of each lot
 	body    span
-	touched bool // an attempt was begun: the file is marked, or there is a journal
-	damaged int  // journal lines that do not check
+	file    diskFile // of a fresh message until its first attempt has ended; else nil
+	size    int64    // of the file, 0 if not known
+	touched bool     // an attempt was begun: the file is marked, or there is a journal
+	damaged int      // journal lines that do not check
 }
 
 func newRecord(m envelope.Message) *record {

@@ -345,7 +345,7 @@ func TestCrowded_IsNoAttempt(t *testing.T) {
 		if s := r.Stats(); s.UnattemptedRecipients != 1 {
 			t.Errorf("%+v", s)
 		}
-		r.Each(func(e Entry) bool {
+		r.Each(Selection{}, func(e Entry) bool {
 			if s := e.Recipients[0]; s.Attempts != 0 || s.Reason != "" {
 				t.Errorf("%+v", s)
 			}

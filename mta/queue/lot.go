@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -39,12 +40,14 @@ type item struct {
 	lots     []lot
 	open     int32 // lots that are not done; guarded by Queue.mu, as gone
 	gone     bool  // vanished or set aside
-	kept     int   // recipients of rec, while it waits for the first attempt; guarded by Queue.mu
+	kept     int   // recipients of rec, while it waits for the first attempt; guarded by Queue.mu, as held
+	held     bool  // its file is open meanwhile
 
 	mu      sync.Mutex // orders what is read and written of the files; guards what follows
 	rec     *record    // while attempts run, while something is unsaved, or kept
 	users   int
 	unsaved []entry // the journal could not be written
+	noted   bool    // there may be a journal
 	removed bool    // from disk
 	trusted bool    // the body is what was written
 }
@@ -56,9 +59,13 @@ type item struct {
 type lot struct {
 	item      *item
 	dest      *destination
-	at        time.Duration     // when it is due, steady time
-	expires   time.Duration     // by its profile when that was last looked at
-	next      *lot              // in the list of the ready
+	at        time.Duration // when it is due, steady time
+	expires   time.Duration // by its profile when that was last looked at
+	prev      *lot          // in the list of the ready
+	next      *lot
+	via       *envelope.Machine // where an operator sends it
+	reins     *reins            // while an attempt runs
+	freed     chan struct{}     // closed at the end of the attempt for whoever waits to act on it; else nil
 	sentence  *envelope.Failure // to be bounced without an attempt
 	number    int32             // in record.lots
 	left      int32             // recipients that wait
@@ -66,6 +73,8 @@ type lot struct {
 	interval  time.Duration     // the end of that in which share was taken
 	from      string            // the interface that this attempt leaves by
 	pos       int32             // in the timetable, -1: not there
+	running   bool              // an attempt, or an operator's act, is under way
+	queued    bool              // in the list of the ready
 	attempted bool              // ever
 	tried     bool              // by this process, or its host was
 	parked    bool              // waits for its host
@@ -74,6 +83,13 @@ type lot struct {
 	crowded   bool              // waits for a limit of its hosts
 	suspect   bool              // see suspectAfter
 	alone     bool              // this attempt is the only one of a suspect
+}
+
+// reins are how an attempt under way is ended early: stop lets it come to an
+// end by itself, cut does not.
+type reins struct {
+	stop, cut context.CancelFunc
+	cutting   context.Context
 }
 
 func (l *lot) when() time.Duration { return l.at }

@@ -36,26 +36,32 @@ func (q *Queue) Run(ctx context.Context) error {
 	}()
 	q.workers.Go(func() { q.recover(ctx) })
 	q.schedule(ctx)
+	q.mu.Lock()
+	q.ending = true
+	q.mu.Unlock()
 	q.workers.Wait()
 	return nil
 }
 
-// schedule is the only goroutine that starts attempts.
+// longest is how long the scheduler waits for nothing.
+const longest = time.Hour
+
+// schedule starts attempts that no other attempt's end has started.
 func (q *Queue) schedule(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(longest)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		now := q.steady()
 		q.mu.Lock()
 		started := q.plan.start(moment{now, q.policy.Load()})
-		at, some := q.plan.next()
+		q.alarm = now + longest
+		if at, some := q.plan.next(); some {
+			q.alarm = at
+		}
+		wait := q.alarm - now
 		q.mu.Unlock()
 		for _, l := range started {
 			q.workers.Go(func() { q.work(ctx, l) })
-		}
-		wait := time.Hour
-		if some {
-			wait = at - now
 		}
 		timer.Reset(wait)
 		select {
@@ -66,12 +72,47 @@ func (q *Queue) schedule(ctx context.Context) {
 	}
 }
 
+// work makes attempts, one after the other, while something is due when one has
+// ended. What else is due then goes to others.
 func (q *Queue) work(ctx context.Context, l *lot) {
-	e := q.attempt(ctx, l)
+	for l != nil {
+		started := q.turn(ctx, l, q.driven(ctx, l))
+		if l = nil; len(started) > 0 {
+			l = started[0]
+		}
+		for _, other := range started[min(1, len(started)):] {
+			q.workers.Go(func() { q.work(ctx, other) })
+		}
+	}
+}
+
+// driven makes an attempt that operators can end early.
+func (q *Queue) driven(ctx context.Context, l *lot) ending {
+	cutting, cut := context.WithCancel(ctx)
+	defer cut()
+	ctx, stop := context.WithCancel(cutting)
+	defer stop()
 	q.mu.Lock()
-	q.plan.finish(l, e, moment{q.steady(), q.policy.Load()})
+	l.reins = &reins{stop, cut, cutting}
 	q.mu.Unlock()
-	q.signal()
+	return q.attempt(ctx, l)
+}
+
+// turn takes the end of an attempt into account and starts what may begin now.
+// The scheduler is woken only for what is due before it wakes by itself.
+func (q *Queue) turn(ctx context.Context, l *lot, e ending) []*lot {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := moment{q.steady(), q.policy.Load()}
+	q.plan.finish(l, e, t)
+	if ctx.Err() != nil {
+		return nil
+	}
+	started := q.plan.start(t)
+	if at, some := q.plan.next(); some && at < q.alarm {
+		q.signal()
+	}
+	return started
 }
 
 // recover reads what was found at start, the oldest first.
@@ -135,8 +176,10 @@ func (q *Queue) readFound(m envelope.MID) bool {
 		q.found(rec)
 	case errors.Is(err, errDraft):
 		// Begun and never committed: nobody was told 250.
-		q.o.Diag.Info("queue: unfinished message removed", "mid", m)
-		if err := q.store.done(m); err != nil {
+		if !errors.Is(err, errSpare) {
+			q.o.Diag.Info("queue: unfinished message removed", "mid", m)
+		}
+		if err := q.store.done(m, true); err != nil {
 			q.fault(FaultWrite, "removing unfinished message", m, err)
 		}
 	case errors.Is(err, errDamaged):
@@ -177,7 +220,7 @@ func (q *Queue) found(rec *record) {
 		return
 	}
 	// The process died between the last outcome and the removal.
-	if err := q.store.done(m.MID); err != nil {
+	if err := q.store.done(m.MID, true); err != nil {
 		q.fault(FaultWrite, "removing finished message", m.MID, err)
 	}
 	q.o.Log.Finished(m.MID)
@@ -190,6 +233,7 @@ func (q *Queue) setAside(m envelope.MID, why error) {
 		err = fmt.Errorf("and could not be moved: %w", err)
 	}
 	q.fault(FaultDamaged, "message set aside", m, errors.Join(why, err))
+	q.o.Log.SetAside(m, why.Error())
 	q.mu.Lock()
 	q.plan.damaged++
 	q.mu.Unlock()
@@ -203,7 +247,7 @@ func (q *Queue) admit(rec *record, fresh bool) {
 	policy := q.policy.Load()
 	now, wall := q.steady(), q.o.Clock()
 	it := &item{
-		mid: m.MID, size: m.Size, received: m.Received.Unix(), trusted: fresh, born: now,
+		mid: m.MID, size: m.Size, received: m.Received.Unix(), trusted: fresh, noted: !fresh, born: now,
 		lots: make([]lot, 0, len(rec.lots)),
 	}
 	if !fresh {
@@ -216,9 +260,12 @@ func (q *Queue) admit(rec *record, fresh bool) {
 		if len(open) == 0 {
 			continue
 		}
-		domain := m.Recipients[open[0]].Address.Domain
+		domain, via := m.Recipients[open[0]].Address.Domain, rec.states[open[0]].via
+		if via != nil {
+			domain = via.Domain()
+		}
 		p := policy.Profile(m, domain)
-		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, expires: it.born + p.MaxLifetime, pos: -1}
+		l := lot{item: it, number: int32(n), left: int32(len(open)), at: now + p.MaxRetry, expires: it.born + p.MaxLifetime, pos: -1, via: via}
 		l.dest = q.plan.destination(domain)
 		for _, i := range open {
 			s := &rec.states[i]
@@ -234,6 +281,10 @@ func (q *Queue) admit(rec *record, fresh bool) {
 	}
 	if fresh {
 		q.plan.keep(it, rec, moment{q.steady(), q.policy.Load()})
+	}
+	if rec.file != nil && !it.held {
+		q.store.letGo(rec.file, it.mid)
+		rec.file = nil
 	}
 	q.plan.add(it)
 	q.signal()

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"esa/mta/envelope"
@@ -21,10 +22,15 @@ type plan struct {
 	suspects       []*lot
 	suspectRunning bool
 	running        int
-	runningTLS     int     // of running
+	working        map[*lot]struct{} // those that are
+	moved          chan struct{}     // closed when one of them has ended; nil: nobody waits
+	runningTLS     int               // of running, those that count as using TLS
+	suspended      Suspension
 	policy         *Policy // that the ring was made by
 
 	kept       int // recipients in records that wait for a first attempt, at most maxKept
+	held       int // files of those that are open, at most
+	maxHeld    int
 	unread     int // found at start and not read yet
 	unreadable int // left where they are: newer version, or no permission
 	damaged    int // set aside since the start
@@ -32,7 +38,7 @@ type plan struct {
 }
 
 func newPlan() plan {
-	return plan{items: map[envelope.MID]*item{}, dests: map[string]*destination{}}
+	return plan{items: map[envelope.MID]*item{}, dests: map[string]*destination{}, working: map[*lot]struct{}{}}
 }
 
 // moment is when a decision is made, and under which policy.
@@ -44,6 +50,7 @@ type moment struct {
 // ending is what an attempt means for the schedule.
 type ending struct {
 	left      int           // recipients of the lot that wait
+	settled   int           // recipients that are done
 	delay     time.Duration // until the next attempt
 	expires   time.Duration // of the message, steady time; 0: as before
 	attempted bool
@@ -63,14 +70,26 @@ type ending struct {
 // maxKept bounds the memory of records that are kept.
 const maxKept = 1000
 
+// keptFor is how many recipients are kept for a destination that has no free
+// place for them yet. It is what a burst brings; a slow destination must not
+// take the places of all others.
+const keptFor = 100
+
 // keep keeps the record of a message that will probably be tried at once, so
 // that it need not be read back. One lot alone: its mark shows whether the
 // file is still there.
 func (p *plan) keep(it *item, rec *record, t moment) {
 	n := len(rec.message.Recipients)
-	if len(it.lots) == 1 && p.kept+n <= maxKept && p.running < t.policy.Concurrency && it.lots[0].dest.mayStart(t) {
+	if len(it.lots) != 1 || p.kept+n > maxKept || p.running >= t.policy.Concurrency {
+		return
+	}
+	if d := it.lots[0].dest; d.mayStart(t) || !d.down && d.kept+n <= keptFor {
 		it.rec, it.kept = rec, n
 		p.kept += n
+		d.kept += n
+		if it.held = rec.file != nil && p.held < p.maxHeld; it.held {
+			p.held++
+		}
 	}
 }
 
@@ -94,7 +113,7 @@ func (p *plan) add(it *item) {
 func (p *plan) destination(domain string) *destination {
 	d := p.dests[domain]
 	if d == nil {
-		d = &destination{domain: domain, limit: initialLimit, pos: -1}
+		d = &destination{domain: domain, limit: initialLimit, pos: -1, suspended: p.suspended.holds(domain)}
 		p.dests[domain] = d
 	}
 	return d
@@ -123,7 +142,7 @@ func (p *plan) start(t moment) []*lot {
 		if l == nil {
 			break
 		}
-		p.running++
+		p.work(l)
 		started = append(started, l)
 	}
 	return started
@@ -157,7 +176,7 @@ func (p *plan) ready(l *lot, t moment) {
 	case l.item.gone:
 	case l.suspect:
 		p.suspects = append(p.suspects, l)
-	case l.dest.down && t.policy.BounceDown && !l.dest.retryDue:
+	case l.dest.down && t.policy.BounceDown && !l.dest.retryDue && !l.dest.suspended:
 		p.condemn(l)
 	default:
 		l.dest.push(l)
@@ -181,12 +200,12 @@ func (p *plan) enter(d *destination, t moment) {
 
 // pick takes the next lot whose turn it is; nil if none may start.
 func (p *plan) pick(t moment) *lot {
-	if l := first(&p.ahead); l != nil {
+	if l := first(&p.ahead, nil); l != nil {
 		l.dest.begin(l, t)
 		return l
 	}
 	if !p.suspectRunning {
-		if l := first(&p.suspects); l != nil {
+		if l := first(&p.suspects, (*lot).free); l != nil {
 			l.alone, p.suspectRunning = true, true
 			l.dest.begin(l, t)
 			p.countTLS(l, t)
@@ -242,29 +261,65 @@ func (p *plan) countTLS(l *lot, t moment) {
 	}
 }
 
-// first takes the first lot of a list whose message is still there.
-func first(list *[]*lot) *lot {
-	for len(*list) > 0 {
-		l := (*list)[0]
-		*list = (*list)[1:]
+// first takes the first lot of a list whose message is still there and that
+// may go; nil: any may.
+func first(list *[]*lot, may func(*lot) bool) *lot {
+	for n := 0; n < len(*list); {
+		l := (*list)[n]
+		if !l.item.gone && may != nil && !may(l) {
+			n++
+			continue
+		}
+		if n == 0 { // nearly always: no copying
+			*list = (*list)[1:]
+		} else {
+			*list = slices.Delete(*list, n, n+1)
+		}
 		if !l.item.gone {
 			return l
 		}
 	}
-	*list = nil
+	if len(*list) == 0 {
+		*list = nil
+	}
 	return nil
 }
 
-// finish takes the end of an attempt into account.
-func (p *plan) finish(l *lot, e ending, t moment) {
-	it, d := l.item, l.dest
+func (l *lot) free() bool { return !l.dest.suspended }
+
+// work notes that an attempt of a lot, or an act on it, is under way.
+func (p *plan) work(l *lot) {
+	p.running++
+	p.working[l] = struct{}{}
+	l.running = true
+}
+
+// rested notes that it has ended.
+func (p *plan) rested(l *lot) {
 	p.running--
 	if l.tls {
 		l.tls = false
 		p.runningTLS--
 	}
+	delete(p.working, l)
+	l.running, l.reins = false, nil
+	if p.moved != nil {
+		close(p.moved)
+		p.moved = nil
+	}
+}
+
+// finish takes the end of an attempt into account.
+func (p *plan) finish(l *lot, e ending, t moment) {
+	it, d := l.item, l.dest
+	p.rested(l)
 	p.kept -= it.kept
+	d.kept -= it.kept
 	it.kept = 0
+	if it.held {
+		it.held = false
+		p.held--
+	}
 	d.end(l)
 	p.refund(l, e, t)
 	if l.alone {
@@ -287,7 +342,13 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 		if e.expires != 0 {
 			l.expires = e.expires
 		}
-		p.postpone(l, t)
+		if l.freed == nil {
+			p.postpone(l, t)
+		}
+	}
+	if l.freed != nil {
+		close(l.freed)
+		l.freed = nil
 	}
 	p.enter(d, t)
 	p.rest(d, t.now)

@@ -64,6 +64,9 @@ func (t *trial) settle(outs []envelope.Outcome, tried bool) ending {
 	}
 	e.attempted = false
 	for i := range verdicts {
+		if verdicts[i].out.Result != envelope.Deferred {
+			e.settled++
+		}
 		e.attempted = e.attempted || tried && !verdicts[i].idle
 	}
 	for i := range verdicts {
@@ -148,13 +151,22 @@ func (t *trial) write(verdicts []verdict, until time.Time) (finished bool) {
 			return false
 		}
 	}
-	if err := t.q.store.done(t.item.mid); err != nil {
+	if err := t.leave(); err != nil {
 		t.q.fault(FaultWrite, "removing finished message", t.item.mid, err)
 		t.noteLocked(entries) // so that at the next start it is known to be finished
 	}
 	t.item.removed = true
 	t.item.unsaved = nil
 	return true
+}
+
+// leave ends a message on disk: its file is spare now, or removed.
+func (t *trial) leave() error {
+	if t.rec.file != nil && !t.item.noted && t.q.store.retire(t.item.mid, t.rec.file, t.rec.size) {
+		t.rec.file = nil // it is the store's
+		return nil
+	}
+	return t.q.store.done(t.item.mid, t.item.noted)
 }
 
 // entries gives the journal lines of verdicts: one for all recipients that

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"esa/mta/envelope"
 )
@@ -21,7 +22,9 @@ import (
 // The directory of the queue:
 //
 //	version        the format, a line of text
-//	00 … 3f        messages MID.msg and, where there are, journals MID.journal
+//	00 … 3f        messages MID.msg and, where there are, journals MID.journal;
+//	               while the gateway runs also files that wait for the next
+//	               message, which say "esa-spare" (spare.go)
 //	damaged        what was set aside, for a person to look at
 //
 // Sub-directories are made and synced at start and never removed: no message
@@ -58,6 +61,8 @@ type store struct {
 	buffers sync.Pool
 
 	fileSyncs atomic.Uint64
+	seen      atomic.Pointer[glance] // of the free space
+	spares    spares
 
 	found   []envelope.MID // at start, ascending
 	orphans []envelope.MID // journals without a message
@@ -195,9 +200,37 @@ func (s *store) path(m envelope.MID, suffix string) string {
 	return s.shard(shardOf(m)) + string(filepath.Separator) + strconv.FormatUint(uint64(m), 10) + suffix
 }
 
+// glance is what was free at a time.
+type glance struct {
+	space
+	at time.Time
+}
+
+// A glance at the free space holds so long where so much more was free than is
+// asked for: no disk that we know is filled as fast.
+const (
+	glanceHolds  = 50 * time.Millisecond
+	plentyBytes  = 1 << 30
+	plentyInodes = 10_000
+)
+
+// free gives what is free, or was a moment ago where that is plenty.
+func (s *store) free(needed int64) (space, error) {
+	if g := s.seen.Load(); g != nil && time.Since(g.at) < glanceHolds &&
+		g.bytes > needed+plentyBytes && (g.inodes < 0 || g.inodes > plentyInodes) {
+		return g.space, nil
+	}
+	now := time.Now()
+	left, err := s.disk.free(s.dir)
+	if err == nil {
+		s.seen.Store(&glance{left, now})
+	}
+	return left, err
+}
+
 // reserve fails unless 1.5 times the largest message is free (R8).
 func (s *store) reserve(largest int64) error {
-	left, err := s.disk.free(s.dir)
+	left, err := s.free(largest + largest/2)
 	if err != nil {
 		return err
 	}
@@ -228,7 +261,8 @@ func (s *store) epoch(m envelope.MID) uint64 {
 	return s.names[shardOf(m)].now()
 }
 
-// settle returns when a written file and its name are on stable storage.
+// settle returns when a written file and its name are on stable storage. The
+// file stays open.
 func (s *store) settle(d *draft) error {
 	var err error
 	if s.all == nil {
@@ -243,17 +277,21 @@ func (s *store) settle(d *draft) error {
 	if err != nil {
 		return fmt.Errorf("syncing message: %w", noSpace(err))
 	}
-	file := d.file
-	d.file = nil
-	if err := file.Close(); err != nil {
-		s.diag.Error("queue: closing message file", "mid", d.begun.MID, "err", err)
-	}
 	return nil
+}
+
+// letGo closes the file of a message. What is in it is on stable storage
+// already: nothing depends on the result.
+func (s *store) letGo(file diskFile, m envelope.MID) {
+	if err := file.Close(); err != nil {
+		s.diag.Error("queue: closing message file", "mid", m, "err", err)
+	}
 }
 
 // read gives a message and the state of its recipients. Errors wrap
 // errDamaged, errDraft, ErrNewer, or are those of the file system.
 func (s *store) read(m envelope.MID) (*record, error) {
+	defer s.spares.reading(m)()
 	f, err := s.disk.open(s.path(m, messageSuffix))
 	if err != nil {
 		return nil, err
@@ -308,11 +346,28 @@ func (s *store) replay(m envelope.MID, rec *record) error {
 // bodyReader reads the text of a message.
 type bodyReader struct {
 	*io.SectionReader
-	io.Closer
+	file diskReader
+	done func()
+}
+
+func (r bodyReader) Close() error {
+	defer r.done()
+	return r.file.Close()
+}
+
+// openBody reads the text of a message whose file is open and stays so.
+func openBody(file diskFile, body span) io.ReadCloser {
+	return io.NopCloser(io.NewSectionReader(file, body.offset, body.length))
 }
 
 // body opens the text of a message.
-func (s *store) body(m envelope.MID) (io.ReadCloser, error) {
+func (s *store) body(m envelope.MID) (_ io.ReadCloser, err error) {
+	done := s.spares.reading(m)
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
 	f, err := s.disk.open(s.path(m, messageSuffix))
 	if err != nil {
 		return nil, err
@@ -322,7 +377,7 @@ func (s *store) body(m envelope.MID) (io.ReadCloser, error) {
 	if err == nil {
 		var h header
 		if h, err = decodeHeader(line); err == nil {
-			return bodyReader{io.NewSectionReader(f, h.body.offset, h.body.length), f}, nil
+			return bodyReader{io.NewSectionReader(f, h.body.offset, h.body.length), f, done}, nil
 		}
 	}
 	return nil, errors.Join(err, f.Close())
@@ -354,6 +409,19 @@ func (s *store) mark(m envelope.MID) error {
 	return noSpace(s.disk.writeAt(s.path(m, messageSuffix), attemptMark, markOffset))
 }
 
+// markOpen is mark for a file that is open. Like mark it fails with ErrNotExist
+// if somebody took the file away.
+func markOpen(file diskFile) error {
+	named, err := file.named()
+	if err == nil && !named {
+		err = os.ErrNotExist
+	}
+	if err == nil {
+		_, err = file.WriteAt([]byte{attemptMark}, markOffset)
+	}
+	return noSpace(err)
+}
+
 // note appends to the journal of a message.
 //
 // After a crash here: the journal has the lines whole, or a tail that is
@@ -366,13 +434,13 @@ func (s *store) note(m envelope.MID, entries []entry) error {
 	return noSpace(s.disk.appendTo(s.path(m, journalSuffix), text))
 }
 
-// done removes a message, the journal last.
+// done removes a message, the journal last, if there may be one.
 //
 // After a crash in between: the journal is alone and is removed at the next
 // start. The other way round a message would be left that forgot whom it was
 // delivered to.
-func (s *store) done(m envelope.MID) error {
-	if err := s.disk.remove(s.path(m, messageSuffix)); err != nil {
+func (s *store) done(m envelope.MID, journal bool) error {
+	if err := s.disk.remove(s.path(m, messageSuffix)); err != nil || !journal {
 		return err
 	}
 	return s.disk.remove(s.path(m, journalSuffix))
@@ -406,6 +474,9 @@ func (s *store) aside(m envelope.MID) error {
 // close ends the use of the store.
 func (s *store) close() error {
 	var errs []error
+	for one, ok := s.spares.pop(); ok; one, ok = s.spares.pop() {
+		errs = append(errs, s.drop(one))
+	}
 	if s.all != nil {
 		errs = append(errs, s.all.close())
 	}

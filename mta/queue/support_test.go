@@ -115,6 +115,18 @@ func (r *rig) close() {
 // lines gives the mail log without times and headers.
 func (r *rig) lines() []string {
 	r.t.Helper()
+	var lines []string
+	for _, line := range r.raw() {
+		if _, rest, ok := strings.Cut(line, "Info: "); ok && !isFrame(rest) {
+			lines = append(lines, strings.TrimRight(rest, " "))
+		}
+	}
+	return lines
+}
+
+// raw gives all lines of the mail log.
+func (r *rig) raw() []string {
+	r.t.Helper()
 	files, err := filepath.Glob(filepath.Join(r.dir, "logs", "mail_logs", "mail.@*"))
 	if err != nil || len(files) == 0 {
 		r.t.Fatal("no mail log", err)
@@ -126,9 +138,7 @@ func (r *rig) lines() []string {
 			r.t.Fatal(err)
 		}
 		for line := range strings.Lines(string(text)) {
-			if _, rest, ok := strings.Cut(line, "Info: "); ok && !isFrame(rest) {
-				lines = append(lines, strings.TrimRight(rest, " \n"))
-			}
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
 		}
 	}
 	return lines
@@ -336,6 +346,13 @@ func (d *faultDisk) rename(from, to string) error {
 	return d.osDisk.rename(from, to)
 }
 
+func (d *faultDisk) claim(from, to string) error {
+	if err := d.step("claim", to); err != nil {
+		return err
+	}
+	return d.osDisk.claim(from, to)
+}
+
 func (d *faultDisk) open(path string) (diskReader, error) {
 	if d.fail != nil {
 		if err := d.fail("open", path); err != nil {
@@ -398,10 +415,21 @@ func (f *faultFile) Write(p []byte) (int, error) {
 }
 
 func (f *faultFile) WriteAt(p []byte, at int64) (int, error) {
-	if err := f.d.step("writeat", f.path); err != nil {
+	op := "writeat"
+	if at == markOffset {
+		op = "mark"
+	}
+	if err := f.d.step(op, f.path); err != nil {
 		return 0, err
 	}
 	return f.diskFile.WriteAt(p, at)
+}
+
+func (f *faultFile) Truncate(size int64) error {
+	if err := f.d.step("truncate", f.path); err != nil {
+		return err
+	}
+	return f.diskFile.Truncate(size)
 }
 
 func (f *faultFile) Sync() error {

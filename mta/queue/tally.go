@@ -166,6 +166,7 @@ func (q *Queue) Host(domain string) (Host, Oldest) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	found.Suspended = q.plan.suspended.holds(domain)
 	var oldest *item
 	for _, it := range q.plan.items {
 		for i := range it.lots {

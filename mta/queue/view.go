@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"time"
@@ -54,13 +55,7 @@ func (q *Queue) Stats() Stats {
 		s.UnattemptedRecipients += d.unattempted
 	}
 	s.AttemptedRecipients = s.ActiveRecipients - s.UnattemptedRecipients
-	var oldest *item
-	for _, it := range p.items {
-		if oldest == nil || it.received < oldest.received || it.received == oldest.received && it.mid < oldest.mid {
-			oldest = it
-		}
-	}
-	if oldest != nil {
+	if oldest := p.oldest(); oldest != nil {
 		s.Oldest = Oldest{MID: oldest.mid, Received: time.Unix(oldest.received, 0)}
 	}
 	return s
@@ -77,6 +72,7 @@ type Destination struct {
 	Last                  envelope.Failure // the last failure; the zero one if there was none
 	LastAt                time.Time
 	NextAttempt           time.Time // zero: none is planned, or it is due
+	Suspended             bool      // by an operator
 }
 
 // Destinations lists the domains in memory, in alphabetical order.
@@ -94,10 +90,12 @@ func (q *Queue) Destinations() []Destination {
 	for _, d := range q.plan.dests {
 		v := Destination{
 			Domain: d.domain, Up: !d.down, ActiveRecipients: d.recipients, UnattemptedRecipients: d.unattempted,
-			Running: d.running, Limit: d.limit, Last: d.last, LastAt: d.lastAt,
+			Running: d.running, Limit: d.limit, Last: d.last, LastAt: d.lastAt, Suspended: d.suspended,
 		}
 		at, ok := next[d]
 		switch {
+		case d.suspended:
+			ok = false
 		case !d.down || d.retryDue:
 		case d.head != nil:
 			at, ok = d.at, true
@@ -121,27 +119,27 @@ type Entry struct {
 
 // RecipientState is what became of one recipient so far.
 type RecipientState struct {
-	Done        bool // delivered, bounced or deleted; the message waits for others
-	Attempts    int  // that failed
-	NextAttempt time.Time
+	Done        bool            // delivered, bounced or deleted; the message waits for others
+	Selected    bool            // it waits and is of the selection
+	Attempts    int             // that failed
+	Domain      string          // it is being delivered to: its own, or where an operator sends it
+	Underway    bool            // it is being tried
+	Suspended   bool            // delivery to Domain is suspended
+	NextAttempt time.Time       // zero: it is due
 	Reason      envelope.Reason // of the last failure
 	Code        int
 	Reply       string // of the peer, as received: escape before showing
 	Host        string
 }
 
-// Each reads the messages of the queue in the order of their ids, until visit
-// returns false. Messages that leave the queue meanwhile are left out; one
-// that cannot be read does not keep back the others (R10): the error is that
-// of the first such message.
-func (q *Queue) Each(visit func(Entry) bool) error {
+// Each reads the messages that have recipients of a selection, in the order of
+// their ids, until visit returns false. Messages that leave the queue meanwhile
+// are left out; one that cannot be read does not keep back the others (R10):
+// the error is that of the first such message.
+func (q *Queue) Each(s Selection, visit func(Entry) bool) error {
 	q.mu.Lock()
-	mids := make([]envelope.MID, 0, len(q.plan.items))
-	for m := range q.plan.items {
-		mids = append(mids, m)
-	}
+	mids := q.plan.selected(s)
 	q.mu.Unlock()
-	slices.Sort(mids)
 	var unread error
 	for _, m := range mids {
 		rec, err := q.store.read(m)
@@ -149,21 +147,81 @@ func (q *Queue) Each(visit func(Entry) bool) error {
 		case errors.Is(err, os.ErrNotExist):
 		case err != nil:
 			unread = cmp.Or(unread, fmt.Errorf("reading MID %d: %w", m, err))
-		case !visit(rec.view()):
+		case s.Sender != nil && rec.message.Sender.Key() != s.Sender.Key():
+		case !visit(q.entry(rec, s)):
 			return unread
 		}
 	}
 	return unread
 }
 
-func (r *record) view() Entry {
+// ErrNotQueued says that no message of this id is in the queue.
+var ErrNotQueued = errors.New("no such message is queued")
+
+// Message gives one queued message and its text, which the caller closes.
+func (q *Queue) Message(m envelope.MID) (Entry, io.ReadCloser, error) {
+	q.mu.Lock()
+	_, queued := q.plan.items[m]
+	q.mu.Unlock()
+	if !queued {
+		return Entry{}, nil, ErrNotQueued
+	}
+	rec, err := q.store.read(m)
+	if err == nil {
+		var text io.ReadCloser
+		if text, err = q.store.body(m); err == nil {
+			return q.entry(rec, Selection{MID: m}), text, nil
+		}
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = ErrNotQueued
+	}
+	return Entry{}, nil, err
+}
+
+// entry is a message as operators see it: what the disk says of its
+// recipients, and what the schedule does.
+func (q *Queue) entry(r *record, s Selection) Entry {
 	e := Entry{Message: r.message}
 	for i := range r.states {
-		s := &r.states[i]
+		state := &r.states[i]
 		e.Recipients = append(e.Recipients, RecipientState{
-			Done: s.done != "", Attempts: s.attempts, NextAttempt: s.next,
-			Reason: s.last.Reason, Code: s.last.Code, Reply: s.last.Reply, Host: s.last.Host,
+			Done: state.done != "", Attempts: state.attempts, Domain: r.message.Recipients[i].Address.Domain,
+			Reason: state.last.Reason, Code: state.last.Code, Reply: state.last.Reply, Host: state.last.Host,
 		})
 	}
+	now, wall := q.steady(), q.o.Clock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	it := q.plan.items[r.message.MID]
+	for n := 0; it != nil && n < len(it.lots); n++ {
+		l := &it.lots[n]
+		for _, i := range r.lots[l.number] {
+			state := &e.Recipients[i]
+			state.Domain, state.Underway, state.Suspended = l.dest.domain, l.running, l.dest.suspended
+			state.Selected = !state.Done && l.holds(s)
+			if at := l.nextAttempt(); !state.Done && at > now {
+				state.NextAttempt = wall.Add(at - now)
+			}
+		}
+	}
 	return e
+}
+
+// nextAttempt is when a lot is to be tried, on the steady clock; 0: no time is
+// planned.
+func (l *lot) nextAttempt() time.Duration {
+	down := l.dest.down && !l.dest.retryDue
+	switch {
+	case l.running || l.dest.suspended:
+		return 0
+	case l.pos < 0 && down:
+		return l.dest.at
+	case l.pos < 0:
+		return 0
+	case down:
+		return max(l.at, l.dest.at)
+	default:
+		return l.at
+	}
 }

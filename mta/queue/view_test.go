@@ -42,7 +42,7 @@ func TestStats_AndEach(t *testing.T) {
 		want.ActiveRecipients, want.UnattemptedRecipients, want.AttemptedRecipients, want.Destinations = 3, 0, 3, 1
 		check()
 		var entries []Entry
-		if err := r.Each(func(e Entry) bool { entries = append(entries, e); return true }); err != nil {
+		if err := r.Each(Selection{}, func(e Entry) bool { entries = append(entries, e); return true }); err != nil {
 			t.Fatal(err)
 		}
 		first := entries[0].Recipients
@@ -56,7 +56,7 @@ func TestStats_AndEach(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		seen := 0
-		if err := r.Each(func(Entry) bool { seen++; return false }); err != nil || seen != 1 {
+		if err := r.Each(Selection{}, func(Entry) bool { seen++; return false }); err != nil || seen != 1 {
 			t.Errorf("visited %d, %v", seen, err)
 		}
 		r.close()
@@ -92,7 +92,7 @@ func TestEach_OneThatCannotBeReadKeepsNoOtherBack(t *testing.T) { // R10
 		t.Fatal(err)
 	}
 	var seen []envelope.MID
-	err := r.Each(func(e Entry) bool {
+	err := r.Each(Selection{}, func(e Entry) bool {
 		seen = append(seen, e.Message.MID)
 		return true
 	})

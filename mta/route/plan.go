@@ -109,6 +109,21 @@ func (p *Planner) Plan(ctx context.Context, domain string) (Plan, *envelope.Fail
 	return Plan{Hops: cut(s.hops), Hosts: s.hosts}, nil
 }
 
+// PlanVia gives the next hops of a machine that an operator names: its
+// addresses, whatever the table and MX records say.
+func (p *Planner) PlanVia(ctx context.Context, m envelope.Machine) (Plan, *envelope.Failure) {
+	s := search{p: p, ctx: ctx, byRoute: true}
+	s.add(s.host(Host{Name: m.Host, Port: m.Port, Bracketed: true}))
+	if len(s.hops) > 0 {
+		return Plan{Hops: cut(s.hops)}, nil
+	}
+	f := s.failure(m.Host)
+	if f.Permanent { // ourselves: the operator can mend it, the sender cannot
+		f.Permanent, f.Code, f.Enhanced = false, 0, "4"+f.Enhanced[1:]
+	}
+	return Plan{}, f
+}
+
 // search collects the hops of one plan and why others are missing.
 type search struct {
 	p       *Planner

@@ -333,3 +333,30 @@ func TestFailuresAreNotShared(t *testing.T) {
 		t.Error("two plans share one failure")
 	}
 }
+
+// TestPlanHosts: the names that a certificate may be for, whether or not they
+// are among the hops.
+func TestPlanHosts(t *testing.T) {
+	mx := zone{"MX d.test": "20 b.test, 10 a.test", "A a.test": "192.0.2.1", "MX relay.test": "10 mx.relay.test", "A mx.relay.test": "192.0.2.3", "A relay.test": "192.0.2.4"}
+	for _, tt := range []struct {
+		domain string
+		zone   zone
+		hosts  []Host
+		want   string
+	}{
+		{"d.test", mx, nil, "a.test b.test"},
+		{"plain.test", zone{"A plain.test": "192.0.2.1"}, nil, ""},
+		{"d.test", mx, []Host{{Name: "Relay.test", Bracketed: true}}, "relay.test"},
+		{"d.test", mx, []Host{{Name: "relay.test"}}, "relay.test mx.relay.test"},
+		{"d.test", mx, []Host{{Name: "192.0.2.9"}}, ""},
+	} {
+		p := Planner{Resolver: tt.zone, Rand: inOrder}
+		if tt.hosts != nil {
+			p.Table = NewTable([]Route{{Domain: All, Hosts: tt.hosts}})
+		}
+		plan, f := p.Plan(t.Context(), tt.domain)
+		if got := strings.Join(plan.Hosts, " "); f != nil || got != tt.want {
+			t.Errorf("%s by %v: %q, %v; want %q", tt.domain, tt.hosts, got, f, tt.want)
+		}
+	}
+}

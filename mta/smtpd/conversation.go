@@ -90,7 +90,7 @@ func (c *conversation) close(code int, text string) bool {
 // next reads a command and answers it.
 func (c *conversation) next() bool {
 	line, err := c.wire.readLine(c.deadline(), c.tx == nil)
-	if err == nil && c.tx == nil && c.srv.isDraining() {
+	if err == nil && c.tx == nil && c.wire.woken() {
 		err = errDraining
 	}
 	switch {
@@ -319,6 +319,10 @@ func (c *conversation) hello(verb, arg string) bool {
 
 func (c *conversation) mail(line []byte, arg string) bool {
 	path, options, bad := parseMail(arg)
+	if bad != nil && bad.address != nil && c.tx == nil {
+		c.srv.Log.InvalidSender(c.icid, reason(bad.address), printable(bad.part))
+		return c.answerError(c.malformed(bad.reply))
+	}
 	if bad != nil {
 		return c.badArgument(line, bad)
 	}

@@ -133,6 +133,17 @@ func (b book) Listed(_ context.Context, addr netip.Addr, zone string) bool {
 	return strings.HasPrefix(b[addr], "!") && strings.Contains(b[addr], zone)
 }
 
+// Sender answers for domains by their first label.
+func (b book) Sender(_ context.Context, domain string) policy.SenderDomain {
+	switch first, _, _ := strings.Cut(domain, "."); first {
+	case "broken":
+		return policy.DomainUnresolved
+	case "nowhere", "":
+		return policy.DomainNonexistent
+	}
+	return policy.DomainExists
+}
+
 // bench is a Server with what it works with.
 type bench struct {
 	t     testing.TB
@@ -169,7 +180,7 @@ func newBench(t testing.TB) *bench {
 			t.Error(err)
 		}
 	})
-	b.srv = New(Options{Queue: b.spool, Names: b.names, Lists: b.names, Log: log, Counters: b.count, Crash: true})
+	b.srv = New(Options{Queue: b.spool, Names: b.names, Lists: b.names, Domains: b.names, Log: log, Counters: b.count, Crash: true})
 	return b
 }
 

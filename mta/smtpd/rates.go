@@ -12,7 +12,7 @@ import (
 // source is where the recipients of the transaction come from.
 func (s *session) source() policy.Source {
 	tx := s.tx
-	from := policy.Source{Listener: tx.set.Listener, Addr: s.client.Addr}
+	from := policy.Source{Listener: tx.set.Listener, Addr: s.client.Addr, Window: s.limits.RateWindow}
 	if !tx.Sender.IsNull() {
 		from.Sender = tx.Sender.Key()
 		except := tx.param.SenderRate.Exceptions

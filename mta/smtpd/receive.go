@@ -103,7 +103,9 @@ func (t *text) receive(r io.Reader) error {
 // begin writes what stands before the client's text.
 func (t *text) begin() {
 	now, set := t.srv.Clock(), t.tx.set
-	t.header.Missing = fmt.Sprintf("Message-ID: <%x$%x@%s>\r\n", now.UnixNano(), uint64(t.tx.MID), set.Hostname)
+	if t.tx.Relay || set.AddMessageID {
+		t.header.Missing = fmt.Sprintf("Message-ID: <%x$%x@%s>\r\n", now.UnixNano(), uint64(t.tx.MID), set.Hostname)
+	}
 	if !set.Received {
 		return
 	}

@@ -233,9 +233,6 @@ func (s *script) configure(rest string) {
 		s.change(nil)
 		return
 	}
-	if s.configureTLS(word, value) {
-		return
-	}
 	n, _ := strconv.Atoi(value) // 0 where the word takes no number
 	param := map[string]func(p *policy.Params){
 		"maxsize":        func(p *policy.Params) { p.MaxSize = int64(n) },
@@ -250,15 +247,22 @@ func (s *script) configure(rest string) {
 		"maxinvalid":     func(p *policy.Params) { p.MaxInvalid = n },
 		"dropharvester":  func(p *policy.Params) { p.DropHarvester = true },
 		"harvestreply":   func(p *policy.Params) { p.HarvestReply = policy.Reply{Code: 551, Text: value} },
-		"tlssenders":     func(p *policy.Params) { p.TLS.Senders = acceptOnly(s.t, value) },
 		"bits":           func(p *policy.Params) { p.SignificantBits = n },
 		"bannerhost":     func(p *policy.Params) { p.BannerHost = value },
 		"acceptreply":    func(p *policy.Params) { p.AcceptReply = policy.Reply{Code: 220, Text: unescape(s.t, value)} },
-		"rejectreply":    func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 521, Text: unescape(s.t, value)} },
+		"useexceptions":  func(p *policy.Params) { p.UseExceptions = true },
+		"verify":         func(p *policy.Params) { p.SenderCheck.On = true },
+		"verifyreplies": func(p *policy.Params) {
+			p.SenderCheck = policy.SenderCheck{On: true, Malformed: policy.Reply{Code: 501, Text: "no domain"},
+				Unresolved: policy.Reply{Code: 450, Text: "later"}, Nonexistent: policy.Reply{Code: 550, Text: "who?"}}
+		},
+		"rejectclose": func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 421, Text: value} },
+		"rejectreply": func(p *policy.Params) { p.RejectReply = policy.Reply{Code: 521, Text: unescape(s.t, value)} },
 	}[word]
 	mode, isMode := map[string]message.Mode{"clean": message.Clean, "reject": message.Reject, "allow": message.Allow}[word]
 	s.change(func(set *Settings) {
 		switch {
+		case s.configureListeners(set, word, value), s.configureTLS(set, word, value):
 		case param != nil:
 			// As mta makes a table: every group has its parameters.
 			param(&set.HAT.Default)
@@ -305,14 +309,44 @@ func (s *script) configure(rest string) {
 }
 
 // configureTLS sets what is about TLS, if word is such.
-func (s *script) configureTLS(word, value string) bool {
+func (s *script) configureTLS(set *Settings, word, value string) bool {
 	switch word {
 	case "tls":
-		s.change(func(set *Settings) { setTLSMode(set, tlsModes()[value]) })
+		setTLS(set, func(t *policy.TLS) { t.Mode = tlsModes()[value] })
+	case "tlssenders":
+		setTLS(set, func(t *policy.TLS) { t.Senders = acceptOnly(s.t, value) })
 	case "certificate":
-		s.change(func(set *Settings) { set.TLS = s.listenerTLS(s.t, tlsconf.Options{}) })
+		set.TLS = s.listenerTLS(s.t, tlsconf.Options{})
 	case "tlsmax":
-		s.change(func(set *Settings) { set.MaxTLS = atoi(s.t, value) })
+		set.MaxTLS = atoi(s.t, value)
+	default:
+		return false
+	}
+	return true
+}
+
+// configureListeners sets what is the same for all listeners, if word is such.
+func (s *script) configureListeners(set *Settings, word, value string) bool {
+	n, _ := strconv.Atoi(value) // 0 where the word takes no number
+	switch word {
+	case "messageid":
+		set.AddMessageID = true
+	case "rejectrecipients":
+		set.RejectRecipients = true
+	case "total":
+		set.MaxTotal = n
+	case "window":
+		set.Limits.RateWindow = time.Duration(n) * time.Minute
+	case "exceptions": // "allow ADDRESS reject ADDRESS ..."
+		var entries []policy.Exception
+		for words := strings.Fields(value); len(words) > 1; words = words[2:] {
+			entries = append(entries, policy.Exception{Address: words[1], Allow: words[0] == "allow"})
+		}
+		table, err := policy.NewExceptions(entries)
+		if err != nil {
+			s.fatalf("%v", err)
+		}
+		set.Exceptions = table
 	default:
 		return false
 	}

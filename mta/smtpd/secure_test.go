@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,13 +115,15 @@ func preferred(t testing.TB) (*bench, world) {
 }
 
 // setTLSMode sets the mode of every policy.
-func setTLSMode(s *Settings, mode policy.TLSMode) {
-	groups := make([]policy.Group, len(s.HAT.Groups))
-	copy(groups, s.HAT.Groups)
-	for i := range groups {
-		groups[i].Params.TLS.Mode = mode
+func setTLSMode(s *Settings, mode policy.TLSMode) { setTLS(s, func(t *policy.TLS) { t.Mode = mode }) }
+
+// setTLS changes what every policy says of TLS.
+func setTLS(s *Settings, change func(*policy.TLS)) {
+	s.HAT.Groups = slices.Clone(s.HAT.Groups)
+	for i := range s.HAT.Groups {
+		change(&s.HAT.Groups[i].Params.TLS)
 	}
-	s.HAT.Groups, s.HAT.Default.TLS.Mode = groups, mode
+	change(&s.HAT.Default.TLS)
 }
 
 // T2: what is no handshake ends the connection; not one byte follows the 220
@@ -360,4 +363,54 @@ func (s *script) drip() {
 		time.Sleep(time.Second)
 	}
 	s.fatalf("the server waits after 100 seconds")
+}
+
+// steps is a connection whose input comes in parts, one a read.
+type steps struct {
+	feed
+	parts []string
+}
+
+func (s *steps) Read(p []byte) (int, error) {
+	if len(s.parts) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.parts[0])
+	if s.parts[0] = s.parts[0][n:]; s.parts[0] == "" {
+		s.parts = s.parts[1:]
+	}
+	return n, nil
+}
+
+// hello gives the first bytes of a client.
+func hello(t testing.TB, config *tls.Config) string {
+	t.Helper()
+	c := &steps{}
+	_ = tls.Client(c, config).Handshake() // nobody answers
+	return c.out.String()
+}
+
+// FuzzHandshake: whatever follows the 220, no line in clear does, and the
+// session ends with nothing open.
+func FuzzHandshake(f *testing.F) {
+	whole := hello(f, &tls.Config{ServerName: "gw.test"})
+	for _, seed := range []string{"", "NOOP\r\n", "\x16\x03\x01\x00\x02\x01\x00", whole, whole[:len(whole)/2] + whole, whole + "\x15\x03\x03\x00\x02\x02\x28",
+		hello(f, &tls.Config{ServerName: "gw.test", MaxVersion: tls.VersionTLS12}), "\x80\x2e\x01\x03\x01"} {
+		f.Add(seed)
+	}
+	b, _ := preferred(f)
+	f.Fuzz(func(t *testing.T, in string) {
+		c := &steps{parts: []string{"STARTTLS\r\n", in}}
+		b.srv.ServeConn(t.Context(), c, b.settings)
+		_, after, found := strings.Cut(c.out.String(), "220 Go ahead with TLS\r\n")
+		if !found {
+			t.Fatalf("answered %q", c.out.String())
+		}
+		if after != "" && (after[0] < 20 || after[0] > 22) { // alert, handshake, change of cipher
+			t.Fatalf("%q: after the 220: %q", in, after)
+		}
+		if len(b.spool.messages()) != 0 || b.spool.open() != 0 || b.srv.Connections() != 0 || b.srv.secured != 0 {
+			t.Fatalf("%q: something is left", in)
+		}
+	})
 }

@@ -38,7 +38,7 @@ func (srv *Server) ServeConn(ctx context.Context, conn net.Conn, settings func()
 		return
 	}
 	w := newWire(conn, set.Limits.orFactory().Write)
-	switch srv.enter(w) {
+	switch srv.enter(w, set.Listener) {
 	case draining:
 		w.reply(421, set.Hostname+" "+textUnavailable)
 		w.farewell()
@@ -72,12 +72,17 @@ func (s *session) serve(ctx context.Context, w *wire) {
 	key := hostKey{s.at.Addr, s.client.Addr}
 	s.show()
 	defer s.hide()
-	onListener, onHost := s.srv.seat(key)
+	inAll, onListener, onHost := s.srv.seat(key)
 	s.leave = sync.OnceFunc(func() { s.srv.unseat(key) })
 	defer func() { s.leave() }() // STARTTLS makes it more
 	if s.at.MaxConnections > 0 && onListener > s.at.MaxConnections {
 		s.register()
 		s.crowded(w, "to this listener")
+		return
+	}
+	if s.at.MaxTotal > 0 && inAll > s.at.MaxTotal {
+		s.register()
+		s.crowded(w, "to this host.")
 		return
 	}
 	s.lookUp(ctx)
@@ -91,7 +96,7 @@ func (s *session) serve(ctx context.Context, w *wire) {
 	s.srv.Log.Admitted(s.icid, s.decision.Behavior.String(), s.decision.Group, s.decision.Match)
 	c := &conversation{session: s, wire: w, announced: s.decision.Params.MaxSize, offered: s.decision.Params.TLS.Mode}
 	switch most := s.decision.Params.MaxConnections; {
-	case s.decision.Behavior == policy.Reject:
+	case s.rejects() && !s.at.RejectRecipients:
 		c.turnAway()
 	case most >= 0 && onHost > most:
 		s.crowded(w, "from your host")
@@ -107,6 +112,9 @@ func (s *session) lookUp(ctx context.Context) {
 	}
 	if s.srv.Lists != nil && s.client.Host == "" {
 		s.client.Naming = s.srv.Lists.Naming(ctx, s.client.Addr)
+	}
+	if s.srv.Domains != nil {
+		s.resolve = func(domain string) policy.SenderDomain { return s.srv.Domains.Sender(ctx, domain) }
 	}
 	s.learn = func(h policy.HAT) { s.askLists(ctx, h.Zones()) }
 	s.learn(s.at.HAT)

@@ -19,10 +19,11 @@ import (
 type session struct {
 	srv      *Server
 	load     func() *Settings
-	leave    func()           // gives the seat back; does it once
-	learn    func(policy.HAT) // asks what a table wants to know of the client
-	at       *Settings        // of the accept: banner and what EHLO announced
-	set      *Settings        // of the last MAIL
+	leave    func()                                  // gives the seat back; does it once
+	learn    func(policy.HAT)                        // asks what a table wants to know of the client
+	resolve  func(domain string) policy.SenderDomain // nil: nobody is asked
+	at       *Settings                               // of the accept: banner and what EHLO announced
+	set      *Settings                               // of the last MAIL
 	limits   Limits
 	client   policy.Client
 	decision policy.Decision // by set
@@ -57,9 +58,10 @@ type answer struct {
 // and the decision its MAIL saw.
 type transaction struct {
 	envelope.Message
-	set   *Settings
-	param policy.Params
-	draft Draft // from DATA on
+	set      *Settings
+	param    policy.Params
+	rejected bool  // whatever its recipients
+	draft    Draft // from DATA on
 }
 
 // refuse makes the error of a refused command. The text is the whole reply:
@@ -83,7 +85,7 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 	sender, err := s.address(from)
 	if err != nil {
 		s.srv.Log.InvalidSender(s.icid, reason(err), from)
-		return refuse(501, "#5.5.2 syntax error in sender address")
+		return s.malformed("#5.5.2 syntax error in sender address")
 	}
 	if !sender.IsASCII() && !o.UTF8 {
 		return refuse(553, "#5.6.7 SMTPUTF8 is needed for this address")
@@ -98,11 +100,16 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 		s.srv.Log.ReceivingFailed(s.icid, "Message size exceeds limit")
 		return refuse(552, "size limit exceeded")
 	}
+	if !s.rejects() {
+		if err := s.verify(sender); err != nil {
+			return err
+		}
+	}
 	if err := s.srv.Queue.Room(o.Size); err != nil {
 		return s.fault(err)
 	}
 	mid := s.srv.Counters.NextMID()
-	s.tx = &transaction{set: s.set, param: s.decision.Params, Message: envelope.Message{
+	s.tx = &transaction{set: s.set, param: s.decision.Params, rejected: s.rejects(), Message: envelope.Message{
 		MID: mid, ICID: s.icid, Sender: sender, Listener: s.set.Listener, BounceProfile: s.set.BounceProfile,
 		Relay: s.decision.Behavior == policy.Relay, EightBit: o.Body == smtp.Body8BitMIME, UTF8: o.UTF8,
 		Return: string(o.Return), EnvelopeID: o.EnvelopeID,
@@ -125,7 +132,7 @@ func (s *session) renew() error {
 			s.learn(set.HAT)
 		}
 		decision := set.HAT.Decide(s.client)
-		if !decision.Admits() || !s.satisfies(set, decision.Params.TLS) {
+		if !set.admits(decision) || !s.satisfies(set, decision.Params.TLS) {
 			return refuse(421, "#4.3.2 "+textUnavailable)
 		}
 		s.set, s.decision, s.limits = set, decision, set.Limits.orFactory()
@@ -224,6 +231,8 @@ func (s *session) judge(a envelope.Address, postmaster bool) policy.Verdict {
 	tx := s.tx
 	v := policy.Verdict{Accept: tx.Relay}
 	switch {
+	case tx.rejected:
+		return s.rejection(a)
 	case tx.Relay:
 	case !tx.set.Public:
 		s.srv.Log.RelayDenied(tx.MID, s.icid, a)

@@ -19,14 +19,25 @@ type Settings struct {
 	HAT            policy.HAT
 	RAT            policy.RAT
 	MaxConnections int          // at a time; 0: no limit
+	MaxTotal       int          // of all listeners together; 0: no limit
 	DefaultDomain  string       // for addresses without domain; empty: they are refused
 	Received       bool         // a Received field is added
 	BareLines      message.Mode // CLEANSMTP
 	BounceProfile  string
-	TLS            *TLS   // what hands are shaken with; nil: STARTTLS is not offered
-	MaxTLS         int    // connections with TLS, of all listeners together; 0: no limit
-	Revision       uint64 // of the configuration
-	Limits         Limits // zero fields take the factory's value
+	TLS            *TLS              // what hands are shaken with; nil: STARTTLS is not offered
+	MaxTLS         int               // connections with TLS, of all listeners together; 0: no limit
+	Exceptions     policy.Exceptions // for policies that use them
+	AddMessageID   bool              // to messages without, of any policy; RELAY adds it always
+	// RejectRecipients lets clients that the HAT rejects speak, and refuses each
+	// recipient, so that the log tells what they wanted.
+	RejectRecipients bool
+	Revision         uint64 // of the configuration
+	Limits           Limits // zero fields take the factory's value
+}
+
+// admits reports whether a client may begin a message.
+func (s *Settings) admits(d policy.Decision) bool {
+	return d.Admits() || d.Behavior == policy.Reject && s.RejectRecipients
 }
 
 // Limits bound what a client may do beyond its policy. Zero takes the value
@@ -41,8 +52,10 @@ type Limits struct {
 	MinRate      int64         // bytes a second of a text, below which Data runs down: 500
 
 	HeaderBytes int64 // 1 MB
-	HeaderLines int   // 1,000 (reference 7.4)
+	HeaderLines int   // 1,000 (reference 7.4); negative: no limit
 	Hops        int   // Received fields: 100
+
+	RateWindow time.Duration // over which recipients are counted: 1 h (reference 7.4)
 
 	Unknown int           // unknown commands of a connection: 5, the last of which is answered 421
 	Junk    int           // commands that lead to no message, until one is accepted: 100
@@ -63,6 +76,7 @@ func (l Limits) orFactory() Limits {
 		HeaderBytes:  cmp.Or(l.HeaderBytes, 1<<20),
 		HeaderLines:  cmp.Or(l.HeaderLines, 1000),
 		Hops:         cmp.Or(l.Hops, 100),
+		RateWindow:   cmp.Or(l.RateWindow, time.Hour),
 		Unknown:      cmp.Or(l.Unknown, 5),
 		Junk:         cmp.Or(l.Junk, 100),
 		Soft:         cmp.Or(l.Soft, 10),

@@ -10,11 +10,13 @@
 //	conversation reads commands, keeps the time, counts what a client does wrong         conversation.go
 //	parse…       takes MAIL and RCPT apart into go-smtp's options                        arguments.go
 //	session      decides: go-smtp's Session, so that another server can drive it         session.go
+//	verify       asks who the envelope sender is, where the policy wants to know         sender.go
 //	rates        holds it to the limits that outlive a session                           rates.go
 //	receive      streams the text into the spool's draft                                 receive.go
 //	wire         lines, replies, the text of DATA, deadlines                             wire.go
 //
-// Peers (peers.go) tells operators who is connected.
+// Peers (peers.go) tells operators who is connected. Suspend (suspend.go) lets
+// them close listeners for a while.
 //
 // # Rules
 //
@@ -35,7 +37,7 @@
 //
 // CHUNKING and ENHANCEDSTATUSCODES are not offered: replies are those of the
 // ESA. MAIL without HELO is taken, as on the ESA. Command lines must end with
-// CRLF, a bare LF is refused. A message without Message-ID gets one. An
+// CRLF, a bare LF is refused. An
 // unverified reverse name is logged but not told in the Received field.
 package smtpd
 
@@ -97,11 +99,18 @@ type Lists interface {
 	Listed(ctx context.Context, addr netip.Addr, zone string) bool
 }
 
+// Domains looks up the domains of envelope senders. Each call takes a bounded
+// time.
+type Domains interface {
+	Sender(ctx context.Context, domain string) policy.SenderDomain
+}
+
 // Options are what a Server works with. Queue and Counters must be there.
 type Options struct {
 	Queue    Spool
 	Names    Names        // nil: no names are known
 	Lists    Lists        // nil: nobody is listed
+	Domains  Domains      // nil: no sender is verified
 	Log      *maillog.Log // nil: no log
 	Counters *counters.Counters
 	Clock    func() time.Time // for dates in log and headers; nil: time.Now
@@ -119,15 +128,17 @@ type Server struct {
 	Options
 	buffers sync.Pool // *[textBuffer]byte
 
-	mu       sync.Mutex
-	wires    map[*wire]struct{}
-	perAddr  map[netip.AddrPort]int // open connections, by address listened on
-	perHost  map[hostKey]int        // and by client
-	secured  int                    // of them, those that have used STARTTLS
-	rates    *policy.Rates
-	present  map[*session]Peer // who is connected
-	draining chan struct{}     // closed by Drain
-	ended    sync.WaitGroup
+	mu        sync.Mutex
+	wires     map[*wire]string // the listener of each
+	suspended Suspension
+	perAddr   map[netip.AddrPort]int // open connections, by address listened on
+	perHost   map[hostKey]int        // and by client
+	seats     int                    // of all of them
+	secured   int                    // of them, those that have used STARTTLS
+	rates     *policy.Rates
+	present   map[*session]Peer // who is connected
+	draining  chan struct{}     // closed by Drain
+	ended     sync.WaitGroup
 }
 
 type hostKey struct {
@@ -146,7 +157,7 @@ func New(o Options) *Server {
 	return &Server{
 		Options:  o,
 		buffers:  sync.Pool{New: func() any { return new([textBuffer]byte) }},
-		wires:    make(map[*wire]struct{}),
+		wires:    make(map[*wire]string),
 		perAddr:  make(map[netip.AddrPort]int),
 		perHost:  make(map[hostKey]int),
 		rates:    policy.NewRates(),
@@ -208,21 +219,21 @@ type entry int
 
 const (
 	entered  entry = iota
-	draining       // the server ends
+	draining       // the server ends, or the listener is suspended
 	full           // as many as the process can hold are there
 )
 
 // enter registers a connection, if there is room for it.
-func (srv *Server) enter(w *wire) entry {
+func (srv *Server) enter(w *wire, listener string) entry {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	switch {
-	case srv.isDraining():
+	case srv.isDraining(), srv.suspended.holds(listener):
 		return draining
 	case srv.MaxConnections > 0 && len(srv.wires) >= srv.MaxConnections:
 		return full
 	}
-	srv.wires[w] = struct{}{}
+	srv.wires[w] = listener
 	srv.ended.Add(1)
 	return entered
 }
@@ -231,22 +242,25 @@ func (srv *Server) leave(w *wire) {
 	srv.mu.Lock()
 	delete(srv.wires, w)
 	srv.mu.Unlock()
+	close(w.gone)
 	srv.ended.Done()
 }
 
-// seat counts a connection and gives how many there are now, of the listener
-// and of this client.
-func (srv *Server) seat(k hostKey) (listener, host int) {
+// seat counts a connection and gives how many there are now: of all
+// listeners, of this one, and of this client there.
+func (srv *Server) seat(k hostKey) (all, listener, host int) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
+	srv.seats++
 	srv.perAddr[k.listener]++
 	srv.perHost[k]++
-	return srv.perAddr[k.listener], srv.perHost[k]
+	return srv.seats, srv.perAddr[k.listener], srv.perHost[k]
 }
 
 func (srv *Server) unseat(k hostKey) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
+	srv.seats--
 	if srv.perAddr[k.listener]--; srv.perAddr[k.listener] == 0 {
 		delete(srv.perAddr, k.listener)
 	}

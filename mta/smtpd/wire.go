@@ -53,11 +53,13 @@ type wire struct {
 
 	mu    sync.Mutex
 	idle  bool // it waits for a command, with no message under way
-	awake bool // Drain has called
+	awake bool // Drain or Suspend has called
+
+	gone chan struct{} // closed when the session has ended
 }
 
 func newWire(conn net.Conn, writeWait time.Duration) *wire {
-	return &wire{conn: conn, stream: conn, writeWait: writeWait, in: make([]byte, inputBuffer)}
+	return &wire{conn: conn, stream: conn, writeWait: writeWait, in: make([]byte, inputBuffer), gone: make(chan struct{})}
 }
 
 // wake makes an idle wait end with errDraining, now and later.
@@ -68,6 +70,13 @@ func (w *wire) wake() {
 	if w.idle {
 		_ = w.conn.SetReadDeadline(time.Unix(1, 0)) // a broken connection wakes by itself
 	}
+}
+
+// woken reports whether the session is to end where it can.
+func (w *wire) woken() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.awake
 }
 
 // abandon closes the connection under whoever uses it.

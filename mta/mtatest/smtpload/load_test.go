@@ -1,0 +1,60 @@
+package smtpload
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+func TestLoadReachesSink(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, size := range []int{1 << 10, 1 << 20} {
+		before := s.Count()
+		l := Load{Addr: s.Addr().String(), Sessions: 3, Messages: 20, Size: size, PerConnection: 4}
+		if n, err := l.Send(ctx); n != 20 || err != nil {
+			t.Fatalf("sent %d of 20: %v", n, err)
+		}
+		if _, err := s.Await(ctx, before+20); err != nil {
+			t.Fatalf("%d of 20 messages of %d bytes: %v", s.Count()-before, size, err)
+		}
+	}
+	before := s.Count()
+	if n, err := (Load{Addr: s.Addr().String(), Sessions: 3, Time: 50 * time.Millisecond}).Greet(ctx); n == 0 || err != nil {
+		t.Fatalf("greeted %d times: %v", n, err)
+	}
+	if s.Count() != before {
+		t.Error("a greeting brought a message")
+	}
+}
+
+func TestText(t *testing.T) {
+	for _, size := range []int{0, 180, 181, 500, 1 << 10, 10 << 10, 1<<20 + 1} {
+		text := Text(size)
+		if got := len(text) - len(".\r\n"); got != size && (size > 200 || got > 200) {
+			t.Errorf("%d bytes instead of %d", got, size)
+		}
+		if string(text[len(text)-5:]) != "\r\n.\r\n" {
+			t.Errorf("a text of %d bytes ends with %q", size, text[len(text)-5:])
+		}
+	}
+}
+
+func TestSendTellsOfRefusal(t *testing.T) {
+	s, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := s.Addr().String()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Load{Addr: addr, Sessions: 2, Messages: 2, Size: 1024}).Send(context.Background()); err == nil {
+		t.Error("nobody listened, and no error")
+	}
+}
