@@ -18,7 +18,7 @@ import (
 const (
 	daneWorkers    = 32     // trials under way at once
 	maxDANEDomains = 100000 // in a file
-	daneProgress  = 50     // domains of destinations
+	daneProgress   = 50     // domains of destinations
 )
 
 func daneFile(d *Dialog, env Env, args []string) error {

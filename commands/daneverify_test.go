@@ -198,10 +198,12 @@ func (f fakeDANE) tlsa(t DANETrial, name string, w DANEWitness, to netip.AddrPor
 		return why
 	}
 	w.TLSA(name, answer, answer.Records[:1], []string{name, t.Domain})
-	return f.handshake(act, name, w, to, answer.Records[0])
+	return f.handshake(t, w, to, answer)
 }
 
-func (f fakeDANE) handshake(act, name string, w DANEWitness, to netip.AddrPort, record lookup.TLSA) *envelope.Failure {
+func (f fakeDANE) handshake(t DANETrial, w DANEWitness, to netip.AddrPort, tlsa lookup.TLSAAnswer) *envelope.Failure {
+	act, _, _ := strings.Cut(t.Domain, ".")
+	name, record := "mail."+t.Domain, tlsa.Records[0]
 	fail := func(reason envelope.Reason, text string) *envelope.Failure {
 		why := daneFailure(reason, text)
 		w.Failed(to, *why)

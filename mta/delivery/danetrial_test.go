@@ -105,82 +105,18 @@ func (p *daneProtocol) Judged(host string, why *envelope.Failure) {
 }
 func (p *daneProtocol) Presented(chain []*x509.Certificate) {}
 
+// daneCase is a domain, its hosts, and what a trial comes to.
+type daneCase struct {
+	name   string
+	dns    proven
+	all    bool
+	script mtatest.PeerScript
+	want   string // events, then the verdict
+}
+
 func TestTryDANE(t *testing.T) {
 	a := mtatest.NewAuthority(t, "Root CA")
-	cert := a.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"other.test"}})
-	good, wrong := endEntity(cert), lookup.TLSA{Usage: 3, Selector: 1, MatchingType: 1, Data: make([]byte, 32)}
-	unusable := lookup.TLSA{Usage: 1, Selector: 1, MatchingType: 1, Data: make([]byte, 32)}
-	one := map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Secure, "mx.test", "192.0.2.1")}
-	insecureHost := map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Insecure, "mx.test", "192.0.2.1", "192.0.2.2")}
-	record := func(r ...lookup.TLSA) map[string]lookup.TLSAAnswer {
-		return map[string]lookup.TLSAAnswer{"mx.test": tlsas(lookup.Secure, r...)}
-	}
-	of := func(answer lookup.MXAnswer) map[string]lookup.MXAnswer {
-		return map[string]lookup.MXAnswer{"d.test": answer}
-	}
-	mx := of(mxs(lookup.Secure, "mx.test"))
-	missing := mxs(lookup.Secure)
-	missing.NXDomain = true
-	null := mxs(lookup.Secure, "")
-	const (
-		begun   = "mx mx.test SECURE, A 192.0.2.1 SECURE, connecting 192.0.2.1:25, connected 192.0.2.1, "
-		usable  = begun + "tlsa SECURE 1 of 1 for mx.test d.test, checking, "
-		shaken  = usable + "established TLSv1.3 TLS_AES_128_GCM_SHA256, "
-		success = shaken + "matched 3 1 1 at 0, mx.test protected"
-	)
-	for _, tt := range []struct {
-		name   string
-		dns    proven
-		all    bool
-		script mtatest.PeerScript
-		want   string // events, then the verdict
-	}{
-		{"success", proven{mx, one, record(good)}, false, speaks(cert), success + " ->"},
-		{"MX bogus", proven{of(mxs(lookup.Bogus)), one, nil}, false, speaks(cert), "mx  BOGUS -> dnssec-invalid"},
-		{"MX fails", proven{of(mxs(lookup.Failed)), one, nil}, false, speaks(cert), "mx  FAILED -> dns-failure"},
-		{"domain does not exist", proven{of(missing), one, nil}, false, speaks(cert), "mx  SECURE -> no-such-domain"},
-		{"null MX", proven{of(null), one, nil}, false, speaks(cert), "mx  SECURE -> null-mx"},
-		{"no MX", proven{nil, map[string]lookup.AddrAnswer{"A d.test": addrs(lookup.Secure, "d.test", "192.0.2.1")},
-			map[string]lookup.TLSAAnswer{"d.test": tlsas(lookup.Secure, good)}}, false, speaks(cert),
-			"mx  SECURE, A 192.0.2.1 SECURE, connecting 192.0.2.1:25, connected 192.0.2.1, tlsa SECURE 1 of 1 for d.test, checking, " +
-				"established TLSv1.3 TLS_AES_128_GCM_SHA256, matched 3 1 1 at 0, d.test protected ->"},
-		{"MX insecure, the rest good", proven{of(mxs(lookup.Insecure, "mx.test")), one, record(good)}, false, speaks(cert),
-			strings.Replace(strings.Replace(success, "mx.test SECURE", "mx.test INSECURE", 1), "protected", "dane-required", 1) + " -> dane-required"},
-		{"address insecure", proven{mx, insecureHost, record(good)}, false, speaks(cert),
-			"mx mx.test SECURE, A 192.0.2.1 INSECURE, next A 192.0.2.2, A 192.0.2.2 INSECURE, mx.test dane-required -> dane-required"},
-		{"address bogus", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Bogus, "mx.test")}, nil}, false, speaks(cert),
-			"mx mx.test SECURE, no A BOGUS, mx.test dnssec-invalid -> dnssec-invalid"},
-		{"no address", proven{mx, nil, nil}, false, speaks(cert), "mx mx.test SECURE, no A SECURE, mx.test no-address -> no-address"},
-		{"A fails, AAAA holds", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Failed, "mx.test"), "AAAA mx.test": addrs(lookup.Secure, "mx.test", "::ffff:c000:201")},
-			record(good)}, false, speaks(cert),
-			"mx mx.test SECURE, no A FAILED, next AAAA ::ffff:192.0.2.1, AAAA ::ffff:192.0.2.1 SECURE, connecting [::ffff:192.0.2.1]:25, connected ::ffff:192.0.2.1, " +
-				"tlsa SECURE 1 of 1 for mx.test d.test, checking, established TLSv1.3 TLS_AES_128_GCM_SHA256, matched 3 1 1 at 0, mx.test protected ->"},
-		{"TLSA bogus", proven{mx, one, map[string]lookup.TLSAAnswer{"mx.test": tlsas(lookup.Bogus)}}, false, speaks(cert),
-			begun + "tlsa BOGUS 0 of 0 for , mx.test dnssec-invalid -> dnssec-invalid"},
-		{"TLSA insecure", proven{mx, one, map[string]lookup.TLSAAnswer{"mx.test": tlsas(lookup.Insecure, good)}}, false, speaks(cert),
-			begun + "tlsa INSECURE 0 of 1 for , mx.test dane-required -> dane-required"},
-		{"no TLSA", proven{mx, one, nil}, false, speaks(cert), begun + "tlsa SECURE 0 of 0 for , mx.test dane-required -> dane-required"},
-		{"TLSA fails", proven{mx, one, map[string]lookup.TLSAAnswer{"mx.test": tlsas(lookup.Failed)}}, false, speaks(cert),
-			begun + "tlsa FAILED 0 of 0 for , mx.test dns-failure -> dns-failure"},
-		{"TLSA unusable", proven{mx, one, record(unusable)}, false, speaks(cert),
-			begun + "tlsa SECURE 0 of 1 for mx.test d.test, mx.test tlsa-invalid -> tlsa-invalid"},
-		{"no STARTTLS", proven{mx, one, record(good)}, false, mtatest.PeerScript{},
-			usable + "failed starttls-not-supported, mx.test starttls-not-supported -> starttls-not-supported"},
-		{"handshake fails", proven{mx, one, record(good)}, false, after220(func(*mtatest.PeerConn) string { return mtatest.PeerDrop }),
-			usable + "failed tls-handshake-failed, mx.test tls-handshake-failed -> tls-handshake-failed"},
-		{"mismatch", proven{mx, one, record(wrong)}, false, speaks(cert),
-			shaken + "failed tlsa-invalid, mx.test tlsa-invalid -> tlsa-invalid"},
-		{"greeted with 554", proven{mx, one, record(good)}, false, says("", "554 go away"),
-			strings.TrimSuffix(usable, "checking, ") + "failed refused, mx.test refused -> refused"},
-		{"the second address", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Secure, "mx.test", "192.0.2.9", "192.0.2.1")}, record(good)}, false, speaks(cert),
-			"mx mx.test SECURE, A 192.0.2.9 SECURE, connecting 192.0.2.9:25, failed connection-failed, next A 192.0.2.1, " +
-				strings.TrimPrefix(success, "mx mx.test SECURE, ") + " ->"},
-		{"all, of which one fails", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Secure, "mx.test", "192.0.2.1", "192.0.2.9")}, record(good)}, true, speaks(cert),
-			strings.TrimSuffix(success, "mx.test protected") + "next A 192.0.2.9, A 192.0.2.9 SECURE, connecting 192.0.2.9:25, failed connection-failed, " +
-				"mx.test connection-failed -> connection-failed"},
-		{"the second host", proven{of(mxs(lookup.Secure, "none.test", "mx.test")), one, record(good)}, false, speaks(cert),
-			"mx none.test SECURE, no A SECURE, none.test no-address, next mx, " + success + " ->"},
-	} {
+	for _, tt := range append(daneDNSCases(t, a), daneHostCases(t, a)...) {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.secured(NoTLS, a)
@@ -195,6 +131,94 @@ func TestTryDANE(t *testing.T) {
 				}
 			}, tt.script)
 		})
+	}
+}
+
+// success is what a trial tells that passes, in its parts.
+const (
+	daneBegun   = "mx mx.test SECURE, A 192.0.2.1 SECURE, connecting 192.0.2.1:25, connected 192.0.2.1, "
+	daneUsable  = daneBegun + "tlsa SECURE 1 of 1 for mx.test d.test, checking, "
+	daneShaken  = daneUsable + "established TLSv1.3 TLS_AES_128_GCM_SHA256, "
+	daneSuccess = daneShaken + "matched 3 1 1 at 0, mx.test protected"
+)
+
+// domainWith is d.test with an MX record, or what is there instead.
+func domainWith(answer lookup.MXAnswer) map[string]lookup.MXAnswer {
+	return map[string]lookup.MXAnswer{"d.test": answer}
+}
+
+// hostAt is mx.test with addresses.
+func hostAt(status lookup.Status, list ...string) map[string]lookup.AddrAnswer {
+	return map[string]lookup.AddrAnswer{"A mx.test": addrs(status, "mx.test", list...)}
+}
+
+// withTLSA are the records of mx.test.
+func withTLSA(status lookup.Status, records ...lookup.TLSA) map[string]lookup.TLSAAnswer {
+	return map[string]lookup.TLSAAnswer{"mx.test": tlsas(status, records...)}
+}
+
+// daneDNSCases are decided by what DNS has.
+func daneDNSCases(t *testing.T, a *mtatest.Authority) []daneCase {
+	cert := a.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"other.test"}})
+	good, mx, one := endEntity(cert), domainWith(mxs(lookup.Secure, "mx.test")), hostAt(lookup.Secure, "192.0.2.1")
+	unusable := lookup.TLSA{Usage: 1, Selector: 1, MatchingType: 1, Data: make([]byte, 32)}
+	missing, null := mxs(lookup.Secure), mxs(lookup.Secure, "")
+	missing.NXDomain = true
+	return []daneCase{
+		{"success", proven{mx, one, withTLSA(lookup.Secure, good)}, false, speaks(cert), daneSuccess + " ->"},
+		{"MX bogus", proven{domainWith(mxs(lookup.Bogus)), one, nil}, false, speaks(cert), "mx  BOGUS -> dnssec-invalid"},
+		{"MX fails", proven{domainWith(mxs(lookup.Failed)), one, nil}, false, speaks(cert), "mx  FAILED -> dns-failure"},
+		{"domain does not exist", proven{domainWith(missing), one, nil}, false, speaks(cert), "mx  SECURE -> no-such-domain"},
+		{"null MX", proven{domainWith(null), one, nil}, false, speaks(cert), "mx  SECURE -> null-mx"},
+		{"no MX", proven{nil, map[string]lookup.AddrAnswer{"A d.test": addrs(lookup.Secure, "d.test", "192.0.2.1")},
+			map[string]lookup.TLSAAnswer{"d.test": tlsas(lookup.Secure, good)}}, false, speaks(cert),
+			"mx  SECURE, A 192.0.2.1 SECURE, connecting 192.0.2.1:25, connected 192.0.2.1, tlsa SECURE 1 of 1 for d.test, checking, " +
+				"established TLSv1.3 TLS_AES_128_GCM_SHA256, matched 3 1 1 at 0, d.test protected ->"},
+		{"MX insecure, the rest good", proven{domainWith(mxs(lookup.Insecure, "mx.test")), one, withTLSA(lookup.Secure, good)}, false, speaks(cert),
+			strings.Replace(strings.Replace(daneSuccess, "mx.test SECURE", "mx.test INSECURE", 1), "protected", "dane-required", 1) + " -> dane-required"},
+		{"address insecure", proven{mx, hostAt(lookup.Insecure, "192.0.2.1", "192.0.2.2"), withTLSA(lookup.Secure, good)}, false, speaks(cert),
+			"mx mx.test SECURE, A 192.0.2.1 INSECURE, next A 192.0.2.2, A 192.0.2.2 INSECURE, mx.test dane-required -> dane-required"},
+		{"address bogus", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Bogus, "mx.test")}, nil}, false, speaks(cert),
+			"mx mx.test SECURE, no A BOGUS, mx.test dnssec-invalid -> dnssec-invalid"},
+		{"no address", proven{mx, nil, nil}, false, speaks(cert), "mx mx.test SECURE, no A SECURE, mx.test no-address -> no-address"},
+		{"A fails, AAAA holds", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Failed, "mx.test"), "AAAA mx.test": addrs(lookup.Secure, "mx.test", "::ffff:c000:201")},
+			withTLSA(lookup.Secure, good)}, false, speaks(cert),
+			"mx mx.test SECURE, no A FAILED, next AAAA ::ffff:192.0.2.1, AAAA ::ffff:192.0.2.1 SECURE, connecting [::ffff:192.0.2.1]:25, connected ::ffff:192.0.2.1, " +
+				"tlsa SECURE 1 of 1 for mx.test d.test, checking, established TLSv1.3 TLS_AES_128_GCM_SHA256, matched 3 1 1 at 0, mx.test protected ->"},
+		{"TLSA bogus", proven{mx, one, map[string]lookup.TLSAAnswer{"mx.test": tlsas(lookup.Bogus)}}, false, speaks(cert),
+			daneBegun + "tlsa BOGUS 0 of 0 for , mx.test dnssec-invalid -> dnssec-invalid"},
+		{"TLSA insecure", proven{mx, one, map[string]lookup.TLSAAnswer{"mx.test": tlsas(lookup.Insecure, good)}}, false, speaks(cert),
+			daneBegun + "tlsa INSECURE 0 of 1 for , mx.test dane-required -> dane-required"},
+		{"no TLSA", proven{mx, one, nil}, false, speaks(cert), daneBegun + "tlsa SECURE 0 of 0 for , mx.test dane-required -> dane-required"},
+		{"TLSA fails", proven{mx, one, map[string]lookup.TLSAAnswer{"mx.test": tlsas(lookup.Failed)}}, false, speaks(cert),
+			daneBegun + "tlsa FAILED 0 of 0 for , mx.test dns-failure -> dns-failure"},
+		{"TLSA unusable", proven{mx, one, withTLSA(lookup.Secure, unusable)}, false, speaks(cert),
+			daneBegun + "tlsa SECURE 0 of 1 for mx.test d.test, mx.test tlsa-invalid -> tlsa-invalid"},
+	}
+}
+
+// daneHostCases are decided by what hosts do.
+func daneHostCases(t *testing.T, a *mtatest.Authority) []daneCase {
+	cert := a.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"other.test"}})
+	good, mx, one := endEntity(cert), domainWith(mxs(lookup.Secure, "mx.test")), hostAt(lookup.Secure, "192.0.2.1")
+	wrong := lookup.TLSA{Usage: 3, Selector: 1, MatchingType: 1, Data: make([]byte, 32)}
+	return []daneCase{
+		{"no STARTTLS", proven{mx, one, withTLSA(lookup.Secure, good)}, false, mtatest.PeerScript{},
+			daneUsable + "failed starttls-not-supported, mx.test starttls-not-supported -> starttls-not-supported"},
+		{"handshake fails", proven{mx, one, withTLSA(lookup.Secure, good)}, false, after220(func(*mtatest.PeerConn) string { return mtatest.PeerDrop }),
+			daneUsable + "failed tls-handshake-failed, mx.test tls-handshake-failed -> tls-handshake-failed"},
+		{"mismatch", proven{mx, one, withTLSA(lookup.Secure, wrong)}, false, speaks(cert),
+			daneShaken + "failed tlsa-invalid, mx.test tlsa-invalid -> tlsa-invalid"},
+		{"greeted with 554", proven{mx, one, withTLSA(lookup.Secure, good)}, false, says("", "554 go away"),
+			strings.TrimSuffix(daneUsable, "checking, ") + "failed refused, mx.test refused -> refused"},
+		{"the second address", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Secure, "mx.test", "192.0.2.9", "192.0.2.1")}, withTLSA(lookup.Secure, good)}, false, speaks(cert),
+			"mx mx.test SECURE, A 192.0.2.9 SECURE, connecting 192.0.2.9:25, failed connection-failed, next A 192.0.2.1, " +
+				strings.TrimPrefix(daneSuccess, "mx mx.test SECURE, ") + " ->"},
+		{"all, of which one fails", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Secure, "mx.test", "192.0.2.1", "192.0.2.9")}, withTLSA(lookup.Secure, good)}, true, speaks(cert),
+			strings.TrimSuffix(daneSuccess, "mx.test protected") + "next A 192.0.2.9, A 192.0.2.9 SECURE, connecting 192.0.2.9:25, failed connection-failed, " +
+				"mx.test connection-failed -> connection-failed"},
+		{"the second host", proven{domainWith(mxs(lookup.Secure, "none.test", "mx.test")), one, withTLSA(lookup.Secure, good)}, false, speaks(cert),
+			"mx none.test SECURE, no A SECURE, none.test no-address, next mx, " + daneSuccess + " ->"},
 	}
 }
 
