@@ -233,6 +233,7 @@ func (t *daneTrial) address(ctx context.Context, hop route.NextHop, demand dane.
 		t.Failed(hop.Addr, *f)
 		return f, false
 	}
+	conn.leash = newLeash(ctx, nil, conn.raw, t.set.Timeouts)
 	defer conn.leash.release()
 	t.Connected(hop.Addr, conn.local)
 	t.TLSA(hop.Host, demand.TLSA[len(demand.TLSA)-1], demand.Records, demand.Names)
