@@ -8,18 +8,18 @@ import (
 func daneconfig() Command {
 	return Command{
 		Name:  "daneconfig",
-		Short: "Configure how DANE treats SMTP routes, insecure MX records and old algorithms.",
+		Short: "Configure what DANE does beyond its standard.",
 		Long: `Which destinations use DANE is for destconfig to say. These answers hold for all
 of them:
 
 Hosts of SMTP routes. As the appliance has it, DANE cannot be had for a domain
-with an SMTP route other than USEDNS: its mail waits in the queue, and bounces in
-the end. The other way is that of RFC 7672: the name of the host that the route
-names is looked up and authenticated instead; a route to an address goes by the
-TLS setting of the destination, and waits where DANE is mandatory.
+with an SMTP route other than USEDNS: its mail waits in the queue, and bounces
+in the end. The other way is that of RFC 7672: the name of the host that the
+route names is looked up and authenticated instead; a route to an address goes
+by the TLS setting of the destination, and waits where DANE is mandatory.
 
-Insecure MX records. They name no host that anybody vouches for, so DANE does not
-apply. It can be used for hosts that they name all the same, where these have
+Insecure MX records. They name no host that anybody vouches for, so DANE does
+not apply. It can be used for hosts that they name all the same, where these have
 secure TLSA records: the connection is protected then, though it may lead to the
 wrong host. Mandatory DANE waits either way.
 

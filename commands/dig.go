@@ -17,7 +17,7 @@ func dig() Command {
 carry a port), past all caches, and shows the records as in a zone file. The
 status at the end of each line is what DNSSEC says: SECURE, INSECURE, BOGUS or
 INDETERMINATE; dnssecverify tells why. Records that are BOGUS are not shown;
-nslookup shows them. TYPE is a record type by name or as TYPE65280; without it, A.
+nslookup shows them. TYPE is a record type by name or as TYPE65280, else A.
 -x looks up the names of an address.`,
 		Forms: []Form{
 			{Usage: "dig -x ADDRESS", Run: func(d *Dialog, env Env, args []string) error {

@@ -18,9 +18,9 @@ func dnssecverify() Command {
 		Long: `Validates the records of a name from the trust anchor down, past all caches, and
 tells each step. The last line says how it ended: SECURE (an unbroken chain),
 INSECURE (proven to be unsigned), BOGUS (signed, or it must be, and it does not
-hold) or INDETERMINATE (no trust anchor, or it could not be found out), and what
-the answer was: NOERROR, NXDOMAIN, NODATA or SERVFAIL. On anything but SECURE the
-reason stands before it, and the exit status is 1.
+hold) or INDETERMINATE (no trust anchor, or it could not be found out); and what
+the answer was: NOERROR, NXDOMAIN, NODATA or SERVFAIL. On anything but SECURE
+the reason stands before it, and the exit status is 1.
 
 TYPE is a record type by name or as TYPE65280; without it, A. at=TIME validates
 as of that time, as in at=2026-11-22T12:00:00Z. server=ADDRESS[:PORT] asks that

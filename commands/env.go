@@ -205,6 +205,9 @@ type Status struct {
 	Rates        map[string]Rate // by the names of their counters
 	Unbound      []string        // listeners that could not be bound, and why
 	Damaged      int             // messages set aside
+	Unread       int             // messages that the start has not read yet, counted nowhere else
+	Unreadable   int             // messages of a newer version, left alone
+	Refusing     string          // why no mail is taken now; empty: it is
 	Possible     int64           // recipients that "Possible Delivery" counted as delivered, since the start
 	System       System
 }

@@ -14,9 +14,9 @@ func nslookup() Command {
 		Name:  "nslookup",
 		Short: "Query a nameserver.",
 		Long: `Asks the DNS servers of dnsconfig, as the gateway does, but past its cache. The
-word at the end of a line is what DNSSEC says: SECURE, INSECURE, BOGUS or FAILED;
-dnssecverify explains it. The default type is A, and PTR for an address. TYPE is
-one of:
+word at the end of a line is what DNSSEC says: SECURE, INSECURE, BOGUS or
+FAILED; dnssecverify explains it. The default type is A, and PTR for an address.
+TYPE is one of:
 ` + strings.Join(queryTypes(), ", "),
 		Forms: []Form{{Usage: "nslookup HOST [TYPE]", Run: func(d *Dialog, env Env, args []string) error {
 			queryType := defaultQuery(args[0])

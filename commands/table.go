@@ -35,6 +35,7 @@ func Table() []Command {
 		logconfig(),
 		nslookup(),
 		oldmessage(),
+		queueconfig(),
 		rate(),
 		redirectrecipients(),
 		removemessage(),

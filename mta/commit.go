@@ -64,11 +64,28 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	})
 	if err != nil {
 		c.abort()
-		return c.report, fmt.Errorf("saving the configuration, nothing was changed: %w", err)
+		return c.report, saveFailed(err)
 	}
+	g.keepCopy()
 	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
 	return c.report, nil
+}
+
+// keepCopy keeps what runs beside the database. Without it nothing is lost but
+// a way back from a damaged database.
+func (g *Gateway) keepCopy() {
+	if err := g.Store.KeepCopy(); err != nil {
+		g.Diag.Error("the configuration has no copy", "error", err)
+	}
+}
+
+// saveFailed says what a failed save means for what runs.
+func saveFailed(err error) error {
+	if errors.Is(err, store.ErrInDoubt) {
+		return fmt.Errorf("saving the configuration, what ran before runs on for now: %w", err)
+	}
+	return fmt.Errorf("saving the configuration, nothing was changed: %w", err)
 }
 
 // turn waits until no other commit or check is under way, and keeps the

@@ -105,6 +105,7 @@ func Offline(o Options) *Gateway {
 	config, revision := o.Store.Running()
 	generation, _ := build(config, revision, o.Authorities)
 	g.current.Store(generation)
+	g.keepCopy()
 	return g
 }
 

@@ -409,7 +409,7 @@ func queuePolicy(c *store.Config, to destinations) queue.Policy {
 			return standard
 		},
 		HostRetry:  queue.HostRetry{Initial: seconds(host.HostInitialRetry), Max: seconds(host.HostMaxRetry)},
-		BounceDown: c.BounceDown,
+		BounceDown: c.BounceDown, PerFileSync: c.Queue.EachFile,
 	}
 }
 

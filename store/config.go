@@ -35,6 +35,7 @@ type Config struct {
 	Hostname       string            `label:"Hostname" object:"hostname"` // of the system: prompt, bounces, HELO without interface
 	Interfaces     []Interface       `label:"IP interfaces" object:"interface"`
 	Delivery       Delivery          `label:"Mail delivery" object:"delivery settings"`
+	Queue          Queue             `label:"Queue" object:"queue settings"`
 	Routes         []Route           `label:"SMTP routes" object:"route"`
 	Destinations   Destinations      `label:"Destination controls" object:"destination controls"`
 	DNS            DNS               `label:"DNS" object:"DNS settings"`

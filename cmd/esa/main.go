@@ -34,6 +34,7 @@ const usage = `usage: esa [--data DIR] [--user NAME] [--go-on]               con
        esa [--data DIR] [--user NAME] [--go-on] < SCRIPT       commands from a script
        esa [--data DIR] run                                    gateway with a console here
        esa [--data DIR] serve                                  gateway alone
+       esa [--data DIR] restore                                from the copy, where the configuration database is damaged
 
 'esa help' lists the commands.
 `
@@ -131,11 +132,17 @@ func defaultDir() string {
 
 // do does what was asked for and gives the exit status.
 func (inv invocation) do(ctx context.Context) (int, error) {
-	switch {
-	case len(inv.words) == 1 && inv.words[0] == "serve":
-		return serve(ctx, inv)
-	case len(inv.words) == 1 && inv.words[0] == "run":
+	if inv.isGateway() {
+		if err := inv.leaveRoot(os.Stderr); err != nil {
+			return statusFailed, err
+		}
+		if inv.words[0] == "serve" {
+			return serve(ctx, inv)
+		}
 		return runHere(ctx, inv)
+	}
+	if len(inv.words) == 1 && inv.words[0] == "restore" {
+		return restore(ctx, inv)
 	}
 	conn, err := attach.Dial(inv.dir)
 	switch {
@@ -145,7 +152,11 @@ func (inv invocation) do(ctx context.Context) (int, error) {
 		return statusFailed, err
 	case inv.needsNoData():
 		return inv.withoutData(ctx), nil
-	case inv.interactive() && askToRun(inv.dir):
+	}
+	if err := inv.leaveRoot(os.Stderr); err != nil {
+		return statusFailed, err
+	}
+	if inv.interactive() && askToRun(inv.dir) {
 		return runHere(ctx, inv)
 	}
 	status, err := offline(ctx, inv)

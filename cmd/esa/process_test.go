@@ -237,6 +237,8 @@ func TestProcess_DatabaseThatIsRefused(t *testing.T) {
 		spoil func(path string) error
 		want  string
 	}{
+		{"gone", os.Remove, "is missing"},
+		{"a directory", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, "is not a file"},
 		{"empty", func(path string) error { return os.Truncate(path, 0) }, "is empty"},
 		{"another file", func(path string) error { return os.WriteFile(path, []byte("hostname = gw.test\n"), 0o600) }, "is not a configuration database"},
 		{"cut", func(path string) error { return os.Truncate(path, 20000) }, "is damaged"},
@@ -244,20 +246,26 @@ func TestProcess_DatabaseThatIsRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir, _ := prepared(t)
+			esa(t, dir, "", `sethostname last.test; commit "the last one"`).want(t, 0)
 			path := filepath.Join(dir, "config.db")
 			if err := tt.spoil(path); err != nil {
 				t.Fatal(err)
 			}
-			before, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			before, _ := os.ReadFile(path)
 			for _, words := range [][]string{{"serve"}, {"status"}, {"sethostname a.test; commit"}} {
 				esa(t, dir, "", words...).want(t, 1, path, tt.want)
 			}
-			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
-				t.Errorf("the file was changed: %d bytes, then %d, %v", len(before), len(after), err)
+			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+				t.Errorf("the file was changed: %d bytes, then %d", len(before), len(after))
 			}
+			if tt.name == "newer" {
+				esa(t, dir, "", "restore").want(t, 1, "was written by a newer version")
+				return
+			}
+			esa(t, dir, "", "status").want(t, 1, "'esa --data "+dir+" restore' starts again with revision 2, which admin committed on ")
+			esa(t, dir, "", "restore").want(t, 0, "The configuration is that of revision 2, which admin committed on ")
+			esa(t, dir, "version\n").want(t, 0, "last.test> ")
+			esa(t, dir, "", "restore").want(t, 1, "the database is whole")
 		})
 	}
 }

@@ -35,6 +35,7 @@ type attempt struct {
 	crowded     bool          // a limit kept an address from being tried, or from taking all
 	busy        bool          // it was one of concurrency
 	wait        time.Duration // until one of recipients is over, the soonest
+	until       time.Time     // when no more hosts are tried, and waiting ends
 }
 
 func newAttempt(c *Client, job envelope.Job) *attempt {
@@ -59,6 +60,7 @@ func (a *attempt) run(ctx context.Context) {
 		return
 	}
 	a.to = a.set.destination(a.job.Domain)
+	a.until = time.Now().Add(a.set.Timeouts.Attempt)
 	planner := a.set.planner
 	planner.Family = a.to.Family
 	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
@@ -106,7 +108,7 @@ func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
 		if a.visit(ctx, hop) {
 			refusals++
 		}
-		if refusals == maxRefusals {
+		if refusals == maxRefusals || !time.Now().Before(a.until) {
 			break
 		}
 	}
@@ -169,7 +171,7 @@ func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *c
 			break
 		}
 		if c.capacity(a.to) > 0 {
-			c.leash = newLeash(ctx, a.job.Cut, c.raw, a.set.Timeouts)
+			c.leash = a.leash(ctx, c.raw)
 			c.host, c.reused = hop.Host, true
 			return c
 		}

@@ -53,7 +53,7 @@ func (a *attempt) dial(ctx context.Context, hop route.NextHop, g guard) *conn {
 		a.unreachable(ctx, hop, err)
 		return nil
 	}
-	c.leash = newLeash(ctx, a.job.Cut, c.raw, a.set.Timeouts)
+	c.leash = a.leash(ctx, c.raw)
 	f := c.greet(a.set)
 	if f != nil {
 		f = a.broke(c, f)

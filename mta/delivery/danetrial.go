@@ -77,9 +77,7 @@ func (c *Client) TryDANE(ctx context.Context, r DANEResolver, t DANETrial, w DAN
 	if set == nil {
 		return localFailure(errNotConfigured)
 	}
-	quick := *set
-	quick.Timeouts.Session = min(quick.Timeouts.Session, trialTime)
-	run := &daneTrial{DANETrial: t, DANEWitness: w, client: c, set: &quick, dns: r}
+	run := &daneTrial{DANETrial: t, DANEWitness: w, client: c, set: set, dns: r}
 	f := run.domain(ctx)
 	if ctx.Err() != nil {
 		return stopped()
@@ -233,7 +231,8 @@ func (t *daneTrial) address(ctx context.Context, hop route.NextHop, demand dane.
 		t.Failed(hop.Addr, *f)
 		return f, false
 	}
-	conn.leash = newLeash(ctx, nil, conn.raw, t.set.Timeouts)
+	until := time.Now().Add(trialTime)
+	conn.leash = newLeash(ctx, conn.raw, t.set.Timeouts, &until)
 	defer conn.leash.release()
 	t.Connected(hop.Addr, conn.local)
 	t.TLSA(hop.Host, demand.TLSA[len(demand.TLSA)-1], demand.Records, demand.Names)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"strings"
+	"time"
 
 	"esa/mta/envelope"
 	"esa/mta/identity"
@@ -87,7 +88,8 @@ func (c *Client) tryAddress(ctx context.Context, set *running, hop route.NextHop
 		return false
 	}
 	t.Connected(hop.Addr, conn.local)
-	conn.leash = newLeash(ctx, nil, conn.raw, set.Timeouts)
+	until := time.Now().Add(set.Timeouts.Attempt)
+	conn.leash = newLeash(ctx, conn.raw, set.Timeouts, &until)
 	defer conn.leash.release()
 	if f := conn.greet(set); f != nil {
 		t.Failed(hop.Addr, *f)
