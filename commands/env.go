@@ -41,6 +41,7 @@ type Env struct {
 	Look     Look
 	TLS      TLS
 	DNSSEC   DNSSEC
+	DANE     DANE
 	Mail     Mail
 	Service  Service
 	Logs     Logs

@@ -12,6 +12,7 @@ func Table() []Command {
 		commit(),
 		commitdetail(),
 		daneconfig(),
+		daneverify(),
 		deleterecipients(),
 		delivernow(),
 		deliveryconfig(),

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -209,7 +210,10 @@ func (inv invocation) needsNoData() bool {
 			return false
 		}
 		c := shell.Lookup(commands.Table(), words[0])
-		if c == nil || !slices.Contains([]string{"help", "version", "dnssecverify", "dig"}, c.Name) {
+		if c == nil || !slices.Contains([]string{"help", "version", "dnssecverify", "dig", "daneverify"}, c.Name) {
+			return false
+		}
+		if c.Name == "daneverify" && len(words) > 1 && strings.EqualFold(words[1], "destinations") {
 			return false
 		}
 	}
@@ -225,6 +229,8 @@ func (inv invocation) withoutData(ctx context.Context) int {
 			Version: productVersion(inv.dir),
 			Files:   folder(filepath.Join(inv.dir, "configuration")),
 			DNSSEC:  dnssecView{stub{systemServers("/etc/resolv.conf")}},
+			DANE:    stubDANE{systemServers("/etc/resolv.conf")},
+			Clock:   time.Now,
 		},
 		Console: console,
 		Prompt:  func() string { return "esa" },
