@@ -64,7 +64,7 @@ func TestOutboundDANE_FollowsTheConfiguration(t *testing.T) {
 			stored, err := w.gateway.Alerts()
 			return err == nil && slices.ContainsFunc(stored, func(s alert.Stored) bool {
 				text := fmt.Sprint(s)
-				return strings.Contains(text, domain) && strings.Contains(text, why)
+				return strings.Contains(text, domain) && strings.Contains(text, why) && strings.Contains(text, "Use daneverify")
 			})
 		})
 		if len(hop.Messages()) != n {
