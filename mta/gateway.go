@@ -151,8 +151,8 @@ func (g *Gateway) open() (_ *live, err error) {
 	if damage := l.counters.Damage(); damage != nil {
 		g.Diag.Error("the counters begin anew", "error", damage)
 	}
-	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
-	l.trust = openRootTrust(filepath.Join(g.Dir, "root-keys"), g.Diag)
+	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag, Watch: alerting{g}})
+	l.trust = openRootTrust(g.rootKeysPath(), g.Diag)
 	l.countDNS()
 	l.client = delivery.New(delivery.Options{
 		Resolver: l.resolver, Checked: l.resolver.Checked(), Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
@@ -302,23 +302,6 @@ func (g *Gateway) configure(next *generation) {
 	l.alerts.Configure(next.alerts)
 	l.queue.Configure(next.queue)
 	g.current.Store(next)
-}
-
-// resolving adds to the settings of the resolver the root keys that are
-// trusted now; private anchors are in them already.
-func (l *live) resolving(s dns.Settings) dns.Settings {
-	s.DNSSEC.Anchor = s.DNSSEC.Anchor.With(l.trust.anchors())
-	return s
-}
-
-// followRootKeys has the resolver trust what the DNS root signs with, as that
-// changes.
-func (g *Gateway) followRootKeys(ctx context.Context) {
-	g.live.trust.run(ctx, g.live.resolver, func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.live.resolver.Configure(g.live.resolving(g.current.Load().dns))
-	})
 }
 
 // bind opens the listeners of the configuration that the gateway starts with:

@@ -96,7 +96,9 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 	g.alerts = alertSettings(c)
 	g.queue = queuePolicy(c, to)
 	g.queue.MaxMessage = largest
-	g.dns = dnsSettings(c)
+	if g.dns, err = dnsSettings(c); err != nil {
+		problems = append(problems, store.Problem{Place: "DNS", Text: sentence(err), Fix: "dnsconfig -> ANCHORS"})
+	}
 	for _, l := range c.Logs {
 		g.logs = append(g.logs, maillog.Subscription{
 			Name: l.Name, FileName: l.FileName, Level: maillog.Level(l.Level), MaxSize: l.MaxSize, MaxFiles: l.MaxFiles,
@@ -434,15 +436,15 @@ func bounceProfile(p store.BounceProfile) bounce.Profile {
 	}
 }
 
-func dnsSettings(c *store.Config) dns.Settings {
+func dnsSettings(c *store.Config) (dns.Settings, error) {
 	s := dns.Settings{
 		ReverseTimeout: seconds(c.DNS.ReverseTimeout),
 		MinTTL:         seconds(c.DNS.MinTTL),
 		DNSSEC:         dnssec.Policy{Skew: dnssec.DefaultSkew, SHA1: c.DANE.SHA1},
 	}
+	var err error
 	if len(c.DNS.Anchors) > 0 {
-		// Parsed when they were entered: what does not parse trusts nobody.
-		s.DNSSEC.Anchor, _ = dnssec.ParseAnchors(strings.Join(c.DNS.Anchors, "\n"))
+		s.DNSSEC.Anchor, err = dnssec.ParseAnchors(strings.Join(c.DNS.Anchors, "\n"))
 	}
 	if c.DNS.FromRoot {
 		s.Roots = rootServers(c.DNS.Roots)
@@ -458,7 +460,7 @@ func dnsSettings(c *store.Config) dns.Settings {
 	} else if ok {
 		s.Source = i.IPv6.Addr()
 	}
-	return s
+	return s, err
 }
 
 // rootServers are those that are configured, else those built in.

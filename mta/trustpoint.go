@@ -56,6 +56,13 @@ func (r *rootTrust) anchors() dnssec.Anchors {
 	return r.point.Anchors()
 }
 
+// known tells of the keys as they are followed.
+func (r *rootTrust) known() []dnssec.KnownKey {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.point.Known()
+}
+
 // run looks at the keys from time to time until ctx ends, and calls changed
 // when other keys are to be trusted.
 func (r *rootTrust) run(ctx context.Context, resolver *dns.Resolver, changed func()) {

@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -100,7 +101,8 @@ func TestNextServerAfterBogus(t *testing.T) {
 	lab := mtatest.NewLab(t, time.Now(), signedZones...)
 	lame, good := mtatest.NewLabServer(t, lab), mtatest.NewLabServer(t, lab)
 	lame.Usually(mtatest.Stripped)
-	r := newSigned(t, Options{}, lab, lame, good)
+	var told watcher
+	r := newSigned(t, Options{Watch: &told}, lab, lame, good)
 	if mx := r.Checked().MX(t.Context(), "ex.test"); mx.Status != lookup.Secure {
 		t.Errorf("with a good second server: %+v", mx)
 	}
@@ -110,6 +112,34 @@ func TestNextServerAfterBogus(t *testing.T) {
 	}
 	if again := len(lame.Queries()); again != asked {
 		t.Errorf("the server that strips signatures was asked %d times more", again-asked)
+	}
+	if want := lame.Addr().String() + ": DNSKEY . has no signature of the zone ."; len(told.lame) == 0 || told.lame[0] != want || len(told.anchorless) > 0 {
+		t.Errorf("told %+v, want %s", told, want)
+	}
+}
+
+// watcher notes what it is told.
+type watcher struct {
+	lame, anchorless []string
+}
+
+func (w *watcher) Lame(server netip.AddrPort, why string) {
+	w.lame = append(w.lame, server.String()+": "+why)
+}
+func (w *watcher) Anchorless(zone, why string) { w.anchorless = append(w.anchorless, zone+": "+why) }
+
+// V-24: where the clock is wrong the root's keys are what fails, and that is
+// told, not that names are bogus.
+func TestWrongClock(t *testing.T) {
+	lab := mtatest.NewLab(t, time.Now(), signedZones...)
+	var told watcher
+	later := func() time.Time { return time.Now().AddDate(0, 3, 0) }
+	r := newSigned(t, Options{Watch: &told, Clock: later}, lab, mtatest.NewLabServer(t, lab))
+	if mx := r.Checked().MX(t.Context(), "ex.test"); mx.Status != lookup.Bogus {
+		t.Errorf("%+v", mx)
+	}
+	if len(told.anchorless) != 1 || !strings.HasPrefix(told.anchorless[0], ".: the signature of DNSKEY . expired at") || len(told.lame) > 0 {
+		t.Errorf("%+v", told)
 	}
 }
 
@@ -195,6 +225,7 @@ func TestProve(t *testing.T) {
 		{ProofQuery{Name: "odd.test", Type: "TYPE65280"}, "SECURE NOERROR", "", "TYPE65280 odd.test.: secure, signed by odd.test."},
 		{ProofQuery{Name: "none.ex.test", Type: "A"}, "SECURE NXDOMAIN", "", "A none.ex.test.: none, secure, proven by ex.test."},
 		{ProofQuery{Name: "mx.ex.test", Type: "MX"}, "SECURE NODATA", "", "MX mx.ex.test.: none, secure, proven by ex.test."},
+		{ProofQuery{Name: "192.0.2.1", Type: "PTR"}, "SECURE NXDOMAIN", "", "PTR 1.2.0.192.in-addr.arpa.: none, secure, proven by ."},
 		{ProofQuery{Name: "un.test", Type: "MX"}, "INSECURE NOERROR", "the zone un.test. is not signed, as test. proves", "MX un.test.: not protected, the zone un.test. is not signed, as test. proves"},
 		{ProofQuery{Name: "ex.test", Type: "MX", Anchors: &own}, "SECURE NOERROR", "", "MX ex.test.: secure, signed by ex.test."},
 		{ProofQuery{Name: "un.test", Type: "MX", Anchors: &own}, "INDETERMINATE NOERROR", "no trust anchor covers un.test.", "MX un.test.: not protected, no trust anchor covers un.test."},
@@ -217,5 +248,25 @@ func TestProve(t *testing.T) {
 	}
 	if _, err := r.Prove(t.Context(), ProofQuery{Name: "a..b", Type: "A"}); err == nil {
 		t.Error("an impossible name is asked for")
+	}
+}
+
+// What does not validate is shown with its status: mail without DANE sees it.
+func TestQueryStatus(t *testing.T) {
+	lab := mtatest.NewLab(t, time.Now(), signedZones...)
+	server := mtatest.NewLabServer(t, lab)
+	r := newSigned(t, Options{}, lab, server)
+	server.Script("mx.ex.test", "A", mtatest.Stripped)
+	for _, tt := range []struct {
+		name, queryType string
+		status          lookup.Status
+	}{
+		{"ex.test", "MX", lookup.Secure}, {"un.test", "MX", lookup.Insecure}, {"mx.ex.test", "A", lookup.Bogus},
+		{"_25._tcp.mx.ex.test", "TLSA", lookup.Secure}, {"ex.test", "DS", lookup.Secure}, {"ex.test", "DNSKEY", lookup.Secure},
+	} {
+		a, err := r.Query(t.Context(), tt.name, tt.queryType)
+		if err != nil || a.Status != tt.status || len(a.Records) == 0 || a.Status == lookup.Bogus != (a.Why != "") {
+			t.Errorf("%+v: %+v, %v", tt, a, err)
+		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // ProofQuery asks what DNSSEC proves of a name.
 type ProofQuery struct {
-	Name    string
+	Name    string          // with Type PTR an address too
 	Type    string          // "MX", "TYPE65280"; any case
 	At      time.Time       // signatures are held against this time; zero: now
 	Server  netip.AddrPort  // asked instead of the configured ones; invalid: those
@@ -38,6 +38,9 @@ type Proof struct {
 // no signature covers.
 var ErrQueryType = errors.New("not a record type that can be validated")
 
+// ErrQueryName is what Prove returns for what DNS cannot hold.
+var ErrQueryName = errors.New("not a domain name")
+
 // Prove validates the records of a name from nothing: no cache is used or
 // filled.
 func (r *Resolver) Prove(ctx context.Context, p ProofQuery) (Proof, error) {
@@ -45,9 +48,12 @@ func (r *Resolver) Prove(ctx context.Context, p ProofQuery) (Proof, error) {
 	if !ok {
 		return Proof{}, fmt.Errorf("%q: %w", p.Type, ErrQueryType)
 	}
+	if addr, err := netip.ParseAddr(p.Name); err == nil && qtype == mdns.TypePTR {
+		p.Name = reverseName(addr.Unmap().WithZone(""))
+	}
 	name, ok := canonical(p.Name)
 	if !ok {
-		return Proof{}, fmt.Errorf("%q is not a domain name", p.Name)
+		return Proof{}, fmt.Errorf("%q: %w", p.Name, ErrQueryName)
 	}
 	if !r.begin() {
 		return Proof{}, errClosed

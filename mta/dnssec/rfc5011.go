@@ -126,6 +126,30 @@ func (t *TrustPoint) Anchors() Anchors {
 	return a
 }
 
+// KnownKey is a key of a trust point for operators.
+type KnownKey struct {
+	Tag   uint16
+	State KeyState
+	Since time.Time // zero: configured, and not seen yet
+}
+
+// Known gives the keys of the trust point: those configured that were not
+// seen yet, as Valid, and those that are followed.
+func (t *TrustPoint) Known() []KnownKey {
+	var all []KnownKey
+	for _, rr := range t.Anchors().zones[t.Zone] {
+		if ds, ok := rr.(*dns.DS); ok {
+			all = append(all, KnownKey{Tag: ds.KeyTag, State: Valid})
+		}
+	}
+	for _, k := range t.Keys {
+		if key, err := k.parse(); err == nil {
+			all = append(all, KnownKey{Tag: key.KeyTag(), State: k.State, Since: k.Since})
+		}
+	}
+	return all
+}
+
 // names reports whether a configured anchor, DS or DNSKEY, is of a key.
 func names(anchor dns.RR, key *dns.DNSKEY) bool {
 	switch anchor := anchor.(type) {
