@@ -30,8 +30,8 @@ CERTAUTHORITY says which authorities peers are verified against: those that the
 machine trusts (SYSTEM) and those imported (CUSTOM). TLSA shows the DNS records
 that let senders authenticate our listeners by DANE, and compares them with what
 is published: 3 1 1 names the key of the certificate, 2 1 1 that of its issuer.
-Publish those of a new key some TTLs before it is committed. Files are read from and
-written to the directory configuration/.`,
+Publish those of a new key some TTLs before it is committed. Files are read
+from and written to the directory configuration/.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: "certconfig print", Run: certPrintForm},
