@@ -74,7 +74,7 @@ func hostNumbers(h Host) string {
 	b.WriteString("Counters:\n  Queue\n")
 	row("    Soft Bounced Events", h.Counters["soft_bounced_evts"])
 	b.WriteString("  Completion\n")
-	for _, r := range statusCounters()[10:] {
+	for _, r := range completedRecipients() {
 		row(r.label, h.Counters[r.name])
 	}
 	b.WriteString("\nGauges:\n  Queue\n")
