@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,16 +14,17 @@ import (
 
 // systemsetup is the wizard that makes a new gateway one that receives and
 // relays (reference esa-cli-config 14.5). What this build does not have is not
-// asked: accounts and licence, the web interface, scanning, alerts and reports;
-// nor what the system keeps itself: default router, time zone and time servers.
+// asked: accounts and licence, the web interface, scanning, AutoSupport and
+// reports; nor what the system keeps itself: default router, time zone and time
+// servers.
 func systemsetup() Command {
 	return Command{
 		Name:  "systemsetup",
 		Short: "First time system setup.",
 		Long: `Asks for the host name, the addresses of this machine to use, the DNS servers,
-the domains to accept mail for and the hosts to relay for, and commits. The
-listeners that are there are removed, with all their tables. SMTP routes of
-other domains, destination controls, bounce profiles and logs stay.`,
+the domains to accept mail for, the hosts to relay for and who is sent alerts, and
+commits. The listeners that are there are removed, with all their tables. SMTP
+routes of other domains, destination controls, bounce profiles and logs stay.`,
 		Commit: true,
 		Dialog: systemsetupDialog,
 	}
@@ -48,6 +50,7 @@ Are you sure you wish to continue?`, true)
 		}
 		w.dns()
 		w.listeners()
+		w.alerts()
 		return d.Err()
 	})
 	if err != nil {
@@ -134,7 +137,7 @@ func (w wizard) interfaces() error {
 			break
 		}
 	}
-	for _, name := range []*string{&w.cfg.Delivery.Interface, &w.cfg.DNS.Interface} {
+	for _, name := range []*string{&w.cfg.Delivery.Interface, &w.cfg.DNS.Interface, &w.cfg.Alerts.Interface} {
 		if _, ok := w.cfg.Interface(*name); !ok {
 			*name = ""
 		}
@@ -318,4 +321,38 @@ func (w wizard) routes(rat []store.RATEntry) {
 		}
 		addRoute(w.d, w.cfg, domain, route)
 	}
+}
+
+// alerts asks who is sent alerts. Who was before keeps the classes and
+// severities of then, and who is new gets all.
+func (w wizard) alerts() {
+	before := cmp.Or(strings.Join(alertAddresses(w.cfg), ", "), "none")
+	recipients := shell.Ask(w.d, `Please enter the email address(es) to send alerts. (Ex: "administrator@example.com")
+Separate multiple addresses with commas. Enter "none" to send no alerts.`, before, w.alertRecipients)
+	if w.d.Err() == nil {
+		w.cfg.Alerts.Recipients = recipients
+	}
+}
+
+// alertRecipients reads the addresses of a list.
+func (w wizard) alertRecipients(text string) ([]store.AlertRecipient, error) {
+	var set store.Config
+	if strings.EqualFold(strings.TrimSpace(text), "none") {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		if err := roomForAlerts(&set); err != nil {
+			return nil, err
+		}
+		address, err := freeAlertAddress(&set, part)
+		if err != nil {
+			return nil, err
+		}
+		r := newAlertRecipient(address)
+		if n := find(alertAddresses(w.cfg), address); n >= 0 {
+			r = w.cfg.Alerts.Recipients[n]
+		}
+		set.Alerts.Recipients = append(set.Alerts.Recipients, r)
+	}
+	return set.Alerts.Recipients, nil
 }
