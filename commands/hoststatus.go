@@ -172,6 +172,9 @@ func hostTroubles(h HostDetail, now time.Time) string {
 		next = "Now"
 	}
 	fmt.Fprintf(&b, "Next Attempt          %s\n", next)
+	if h.Limited {
+		b.WriteString("Held Back By          the recipient limit (see destconfig)\n")
+	}
 	if h.Last.Reason == envelope.ReasonNone {
 		b.WriteString("Last Failure          None\n")
 		return b.String()
