@@ -77,6 +77,8 @@ func (f *fakeLook) Host(_ context.Context, domain string) (HostDetail, error) {
 		d.Addresses = []HostAddresses{{0, []netip.Addr{netip.MustParseAddr("192.0.2.25")}}}
 	case "suspended.example":
 		d.Suspended, d.Active, d.Unattempted = true, 1, 1
+	case "limited.example":
+		d.Active, d.Unattempted, d.NextAttempt, d.Limited = 2, 2, now.Add(4*time.Minute), true
 	case "null.example":
 		d.MX.Records = []lookup.MX{{}}
 	case "nowhere.example":
