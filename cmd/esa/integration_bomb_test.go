@@ -88,8 +88,9 @@ func TestMailBomb(t *testing.T) {
 	if n := victim.arrived["bomb"]; n != bombs {
 		t.Errorf("%d of %d arrived", n, bombs)
 	}
-	// As it arrives, and below ten milliseconds, it is the machine that is measured.
-	if during > 5*time.Second || beside > 2*max(alone, 10*time.Millisecond) {
+	// As it arrives, and below a tenth of a second, it is the machine and its
+	// disk that are measured.
+	if during > 5*time.Second || beside > 2*max(alone, 100*time.Millisecond) {
 		t.Error("others had to wait")
 	}
 	if peak > largeMemory {
