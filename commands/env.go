@@ -40,6 +40,8 @@ type Env struct {
 	Gateway  Gateway
 	Look     Look
 	TLS      TLS
+	DNSSEC   DNSSEC
+	DANE     DANE
 	Mail     Mail
 	Service  Service
 	Logs     Logs

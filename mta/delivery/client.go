@@ -49,8 +49,9 @@ import (
 // Options are what a Client works with for its whole life.
 type Options struct {
 	Resolver Resolver
+	Checked  Checked // for destinations with DANE; nil: their mail waits
 	Log      *maillog.Log
-	Counters *counters.Counters
+	Counters *counters.Counters // nil: connections have no number of their own
 	// Dial connects; local is invalid where the system chooses. Nil is TCP.
 	Dial   func(ctx context.Context, local netip.Addr, remote netip.AddrPort) (net.Conn, error)
 	Rand   func(n int) int  // in [0, n), safe for concurrent use; nil is math/rand/v2
