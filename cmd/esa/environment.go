@@ -30,6 +30,8 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Gateway:  gatewayView{c.process.gateway, c.process.gauges},
 		Look:     lookView{c.process.gateway},
 		TLS:      lookView{c.process.gateway},
+		DNSSEC:   dnssecView{c.process.gateway},
+		DANE:     daneView{c.process.gateway},
 		Mail:     mailView{c.process.gateway},
 		Service:  serviceView{c.process.gateway},
 		Logs:     logView{c.process.gateway},
@@ -141,6 +143,9 @@ func (f folder) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	root, err := os.OpenRoot(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, shell.Refusedf("Error: the file %q does not exist: there is no data directory.", name)
+	}
 	if err != nil {
 		return nil, err
 	}
