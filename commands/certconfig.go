@@ -28,11 +28,16 @@ encrypts, and nobody can verify it.
 
 CERTAUTHORITY says which authorities peers are verified against: those that the
 machine trusts (SYSTEM) and those imported (CUSTOM). Files are read from and
-written to the directory configuration/.`,
+written to the directory configuration/.
+
+TLSA shows the records by which senders authenticate the public listeners (DANE),
+one for the key of each certificate and one for that of its issuer, and what DNS
+has. commit check warns of a certificate that fits none of those published.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: "certconfig print", Run: certPrintForm},
 			{Usage: usage("certconfig new PROFILE", newKeys(&newCertificate{})), Run: certNewForm},
+			{Usage: "certconfig tlsa", Run: certTLSAForm},
 			{Usage: "certconfig csr PROFILE", Run: certRequestForm},
 			{Usage: "certconfig delete PROFILE", Run: certDeleteForm},
 			{Usage: "certconfig certauthority system|custom enable|disable|print", Run: authorityForm},
@@ -49,6 +54,7 @@ func certDialog(d *Dialog, env Env) error {
 		ops := []shell.Op{
 			{Word: "CERTIFICATE", Text: "Import, Create a request, Edit or Remove Certificate Profiles"},
 			{Word: "CERTAUTHORITY", Text: "Manage System and Customized Authorities"},
+			{Word: "TLSA", Text: "View the TLSA records to publish for DANE"},
 		}
 		for d.Menu("", ops...) {
 			switch d.Op() {
@@ -56,6 +62,8 @@ func certDialog(d *Dialog, env Env) error {
 				certificateMenu(d, env, cfg)
 			case "CERTAUTHORITY":
 				authorityMenu(d, env, cfg)
+			case "TLSA":
+				certTLSA(d, env, cfg)
 			}
 		}
 		return d.Err()

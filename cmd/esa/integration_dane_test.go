@@ -365,7 +365,7 @@ func (l *danelab) daneverify(t *testing.T, g *gateway) {
 func (l *danelab) finger(t *testing.T, g *gateway) {
 	resolv := l.write("resolv.conf", "nameserver "+labResolver+"\noptions edns0 trust-ad\n")
 	for domain, want := range map[string]bool{"good.test": true, "ta.test": true, "alias.test": true, "wrong.test": false, "notlsa.test": false, "unusable.test": false} {
-		script := `mount --bind "$1" /etc/resolv.conf && exec posttls-finger -c -l dane -F /dev/null "$2"`
+		script := `mount --bind "$1" /etc/resolv.conf && exec posttls-finger -c -l dane "$2"`
 		out, _ := exec.Command("unshare", "-m", "sh", "-c", script, "sh", resolv, domain).CombinedOutput()
 		theirs := strings.Contains(string(out), "Verified TLS connection established")
 		if theirs != want {
