@@ -19,9 +19,9 @@ route names is looked up and authenticated instead; a route to an address goes
 by the TLS setting of the destination, and waits where DANE is mandatory.
 
 Insecure MX records. They name no host that anybody vouches for, so DANE does
-not apply. It can be used for hosts that they name all the same, where these have
-secure TLSA records: the connection is protected then, though it may lead to the
-wrong host. Mandatory DANE waits either way.
+not apply. It can be used for hosts that they name all the same, where these
+have secure TLSA records: the connection is protected then, though it may lead
+to the wrong host. Mandatory DANE waits either way.
 
 Algorithms with SHA-1. Zones signed with nothing better (5 and 7) count as not
 signed (RFC 9905), or can be relied upon.`,

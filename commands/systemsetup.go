@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,16 +14,17 @@ import (
 
 // systemsetup is the wizard that makes a new gateway one that receives and
 // relays (reference esa-cli-config 14.5). What this build does not have is not
-// asked: accounts and licence, the web interface, scanning, alerts and reports;
+// asked: accounts and licence, the web interface, scanning and reports;
 // nor what the system keeps itself: default router, time zone and time servers.
 func systemsetup() Command {
 	return Command{
 		Name:  "systemsetup",
 		Short: "First time system setup.",
 		Long: `Asks for the host name, the addresses of this machine to use, the DNS servers,
-the domains to accept mail for and the hosts to relay for, and commits. The
-listeners that are there are removed, with all their tables. SMTP routes of
-other domains, destination controls, bounce profiles and logs stay.`,
+the domains to accept mail for, the hosts to relay for and who is told of
+trouble, and commits. The listeners that are there are removed, with all their
+tables. SMTP routes of other domains, destination controls, bounce profiles and
+logs stay.`,
 		Commit: true,
 		Dialog: systemsetupDialog,
 	}
@@ -48,6 +50,7 @@ Are you sure you wish to continue?`, true)
 		}
 		w.dns()
 		w.listeners()
+		w.alerts()
 		return d.Err()
 	})
 	if err != nil {
@@ -134,7 +137,7 @@ func (w wizard) interfaces() error {
 			break
 		}
 	}
-	for _, name := range []*string{&w.cfg.Delivery.Interface, &w.cfg.DNS.Interface} {
+	for _, name := range []*string{&w.cfg.Delivery.Interface, &w.cfg.DNS.Interface, &w.cfg.Alerts.Interface} {
 		if _, ok := w.cfg.Interface(*name); !ok {
 			*name = ""
 		}
@@ -265,6 +268,46 @@ func (w wizard) listeners() {
 			addListener(w.d, w.cfg, private)
 		}
 	}
+}
+
+// alerts asks who is told of trouble. Those who are told already keep what they
+// are told of.
+func (w wizard) alerts() {
+	before := w.cfg.Alerts.Recipients
+	recipients := shell.Ask(w.d, "Please enter the email address(es) to send alerts.\n(Ex: \"administrator@example.com\")\nSeparate multiple addresses with commas, or enter NONE to send no alerts.",
+		cmp.Or(strings.Join(alertAddresses(w.cfg), ", "), nobody), func(text string) ([]store.AlertRecipient, error) { return alertRecipients(text, before) })
+	if w.d.Err() == nil {
+		w.cfg.Alerts.Recipients = recipients
+	}
+}
+
+// nobody is how an empty list of alert recipients is written.
+const nobody = "NONE"
+
+// alertRecipients reads addresses separated by commas. One that is in before is
+// taken from there.
+func alertRecipients(text string, before []store.AlertRecipient) ([]store.AlertRecipient, error) {
+	read := &store.Config{}
+	if strings.EqualFold(text, nobody) {
+		return nil, nil
+	}
+	for word := range strings.SplitSeq(text, ",") {
+		if err := roomForAlerts(read); err != nil {
+			return nil, err
+		}
+		address, err := store.ParseEmail(word)
+		if err != nil {
+			return nil, err
+		}
+		r := newAlertRecipient(address)
+		if n := find(alertAddresses(&store.Config{Alerts: store.Alerts{Recipients: before}}), address); n >= 0 {
+			r = before[n]
+		}
+		if find(alertAddresses(read), address) < 0 {
+			read.Alerts.Recipients = append(read.Alerts.Recipients, r)
+		}
+	}
+	return read.Alerts.Recipients, nil
 }
 
 // listener asks for name and interface. The port stays 25.

@@ -2,6 +2,7 @@ package mta
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 
@@ -91,6 +92,36 @@ func (a alerting) queueFault(f queue.Fault) {
 	}
 	tell.Details = append(tell.Details, fmt.Sprintf("Cause: %v", f.Err))
 	a.gateway.live.alerts.Raise(tell)
+}
+
+// Lame tells of a DNS server that loses signatures.
+func (a alerting) Lame(server netip.AddrPort, why string) {
+	a.gateway.live.alerts.Raise(alert.Alert{
+		Class: alert.System, Severity: alert.Warning, Name: "dns-lame", About: server.String(),
+		Summary: fmt.Sprintf("The DNS server %s does not pass DNSSEC on.", server),
+		Details: []string{
+			"Another server's answer to the same question validates. The server is asked last now.",
+			"Cause: " + why,
+			"Where DANE is used, give servers that pass DNSSEC on a better priority (dnsconfig).",
+		},
+	})
+}
+
+// Anchorless tells of a trust anchor that nothing can be held against.
+func (a alerting) Anchorless(zone, why string) {
+	name := "the DNS root"
+	if zone != "." {
+		name = "the trust anchor " + zone
+	}
+	a.gateway.live.alerts.Raise(alert.Alert{
+		Class: alert.System, Severity: alert.Critical, Name: "dns-anchor", About: zone,
+		Summary: fmt.Sprintf("The keys of %s do not validate: mail to destinations with DANE waits.", name),
+		Details: []string{
+			"Cause: " + why,
+			"If signatures have expired or are not valid yet, set the clock of this machine. Else the DNS servers may leave signatures out",
+			"(dnsconfig probe), or the trust anchor is no longer the key that signs (dnsconfig, ANCHORS).",
+		},
+	})
 }
 
 // unbound tells of listeners that cannot be had.

@@ -151,11 +151,11 @@ func (g *Gateway) open() (_ *live, err error) {
 	if damage := l.counters.Damage(); damage != nil {
 		g.Diag.Error("the counters begin anew", "error", damage)
 	}
-	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
+	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag, Watch: alerting{g}})
 	l.trust = openRootTrust(g.rootKeysPath(), g.Diag)
 	l.countDNS()
 	l.client = delivery.New(delivery.Options{
-		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
+		Resolver: l.resolver, Checked: l.resolver.Checked(), Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
 	})
 	if err := g.openAlerts(l); err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func keepOpen() int {
 // delivered, and its own trouble ends there.
 func (g *Gateway) openAlerts(l *live) error {
 	l.courier = delivery.New(delivery.Options{
-		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Resolver: l.resolver, Checked: l.resolver.Checked(), Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
 	var err error
 	l.alerts, err = alert.Open(alert.Options{

@@ -303,6 +303,7 @@ func deliverySettings(c *store.Config, to destinations, own []socket.Want, revis
 		Source:   c.Delivery.Interface,
 		Routes:   routeTable(c.Routes),
 		Possible: c.Delivery.Possible,
+		DANE:     delivery.DANE{RouteHosts: c.DANE.RouteHosts, InsecureMX: c.DANE.InsecureMX},
 		Revision: revision,
 	}
 	s.Destination = func(domain string) delivery.Destination { return deliveryDestination(to.find(domain)) }

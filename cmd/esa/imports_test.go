@@ -42,7 +42,7 @@ var mayImport = []struct {
 	{"esa/mta/dane", []string{"esa/mta/envelope", "esa/mta/lookup", "esa/mta/identity"}, "pure decisions about hosts and certificates"},
 	{"esa/mta/smtpd", []string{"esa/mta/envelope", "esa/mta/lookup", "esa/mta/policy", "esa/mta/message", "esa/mta/tlsconf", "esa/mta/maillog", "esa/mta/counters"},
 		"receiving knows neither the store nor delivery"},
-	{"esa/mta/delivery", []string{"esa/mta/envelope", "esa/mta/lookup", "esa/mta/route", "esa/mta/identity", "esa/mta/dane", "esa/mta/message", "esa/mta/tlsconf", "esa/mta/maillog", "esa/mta/counters"},
+	{"esa/mta/delivery", []string{"esa/mta/envelope", "esa/mta/lookup", "esa/mta/route", "esa/mta/dane", "esa/mta/identity", "esa/mta/message", "esa/mta/tlsconf", "esa/mta/maillog", "esa/mta/counters"},
 		"delivery knows neither the store nor receiving"},
 	{"esa/mta/queue", []string{"esa/mta/envelope", "esa/mta/bounce", "esa/mta/message", "esa/mta/maillog", "esa/mta/counters"},
 		"the queue delivers through its own interface"},

@@ -53,6 +53,7 @@ type Decision struct {
 	Reason  envelope.Reason // of Skip
 	Text    string          // why, for the log and for operators
 	Base    string          // TLSA base domain, which is the name for SNI too; with Authenticate and Encrypt
+	Domain  string          // next-hop domain that a match speaks for; empty where it speaks for the host alone
 	Names   []string        // that the certificate may be for under usage 2, Base first
 	Records []lookup.TLSA   // usable ones; with Authenticate
 	TLSA    []lookup.TLSAAnswer
@@ -62,16 +63,14 @@ type Decision struct {
 // without final dot.
 type Host struct {
 	Mode     Mode
+	Literal  bool          // Name is an address, or one in brackets; of the rest only Mode counts
+	Insecure bool          // hosts that Insecure MX records name are authenticated too, if Opportunistic (§2.2.1)
 	Domain   string        // next-hop domain: of the recipient, or the host that an SMTP route names
 	Expanded string        // where aliases of Domain lead; the same if there are none
 	MX       lookup.Status // of the lookup that named the host: Secure or Insecure, or what it failed with
 	Name     string        // as the MX record has it
 	Port     uint16
 	Addrs    []lookup.AddrAnswer // both families, those not asked for left out
-	// EvenInsecure has DANE used where MX is Insecure, though not if it is
-	// mandatory: the certificate must be for the host then, as the domain
-	// proves nothing (RFC 7672 §2.2.1, §3.2.2).
-	EvenInsecure bool
 }
 
 // Resolver looks up TLSA records, validated.
@@ -86,8 +85,10 @@ func Decide(ctx context.Context, r Resolver, h Host) Decision {
 	if h.Mode == Off {
 		return Decision{Text: "DANE is off"}
 	}
-	even := h.EvenInsecure && h.Mode == Opportunistic && h.MX == lookup.Insecure
-	if h.MX != lookup.Secure && !even {
+	if h.Literal {
+		return h.lacking(h.Name + " is an address, which has no TLSA record")
+	}
+	if h.MX != lookup.Secure && !h.named() {
 		return h.without("the MX record of "+h.Domain, h.MX, "")
 	}
 	a, family := h.addresses()
@@ -124,6 +125,9 @@ func Decide(ctx context.Context, r Resolver, h Host) Decision {
 	return no
 }
 
+// named reports whether the host is authenticated though its domain is not.
+func (h Host) named() bool { return h.MX == lookup.Insecure && h.Insecure && h.Mode == Opportunistic }
+
 // addresses joins the answers of both families: one that holds stands for a
 // host whose other family cannot be found out. Of two that hold the weaker
 // counts.
@@ -146,14 +150,20 @@ func (h Host) addresses() (a lookup.AddrAnswer, family string) {
 func (h Host) demand(d Decision, base string, records []lookup.TLSA) Decision {
 	d.Base, d.Records = base, Usable(records)
 	d.Names = []string{base}
-	for _, name := range []string{h.Domain, h.Expanded} {
-		if h.MX == lookup.Secure && name != "" && !slices.Contains(d.Names, name) {
+	names := []string{h.Domain, h.Expanded}
+	if h.named() {
+		names = nil // the domain's host is whoever forged the MX record says (§3.2.2)
+	}
+	for _, name := range names {
+		if name != "" && !slices.Contains(d.Names, name) {
 			d.Names = append(d.Names, name)
 		}
 	}
 	switch {
 	case len(d.Records) > 0:
-		d.Action = Authenticate
+		if d.Action = Authenticate; !h.named() {
+			d.Domain = h.Domain
+		}
 	case h.Mode == Mandatory:
 		d.Action, d.Reason = Skip, envelope.ReasonTLSA
 		d.Text = "no TLSA record of " + base + " can be used"

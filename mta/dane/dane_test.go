@@ -117,21 +117,45 @@ func TestDecideNames(t *testing.T) {
 		Mode: Mandatory, Domain: "exchange.example.org", Expanded: "example.com", MX: lookup.Secure, Name: "mx10.example.com", Port: 2525,
 		Addrs: []lookup.AddrAnswer{addr(lookup.Secure, "mx10.example.com", lookup.Failed, "192.0.2.1")},
 	})
-	if want := []string{"mx10.example.com", "exchange.example.org", "example.com"}; d.Action != Authenticate || !slices.Equal(d.Names, want) {
+	if want := []string{"mx10.example.com", "exchange.example.org", "example.com"}; d.Action != Authenticate || d.Domain != "exchange.example.org" || !slices.Equal(d.Names, want) {
 		t.Errorf("%+v", d)
-	}
-	even := Host{
-		Mode: Opportunistic, Domain: "ex.test", Expanded: "ex.test", MX: lookup.Insecure, Name: "mx10.example.com", Port: 2525, EvenInsecure: true,
-		Addrs: []lookup.AddrAnswer{addr(lookup.Secure, "mx10.example.com", lookup.Failed, "192.0.2.1")},
-	}
-	if d := Decide(t.Context(), r, even); d.Action != Authenticate || !slices.Equal(d.Names, []string{"mx10.example.com"}) {
-		t.Errorf("D-78: %+v", d)
-	}
-	even.Mode = Mandatory
-	if d := Decide(t.Context(), r, even); d.Action != Skip || d.Reason != envelope.ReasonDANE {
-		t.Errorf("D-03 with the switch: %+v", d)
 	}
 	if d := Decide(t.Context(), r, Host{Mode: Off}); d.Action != ByTLSMode {
 		t.Errorf("off: %+v", d)
+	}
+}
+
+// C8, D-78: a host that an INSECURE MX record names speaks for itself alone,
+// and never under Mandatory.
+func TestDecideInsecureMX(t *testing.T) {
+	r := &records{known: map[string]lookup.TLSAAnswer{"_25._tcp.mx.prov.test": tlsa(lookup.Secure, good)}}
+	h := Host{
+		Mode: Opportunistic, Insecure: true, Domain: "ex.test", Expanded: "ex.test", MX: lookup.Insecure, Name: "mx.prov.test", Port: 25,
+		Addrs: []lookup.AddrAnswer{addr(lookup.Secure, "mx.prov.test", lookup.Failed, "192.0.2.1")},
+	}
+	if d := Decide(t.Context(), r, h); d.Action != Authenticate || d.Domain != "" || !slices.Equal(d.Names, []string{"mx.prov.test"}) {
+		t.Errorf("opportunistic: %+v", d)
+	}
+	h.Mode = Mandatory
+	if d := Decide(t.Context(), r, h); d.Action != Skip || d.Reason != envelope.ReasonDANE {
+		t.Errorf("mandatory: %+v", d)
+	}
+	h.Mode, h.MX = Opportunistic, lookup.Bogus
+	if d := Decide(t.Context(), r, h); d.Action != Skip || d.Reason != envelope.ReasonDNSSEC {
+		t.Errorf("bogus: %+v", d)
+	}
+}
+
+// D-11: an address has no TLSA records.
+func TestDecideLiteral(t *testing.T) {
+	r := &records{}
+	if d := Decide(t.Context(), r, Host{Mode: Opportunistic, Literal: true, Name: "[192.0.2.1]"}); d.Action != ByTLSMode || d.Text == "" {
+		t.Errorf("opportunistic: %+v", d)
+	}
+	if d := Decide(t.Context(), r, Host{Mode: Mandatory, Literal: true, Name: "[192.0.2.1]"}); d.Action != Skip || d.Reason != envelope.ReasonDANE {
+		t.Errorf("mandatory: %+v", d)
+	}
+	if len(r.asked) > 0 {
+		t.Errorf("asked for %q", r.asked)
 	}
 }

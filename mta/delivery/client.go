@@ -49,6 +49,7 @@ import (
 // Options are what a Client works with for its whole life.
 type Options struct {
 	Resolver Resolver
+	Checked  Checked // for destinations with DANE; nil: their mail waits
 	Log      *maillog.Log
 	Counters *counters.Counters // nil: connections have no number of their own
 	// Dial connects; local is invalid where the system chooses. Nil is TCP.

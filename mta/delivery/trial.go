@@ -16,7 +16,7 @@ import (
 // certificate would find it.
 type Trial struct {
 	Domain string // that the certificate must speak for
-	Host   string // a name, whose addresses are tried, or an address
+	Host   string // a name, whose addresses are tried, or an address, in brackets or not
 	Port   uint16 // 0: 25
 }
 
@@ -64,11 +64,9 @@ func (c *Client) TryTLS(ctx context.Context, t Trial, w Witness) (passed bool, f
 func (c *Client) trialHops(ctx context.Context, set *running, t Trial) ([]route.NextHop, *envelope.Failure) {
 	planner := set.planner
 	planner.Self, planner.Family = nil, set.destination(t.Domain).Family
-	host := route.Host{Name: strings.Trim(t.Host, "[]"), Port: t.Port, Bracketed: true}
-	planner.Table = route.NewTable([]route.Route{{Domain: route.All, Hosts: []route.Host{host}}})
 	ctx, cancel := context.WithTimeoutCause(ctx, set.Timeouts.Lookup, errLookup)
 	defer cancel()
-	plan, f := planner.Plan(ctx, t.Host)
+	plan, f := planner.PlanVia(ctx, envelope.Machine{Host: strings.Trim(t.Host, "[]"), Port: t.Port})
 	return plan.Hops, f
 }
 

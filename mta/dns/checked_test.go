@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -100,7 +101,8 @@ func TestNextServerAfterBogus(t *testing.T) {
 	lab := mtatest.NewLab(t, time.Now(), signedZones...)
 	lame, good := mtatest.NewLabServer(t, lab), mtatest.NewLabServer(t, lab)
 	lame.Usually(mtatest.Stripped)
-	r := newSigned(t, Options{}, lab, lame, good)
+	var told watcher
+	r := newSigned(t, Options{Watch: &told}, lab, lame, good)
 	if mx := r.Checked().MX(t.Context(), "ex.test"); mx.Status != lookup.Secure {
 		t.Errorf("with a good second server: %+v", mx)
 	}
@@ -110,6 +112,34 @@ func TestNextServerAfterBogus(t *testing.T) {
 	}
 	if again := len(lame.Queries()); again != asked {
 		t.Errorf("the server that strips signatures was asked %d times more", again-asked)
+	}
+	if want := lame.Addr().String() + ": DNSKEY . has no signature of the zone ."; len(told.lame) == 0 || told.lame[0] != want || len(told.anchorless) > 0 {
+		t.Errorf("told %+v, want %s", told, want)
+	}
+}
+
+// watcher notes what it is told.
+type watcher struct {
+	lame, anchorless []string
+}
+
+func (w *watcher) Lame(server netip.AddrPort, why string) {
+	w.lame = append(w.lame, server.String()+": "+why)
+}
+func (w *watcher) Anchorless(zone, why string) { w.anchorless = append(w.anchorless, zone+": "+why) }
+
+// V-24: where the clock is wrong the root's keys are what fails, and that is
+// told, not that names are bogus.
+func TestWrongClock(t *testing.T) {
+	lab := mtatest.NewLab(t, time.Now(), signedZones...)
+	var told watcher
+	later := func() time.Time { return time.Now().AddDate(0, 3, 0) }
+	r := newSigned(t, Options{Watch: &told, Clock: later}, lab, mtatest.NewLabServer(t, lab))
+	if mx := r.Checked().MX(t.Context(), "ex.test"); mx.Status != lookup.Bogus {
+		t.Errorf("%+v", mx)
+	}
+	if len(told.anchorless) != 1 || !strings.HasPrefix(told.anchorless[0], ".: the signature of DNSKEY . expired at") || len(told.lame) > 0 {
+		t.Errorf("%+v", told)
 	}
 }
 

@@ -59,6 +59,17 @@ type Options struct {
 	Log   *maillog.Log     // mail log; nil writes none
 	Diag  *slog.Logger     // our own diagnostics; nil writes none
 	Dial  DialFunc         // nil dials
+	Watch Watch            // is told of what keeps answers from being validated; nil: nobody
+}
+
+// Watch hears of what an operator has to mend before answers can be validated.
+// It is called from many goroutines, often with the same, and must not wait.
+type Watch interface {
+	// Lame is a server whose answer did not validate where another's did.
+	Lame(server netip.AddrPort, why string)
+	// Anchorless is a trust anchor whose zone's keys no server gives as they
+	// must be: the clock, the servers or the anchor are wrong.
+	Anchorless(zone, why string)
 }
 
 // Settings are what an operator configures.
@@ -101,6 +112,7 @@ type Resolver struct {
 	log   *maillog.Log
 	diag  *slog.Logger
 	dial  DialFunc
+	watch Watch
 	stats stats
 
 	believer *dnssec.Validator // has no trust anchor: all is insecure
@@ -127,7 +139,7 @@ type state struct {
 
 // New makes a resolver without servers: every lookup fails until Configure.
 func New(o Options) *Resolver {
-	r := &Resolver{clock: o.Clock, rand: o.Rand, log: o.Log, diag: o.Diag, dial: o.Dial}
+	r := &Resolver{clock: o.Clock, rand: o.Rand, log: o.Log, diag: o.Diag, dial: o.Dial, watch: o.Watch}
 	if r.dial == nil {
 		r.dial = dialDirect
 	}

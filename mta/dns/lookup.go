@@ -163,10 +163,19 @@ func (l *run) chase(ctx context.Context, q question) (*trail, error) {
 		}
 		if err != nil {
 			l.diag.Debug("lookup failed", "name", q.name, "type", q.typeName(), "err", err)
+			l.anchorless(err)
 			return nil, err
 		}
 	}
 	return t, nil
+}
+
+// anchorless tells that the keys of a trust anchor do not validate.
+func (l *run) anchorless(err error) {
+	var anchor *dnssec.AnchorError
+	if errors.As(err, &anchor) && failed(err, time.Time{}).Status == lookup.Bogus && l.watch != nil {
+		l.watch.Anchorless(anchor.Zone, err.Error())
+	}
 }
 
 // steps asks for q until an answer can be believed, and gives what it proves.
@@ -270,7 +279,7 @@ func (l *run) ask(ctx context.Context, q question, accept func(*mdns.Msg) error)
 func (l *run) inTurn(ctx context.Context, turns []candidate, q question, accept func(*mdns.Msg) error) error {
 	group := -1
 	last := errNoServer
-	var suspects []candidate
+	var suspects []suspect
 	for range passes {
 		var again []candidate
 		for _, c := range turns {
@@ -294,7 +303,7 @@ func (l *run) inTurn(ctx context.Context, turns []candidate, q question, accept 
 			if f.passes {
 				again = append(again, c)
 			} else {
-				suspects = append(suspects, c)
+				suspects = append(suspects, suspect{c, f})
 			}
 		}
 		turns = again
@@ -350,11 +359,26 @@ func unproven(err error) error {
 	return err
 }
 
-// blame holds a refusal against servers once another has answered the same
-// question: before, the name may be what is broken.
-func (l *run) blame(suspects []candidate) {
-	for _, c := range suspects {
-		l.strike(c, errors.New("another server answered what this one did not"))
+// suspect is a server whose answer was of no use.
+type suspect struct {
+	candidate
+	fault *fault
+}
+
+// blame holds an answer against servers once another has answered the same
+// question: before, the name may be what is broken. One that lost the
+// signatures is asked last from now on.
+func (l *run) blame(suspects []suspect) {
+	for _, s := range suspects {
+		if !s.fault.bogus {
+			l.strike(s.candidate, errors.New("another server answered what this one did not"))
+			continue
+		}
+		s.shun(l.clock())
+		l.diag.Warn("DNS server does not pass DNSSEC on and is asked last", "server", shown(s.addr), "for", maxAvoid, "why", s.fault.why)
+		if l.watch != nil {
+			l.watch.Lame(s.addr, s.fault.why)
+		}
 	}
 }
 

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	maxRecords = 64 // kept of one answer
-	maxReverse = 4  // names of an address that are looked up in turn
+	maxRecords = 64  // kept of one answer
+	maxTLSA    = 256 // of which any may be the one that fits
+	maxReverse = 4   // names of an address that are looked up in turn
 )
 
 var errNoHost = errors.New("no usable host name in the MX records")
@@ -57,7 +58,7 @@ func (c Checked) Addrs(ctx context.Context, name string, v6 bool) lookup.AddrAns
 }
 
 // TLSA looks up the TLSA records at a name such as
-// "_25._tcp.mail.example.com" (RFC 6698 §3). Of more than 64 the rest is left
+// "_25._tcp.mail.example.com" (RFC 6698 §3). Of more than 256 the rest is left
 // out.
 func (c Checked) TLSA(ctx context.Context, name string) lookup.TLSAAnswer {
 	a, common := c.r.records(ctx, question{name: name, qtype: mdns.TypeTLSA, checked: true})
@@ -199,7 +200,7 @@ func (a *answer) addAddr(ip []byte, length int) {
 
 func (a *answer) addTLSA(rr *mdns.TLSA) {
 	data, err := hex.DecodeString(rr.Certificate)
-	if err == nil && len(a.tlsa) < maxRecords {
+	if err == nil && len(a.tlsa) < maxTLSA {
 		a.tlsa = append(a.tlsa, lookup.TLSA{Usage: rr.Usage, Selector: rr.Selector, MatchingType: rr.MatchingType, Data: data})
 	}
 }

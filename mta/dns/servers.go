@@ -48,6 +48,13 @@ func (s *server) ended(well bool, now time.Time) time.Duration {
 	return avoid
 }
 
+// shun has the server asked after all others for a while.
+func (s *server) shun(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails, s.until = strikes, now.Add(maxAvoid)
+}
+
 func (s *server) avoided(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

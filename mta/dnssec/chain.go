@@ -85,7 +85,7 @@ func (l *Lookup) anchored(ctx context.Context, name string) (*zone, error) {
 	l.tell("Trust anchor for %s", name)
 	z, err := l.keysOf(ctx, name, l.v.policy.Anchor.vouchers(name))
 	if err != nil {
-		return nil, err
+		return nil, &AnchorError{Zone: name, Err: err}
 	}
 	if z.insecure() {
 		l.tell("%s", z.why)

@@ -67,6 +67,18 @@ func (e *BogusError) Error() string { return e.Why }
 
 func bogus(format string, args ...any) error { return &BogusError{fmt.Sprintf(format, args...)} }
 
+// AnchorError says that the keys of a trust anchor's zone could not be had or do
+// not validate: then nothing below can be judged, and the fault is more likely
+// ours (the clock, the servers asked, the anchors) than that of any name.
+type AnchorError struct {
+	Zone string
+	Err  error
+}
+
+func (e *AnchorError) Error() string { return e.Err.Error() }
+
+func (e *AnchorError) Unwrap() error { return e.Err }
+
 // ErrTooMuchWork ends the validation of an answer that is made to be costly.
 var ErrTooMuchWork = errors.New("validating the answer takes too much work")
 

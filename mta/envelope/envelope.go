@@ -199,5 +199,5 @@ const (
 	// DANE (RFC 8460 §4.3.2.1).
 	ReasonTLSA   Reason = "tlsa-invalid"   // no usable record, or none that fits the certificate
 	ReasonDNSSEC Reason = "dnssec-invalid" // an answer that does not hold against the chain of trust
-	ReasonDANE   Reason = "dane-required"  // mandatory, and the host cannot be authenticated so
+	ReasonDANE   Reason = "dane-required"  // mandatory, and the host cannot be authenticated so; or an SMTP route is in the way
 )

@@ -96,6 +96,17 @@ func TestDeliveryText(t *testing.T) {
 		{"2.4 TLS required", func() { h.TLSRequired(5, peer.Addr()); h.CertificateUnverified(5, "self-signed\ncertificate") },
 			"Info: DCID 5 IP 192.0.2.4 TLS was required but could not be successfully negotiated\n" +
 				`Info: DCID 5 TLS certificate not verified: self-signed\ncertificate`},
+		{"DANE failed, at a host and for a domain", func() {
+			h.DANE(DANEOutcome{DCID: 5, MID: 7, Domain: "a.test", Host: "mx.a.test", Verdict: DANEFailed, Reason: envelope.ReasonTLSA, Why: "it does\nnot fit"})
+			h.DANE(DANEOutcome{MID: 7, Domain: "a.test", Verdict: DANEFailed, Reason: envelope.ReasonDNSSEC, Why: "forged"})
+		}, `Info: DCID 5 MID 7 DANE failed for a.test host mx.a.test reason: tlsa-invalid: it does\nnot fit` +
+			"\nInfo: MID 7 DANE failed for a.test reason: dnssec-invalid: forged"},
+		{"DANE otherwise", func() {
+			for _, v := range []DANEVerdict{DANEUnauthenticated, DANEFallback, DANENotApplicable} {
+				h.DANE(DANEOutcome{MID: 7, Domain: "a.test", Host: "h", Verdict: v, Why: "why"})
+			}
+		}, "Info: MID 7 DANE requires unauthenticated TLS for a.test host h: why\n" +
+			"Info: MID 7 DANE falls back to the TLS settings for a.test host h: why\nInfo: MID 7 DANE is not used for a.test host h: why"},
 		{"2.4 connection error", func() {
 			h.ConnectionFailed(ConnectionError{DCID: 5, Domain: "example.net", Remote: peer, Details: "timeout", Reason: "network error"})
 		}, "Info: Connection Error: DCID 5 domain: example.net IP:192.0.2.4 port: 25 details: timeout interface: unknown reason: network error"},

@@ -144,7 +144,7 @@ func TestPlanFailures(t *testing.T) {
 		{name: "null MX", domain: "d.test", zone: zone{"MX d.test": "0 ."}, want: "5.1.10 null-mx permanent"},
 		{name: "SERVFAIL", domain: "d.test", zone: zone{"MX d.test": "servfail"},
 			want: "4.1.2 dns-failure waits", reply: "DNS Soft Error looking up d.test (MX):  ServFail"},
-		{name: "bogus", domain: "d.test", zone: zone{"MX d.test": "bogus"}, want: "4.1.2 dns-failure waits"},
+		{name: "bogus", domain: "d.test", zone: zone{"MX d.test": "bogus"}, want: "4.1.2 dnssec-invalid waits"},
 		{name: "no MX, no address", domain: "d.test", zone: zone{},
 			want: "5.1.2 no-address permanent", reply: "DNS Hard Error looking up d.test (A):  NoData"},
 		{name: "exchanger does not exist", domain: "d.test", zone: zone{"MX d.test": "10 a.test", "AAAA a.test": "nxdomain", "A a.test": "nxdomain"},
