@@ -30,7 +30,7 @@ CERTAUTHORITY says which authorities peers are verified against: those that the
 machine trusts (SYSTEM) and those imported (CUSTOM). Files are read from and
 written to the directory configuration/.
 
-TLSA shows the records by which senders authenticate the public listeners (DANE),
+TLSA shows the records by which senders authenticate public listeners (DANE),
 one for the key of each certificate and one for that of its issuer, and what DNS
 has. commit check warns of a certificate that fits none of those published.`,
 		Commit: true,
