@@ -40,6 +40,8 @@ type Env struct {
 	Gateway  Gateway
 	Look     Look
 	TLS      TLS
+	DNSSEC   DNSSEC
+	DANE     DANE
 	Mail     Mail
 	Service  Service
 	Logs     Logs
@@ -83,6 +85,9 @@ type Gateway interface {
 	// ProbeDNS asks a server whether it answers, within two seconds; the text
 	// is for the operator.
 	ProbeDNS(ctx context.Context, server netip.AddrPort) string
+	// PublishedTLSA asks DNS for the TLSA records of the listeners, and holds
+	// their certificates against them.
+	PublishedTLSA(ctx context.Context, c *store.Config) []store.PublishedTLSA
 	// MailHosts asks DNS whether the MX records of the domains that listeners
 	// take mail for agree with the host names of their interfaces, within some
 	// seconds. What could not be asked is told among the verdicts.
@@ -203,6 +208,9 @@ type Status struct {
 	Rates        map[string]Rate // by the names of their counters
 	Unbound      []string        // listeners that could not be bound, and why
 	Damaged      int             // messages set aside
+	Unread       int             // messages that the start has not read yet, counted nowhere else
+	Unreadable   int             // messages of a newer version, left alone
+	Refusing     string          // why no mail is taken now; empty: it is
 	Possible     int64           // recipients that "Possible Delivery" counted as delivered, since the start
 	System       System
 }

@@ -46,7 +46,6 @@ package commands
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -76,8 +75,6 @@ func masks() []shelltest.Mask {
 	return []shelltest.Mask{
 		{Pattern: regexp.MustCompile(`CPUs: \d+ expected, \d+ allocated`), Text: "CPUs: N expected, N allocated"},
 		{Pattern: regexp.MustCompile(`(?s)(-----BEGIN CERTIFICATE REQUEST-----\n).*?(\n-----END)`), Text: "${1}...$2"},
-		// The signature of an ECDSA key has no fixed length.
-		{Pattern: regexp.MustCompile(`: \d+ bytes, SHA-256`), Text: ": N bytes, SHA-256"},
 		{Pattern: regexp.MustCompile(`SHA-256: [0-9a-f]{64}`), Text: "SHA-256: ..."},
 		{Pattern: regexp.MustCompile(`SHA-256 [0-9a-f]{16}`), Text: "SHA-256 ..."},
 	}
@@ -147,21 +144,6 @@ func newWorld(t testing.TB) *world {
 	}
 }
 
-// newDemo makes the demo certificate of a world; with a key that is quickly
-// made.
-func newDemo(t testing.TB, now time.Time) store.Certificate {
-	t.Helper()
-	key, err := store.NewKey(store.P256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	demo, err := store.NewDemo(key, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return demo
-}
-
 // env is the environment of a new session.
 func (w *world) env(user string, person bool) Env {
 	who := store.Who{User: user, Source: "192.0.2.9", Method: "batch"}
@@ -170,7 +152,7 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
 		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
@@ -236,48 +218,6 @@ func (w *world) testCommand() Command {
 		{Usage: "test p12 FILE PASSPHRASE KEY NAME...", Run: w.p12},
 		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
 	}}
-}
-
-// pkiFile reads a file of the certificates of the tests.
-func (w *world) pkiFile(name string) string {
-	w.t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "certconfig", "pki", name+".pem"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return string(text)
-}
-
-// newKey gives a key that was made before.
-func (w *world) newKey(kind store.KeyType) (crypto.Signer, error) {
-	name := map[store.KeyType]string{store.RSA2048: "key_2048", store.RSA4096: "key_4096", store.P256: "key_p256"}[kind]
-	return store.ReadKey(w.pkiFile(name))
-}
-
-func (w *world) pki(_ *Dialog, _ Env, args []string) error {
-	var text strings.Builder
-	for _, name := range args[1:] {
-		text.WriteString(w.pkiFile(name))
-	}
-	w.files[args[0]] = []byte(text.String())
-	return nil
-}
-
-func (w *world) p12(_ *Dialog, _ Env, args []string) error {
-	key, err := store.ReadKey(w.pkiFile(args[2]))
-	if err != nil {
-		return err
-	}
-	var text strings.Builder
-	for _, name := range args[3:] {
-		text.WriteString(w.pkiFile(name))
-	}
-	secret, err := store.EncodeKey(key)
-	if err != nil {
-		return err
-	}
-	w.files[args[0]], err = store.Certificate{Key: secret, Chain: store.PEM(text.String())}.PKCS12(args[1])
-	return err
 }
 
 // as runs a line in the session of another operator.
@@ -426,6 +366,24 @@ func (g *fakeGateway) MailHosts(_ context.Context, c *store.Config) []store.Verd
 		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.com"}})
 	}
 	return c.MailHostVerdicts(found)
+}
+
+// PublishedTLSA is as the profile's name says.
+func (g *fakeGateway) PublishedTLSA(_ context.Context, c *store.Config) []store.PublishedTLSA {
+	var found []store.PublishedTLSA
+	for _, s := range c.TLSAServices() {
+		p := store.PublishedTLSA{TLSAService: s, State: store.TLSANone}
+		switch s.Certificate {
+		case "fits":
+			p.State, p.Published = store.TLSAFits, []string{s.Records[0].String()}
+		case "broken":
+			p.State, p.Published = store.TLSABroken, []string{"3 1 1 00"}
+		case "silent":
+			p.State, p.Why = store.TLSAUnknown, "timeout asking 192.0.2.53"
+		}
+		found = append(found, p)
+	}
+	return found
 }
 
 // Alerts gives two, unless there are none yet.

@@ -11,10 +11,26 @@ import (
 func Welcome(d *Dialog, env Env) error {
 	d.Printf("%s %s\n\nWelcome to the %s\n\n", env.Version.Product, env.Version.Version, env.Version.Product)
 	d.Text("NOTE: Configuration changes take effect when they are committed. Changes that\nare not committed are kept if this session is lost, and offered to you again.")
+	if err := dropDamaged(d, env); err != nil {
+		return err
+	}
 	if err := offerLost(d, env); err != nil {
 		return err
 	}
 	return showOthers(d, env)
+}
+
+// dropDamaged tells of what lost sessions left and nobody can resume, once.
+func dropDamaged(d *Dialog, env Env) error {
+	pendings, err := env.Store.Pendings()
+	for _, p := range pendings {
+		if p.User != "" || err != nil {
+			continue
+		}
+		d.Text("Uncommitted changes that a lost session left are damaged and cannot be resumed.\nThey have been dropped; the running configuration is not affected.")
+		err = env.Store.DropDamaged(p.ID)
+	}
+	return err
 }
 
 // offerLost asks whether to go on with what was left behind, the newest first.

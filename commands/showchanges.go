@@ -35,6 +35,8 @@ func showOthers(d *Dialog, env Env) error {
 		since := p.Since.Local().Format(time.ANSIC)
 		switch {
 		case p.ID == env.Session.ID():
+		case p.User == "":
+			d.Text("Uncommitted changes that a lost session left are damaged and cannot be resumed.")
 		case !p.Lost:
 			d.Printf("%s (%s) has uncommitted changes since %s.\n", p.User, p.Source, since)
 		case p.User == env.Who.User:

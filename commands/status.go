@@ -50,6 +50,15 @@ func showStatus(d *Dialog, s Status, detail bool) error {
 	for _, listener := range s.Unbound {
 		d.Printf("Listener not started:          %s\n", listener)
 	}
+	if s.Refusing != "" {
+		d.Printf("No mail is received:           %s\n", s.Refusing)
+	}
+	if s.Unread > 0 {
+		d.Printf("Messages not yet read:         %d\n", s.Unread)
+	}
+	if s.Unreadable > 0 {
+		d.Printf("Messages of a newer version:   %d\n", s.Unreadable)
+	}
 	if s.Damaged > 0 {
 		d.Printf("Damaged messages set aside:    %d\n", s.Damaged)
 	}

@@ -77,12 +77,13 @@ func TestStatusStates(t *testing.T) {
 		t.Errorf("offline:\n%s", got)
 	}
 	got := show(Status{
-		At: now, Since: now, State: "Online", LastReset: now.Add(-time.Hour), Damaged: 3, Possible: 1234,
+		At: now, Since: now, State: "Online", LastReset: now.Add(-time.Hour), Damaged: 3, Unread: 40, Unreadable: 2, Refusing: "no space for the queue", Possible: 1234,
 		Unbound: []string{`listener "In": Binding 192.0.2.10:25: permission denied.`},
 	})
 	for _, want := range []string{
 		"(0h 0m 0s)\n", "Last counter reset:            Mon Mar  2 08:30:00 2026 UTC\n", "Oldest Message:                No Messages\n",
-		"Listener not started:          listener \"In\": Binding 192.0.2.10:25: permission denied.\n", "Damaged messages set aside:    3\n\nCounters:",
+		"Listener not started:          listener \"In\": Binding 192.0.2.10:25: permission denied.\nNo mail is received:           no space for the queue\n" +
+			"Messages not yet read:         40\nMessages of a newer version:   2\nDamaged messages set aside:    3\n\nCounters:",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing:\n%s", want, got)

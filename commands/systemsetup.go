@@ -14,17 +14,17 @@ import (
 
 // systemsetup is the wizard that makes a new gateway one that receives and
 // relays (reference esa-cli-config 14.5). What this build does not have is not
-// asked: accounts and licence, the web interface, scanning, AutoSupport and
-// reports; nor what the system keeps itself: default router, time zone and time
-// servers.
+// asked: accounts and licence, the web interface, scanning and reports;
+// nor what the system keeps itself: default router, time zone and time servers.
 func systemsetup() Command {
 	return Command{
 		Name:  "systemsetup",
 		Short: "First time system setup.",
 		Long: `Asks for the host name, the addresses of this machine to use, the DNS servers,
-the domains to accept mail for, the hosts to relay for and who is sent alerts, and
-commits. The listeners that are there are removed, with all their tables. SMTP
-routes of other domains, destination controls, bounce profiles and logs stay.`,
+the domains to accept mail for, the hosts to relay for and who is told of
+trouble, and commits. The listeners that are there are removed, with all their
+tables. SMTP routes of other domains, destination controls, bounce profiles and
+logs stay.`,
 		Commit: true,
 		Dialog: systemsetupDialog,
 	}
@@ -216,12 +216,15 @@ func (w wizard) proposed(v device, before []store.Interface) store.Interface {
 	return i
 }
 
-// dns asks for the servers, in the order they are to be asked.
+// dns asks for the servers, in the order they are to be asked, unless those of
+// the root are.
 func (w wizard) dns() {
 	set := w.cfg.DNS
-	set.Servers = nil
-	askRoot(w.d)
-	for n := 0; w.d.Err() == nil; n++ {
+	set.FromRoot = askRoot(w.d, set.FromRoot)
+	if !set.FromRoot {
+		set.Servers = nil
+	}
+	for n := 0; w.d.Err() == nil && !set.FromRoot; n++ {
 		current := ""
 		if n < len(w.cfg.DNS.Servers) {
 			current = store.FormatDNSServer(w.cfg.DNS.Servers[n].Addr)
@@ -265,6 +268,46 @@ func (w wizard) listeners() {
 			addListener(w.d, w.cfg, private)
 		}
 	}
+}
+
+// alerts asks who is told of trouble. Those who are told already keep what they
+// are told of.
+func (w wizard) alerts() {
+	before := w.cfg.Alerts.Recipients
+	recipients := shell.Ask(w.d, "Please enter the email address(es) to send alerts.\n(Ex: \"administrator@example.com\")\nSeparate multiple addresses with commas, or enter NONE to send no alerts.",
+		cmp.Or(strings.Join(alertAddresses(w.cfg), ", "), nobody), func(text string) ([]store.AlertRecipient, error) { return alertRecipients(text, before) })
+	if w.d.Err() == nil {
+		w.cfg.Alerts.Recipients = recipients
+	}
+}
+
+// nobody is how an empty list of alert recipients is written.
+const nobody = "NONE"
+
+// alertRecipients reads addresses separated by commas. One that is in before is
+// taken from there.
+func alertRecipients(text string, before []store.AlertRecipient) ([]store.AlertRecipient, error) {
+	read := &store.Config{}
+	if strings.EqualFold(text, nobody) {
+		return nil, nil
+	}
+	for word := range strings.SplitSeq(text, ",") {
+		if err := roomForAlerts(read); err != nil {
+			return nil, err
+		}
+		address, err := store.ParseEmail(word)
+		if err != nil {
+			return nil, err
+		}
+		r := newAlertRecipient(address)
+		if n := find(alertAddresses(&store.Config{Alerts: store.Alerts{Recipients: before}}), address); n >= 0 {
+			r = before[n]
+		}
+		if find(alertAddresses(read), address) < 0 {
+			read.Alerts.Recipients = append(read.Alerts.Recipients, r)
+		}
+	}
+	return read.Alerts.Recipients, nil
 }
 
 // listener asks for name and interface. The port stays 25.
@@ -321,38 +364,4 @@ func (w wizard) routes(rat []store.RATEntry) {
 		}
 		addRoute(w.d, w.cfg, domain, route)
 	}
-}
-
-// alerts asks who is sent alerts. Who was before keeps the classes and
-// severities of then, and who is new gets all.
-func (w wizard) alerts() {
-	before := cmp.Or(strings.Join(alertAddresses(w.cfg), ", "), "none")
-	recipients := shell.Ask(w.d, `Please enter the email address(es) to send alerts. (Ex: "administrator@example.com")
-Separate multiple addresses with commas. Enter "none" to send no alerts.`, before, w.alertRecipients)
-	if w.d.Err() == nil {
-		w.cfg.Alerts.Recipients = recipients
-	}
-}
-
-// alertRecipients reads the addresses of a list.
-func (w wizard) alertRecipients(text string) ([]store.AlertRecipient, error) {
-	var set store.Config
-	if strings.EqualFold(strings.TrimSpace(text), "none") {
-		return nil, nil
-	}
-	for part := range strings.SplitSeq(text, ",") {
-		if err := roomForAlerts(&set); err != nil {
-			return nil, err
-		}
-		address, err := freeAlertAddress(&set, part)
-		if err != nil {
-			return nil, err
-		}
-		r := newAlertRecipient(address)
-		if n := find(alertAddresses(w.cfg), address); n >= 0 {
-			r = w.cfg.Alerts.Recipients[n]
-		}
-		set.Alerts.Recipients = append(set.Alerts.Recipients, r)
-	}
-	return set.Alerts.Recipients, nil
 }

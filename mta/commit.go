@@ -64,11 +64,28 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	})
 	if err != nil {
 		c.abort()
-		return c.report, fmt.Errorf("saving the configuration, nothing was changed: %w", err)
+		return c.report, saveFailed(err)
 	}
+	g.keepCopy()
 	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
 	return c.report, nil
+}
+
+// keepCopy keeps what runs beside the database. Without it nothing is lost but
+// a way back from a damaged database.
+func (g *Gateway) keepCopy() {
+	if err := g.Store.KeepCopy(); err != nil {
+		g.Diag.Error("the configuration has no copy", "error", err)
+	}
+}
+
+// saveFailed says what a failed save means for what runs.
+func saveFailed(err error) error {
+	if errors.Is(err, store.ErrInDoubt) {
+		return fmt.Errorf("saving the configuration, what ran before runs on for now: %w", err)
+	}
+	return fmt.Errorf("saving the configuration, nothing was changed: %w", err)
 }
 
 // turn waits until no other commit or check is under way, and keeps the
@@ -263,12 +280,13 @@ func tryBinding(next *generation) []store.Problem {
 	return bindProblems(next, errs)
 }
 
-// probeAdded asks the DNS servers that were not asked before, all at once.
+// probeAdded asks the DNS servers that were not asked before, all at once; all
+// that there are where DANE is new, as it rests on them.
 func (g *Gateway) probeAdded(ctx context.Context, before *store.Config) []string {
 	after := g.current.Load().config
 	var added []netip.AddrPort
 	for _, s := range after.DNS.Servers {
-		known := slices.ContainsFunc(before.DNS.Servers, func(o store.DNSServer) bool { return o.Addr == s.Addr })
+		known := (before.WantsDANE() || !after.WantsDANE()) && slices.ContainsFunc(before.DNS.Servers, func(o store.DNSServer) bool { return o.Addr == s.Addr })
 		if !known {
 			added = append(added, s.Addr)
 		}

@@ -3,6 +3,7 @@ package mta
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -382,7 +383,7 @@ func TestC4_SaveFails(t *testing.T) {
 	s := w.edit("admin", listenAt("Second", added))
 	before := w.steadiness()
 	w.store.Close()
-	if _, err := w.try(s); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+	if _, err := w.try(s); err == nil || !strings.Contains(err.Error(), "what ran before runs on for now") {
 		t.Fatalf("commit: %v", err)
 	}
 	if after := w.steadiness(); !after.equal(before) || !s.Dirty() {
@@ -397,6 +398,22 @@ func TestC4_SaveFails(t *testing.T) {
 	w.openStore(nil)
 	if _, revision := w.store.Running(); revision != before.revision {
 		t.Errorf("revision %d was saved", revision)
+	}
+}
+
+// TestC4_SaveInDoubt: where nobody knows what the disk holds, nobody is told
+// that it holds what was there before.
+func TestC4_SaveInDoubt(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("saving: %w", store.ErrInDoubt), "what ran before runs on for now: saving: the disk failed"},
+		{errors.New("disk full"), "nothing was changed: disk full"},
+	} {
+		if got := saveFailed(tt.err); !strings.Contains(got.Error(), tt.want) || !errors.Is(got, tt.err) {
+			t.Errorf("%v", got)
+		}
 	}
 }
 

@@ -173,6 +173,26 @@ func TestDestinations_MessagesPerConnection(t *testing.T) {
 	}
 }
 
+// TestQueueSync_IsObeyedAndSwapped: a message waits for one sync, or for that of its
+// file and that of its directory.
+func TestQueueSync_IsObeyedAndSwapped(t *testing.T) {
+	w := start(t, nil)
+	for _, each := range []bool{false, true, false} {
+		if running, _ := w.store.Running(); running.Queue.EachFile != each {
+			w.commit(func(c *store.Config) { c.Queue.EachFile = each })
+		}
+		before := w.gateway.live.queue.Stats().Syncs
+		w.sendTo("rcpt.test", 1)
+		want := uint64(1)
+		if each {
+			want = 2
+		}
+		if n := w.gateway.live.queue.Stats().Syncs - before; n != want {
+			t.Errorf("each file %v: %d syncs for a message, want %d", each, n, want)
+		}
+	}
+}
+
 // TestDestinations_RecipientsPerInterval: what is over the limit waits, and
 // goes when a commit takes the limit away.
 func TestDestinations_RecipientsPerInterval(t *testing.T) {

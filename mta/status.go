@@ -31,7 +31,7 @@ func (g *Gateway) Status() Status {
 	s.Counters = g.live.counters.Snapshot()
 	s.Queue = g.live.queue.Stats()
 	s.Inbound = g.live.server.Connections()
-	s.Full = errors.Is(g.live.queue.Room(0), queue.ErrNoSpace)
+	s.Full = errors.Is(s.Queue.Refusing, queue.ErrNoSpace)
 	sending := g.live.client.Stats()
 	s.Outbound, s.Possible = sending.Open+g.live.courier.Stats().Open, sending.Possible
 	s.Suspended = g.Suspended()

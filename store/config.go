@@ -35,9 +35,11 @@ type Config struct {
 	Hostname       string            `label:"Hostname" object:"hostname"` // of the system: prompt, bounces, HELO without interface
 	Interfaces     []Interface       `label:"IP interfaces" object:"interface"`
 	Delivery       Delivery          `label:"Mail delivery" object:"delivery settings"`
+	Queue          Queue             `label:"Queue" object:"queue settings"`
 	Routes         []Route           `label:"SMTP routes" object:"route"`
 	Destinations   Destinations      `label:"Destination controls" object:"destination controls"`
 	DNS            DNS               `label:"DNS" object:"DNS settings"`
+	DANE           DANE              `label:"DANE" object:"DANE settings"`
 	Listeners      []Listener        `label:"Listeners" object:"listener"`
 	Reception      Reception         `label:"Global listener settings" object:"global listener settings"`
 	Exceptions     []Exception       `label:"Domain exception table" object:"domain exception" ordered:"true"`

@@ -234,3 +234,57 @@ func TestEffectiveParams(t *testing.T) {
 		t.Errorf("turned off: %+v", got)
 	}
 }
+
+// What a table file says is valid, or refused, and comes back the same.
+func FuzzHAT(f *testing.F) {
+	full := publicHAT()
+	full.Policies[0].Params = fullParams()
+	var text strings.Builder
+	if err := WriteHATFile(&text, full); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text.String())
+	f.Add("$A\n    ACCEPT {\n max_message_size = 5M\n}\nG:\n 10.0.0.0/8, .x.example\n $A (c (d))\nALL\n $A\n")
+	f.Add("ALL\n REJECT (\"\n")
+	f.Fuzz(func(t *testing.T, data string) {
+		got, err := ParseHAT(strings.NewReader(data), publicHAT())
+		if err != nil {
+			return
+		}
+		var p problems
+		if got.HAT.validate(&p, "table"); len(p) > 0 {
+			t.Fatalf("%q: accepted, but %v", data, p)
+		}
+		var text strings.Builder
+		if err := WriteHATFile(&text, got.HAT); err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseHAT(strings.NewReader(text.String()), HAT{})
+		if err != nil || !reflect.DeepEqual(again.HAT, got.HAT) {
+			t.Fatalf("%q\nwritten %s\nread %+v, %v\nwant %+v", data, &text, again.HAT, err, got.HAT)
+		}
+	})
+}
+
+func FuzzRAT(f *testing.F) {
+	f.Add("example.com ACCEPT\nuser@ REJECT 550 No such\\nuser bypass\nALL REJECT\n")
+	f.Add("# x\n.a.example ACCEPT bypass\n[192.0.2.1] ACCEPT\nALL ACCEPT\n")
+	f.Fuzz(func(t *testing.T, data string) {
+		rat, err := ParseRAT(strings.NewReader(data))
+		if err != nil {
+			return
+		}
+		var p problems
+		if (Listener{Name: "In", Type: Public, RAT: rat}).validateRAT(&p); len(p) > 0 {
+			t.Fatalf("%q: accepted, but %v", data, p)
+		}
+		var text strings.Builder
+		if err := WriteRAT(&text, rat); err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseRAT(strings.NewReader(text.String()))
+		if err != nil || !reflect.DeepEqual(again, rat) {
+			t.Fatalf("%q\nwritten %s\nread %+v, %v\nwant %+v", data, &text, again, err, rat)
+		}
+	})
+}

@@ -24,6 +24,7 @@ const (
 	Damaged    Reason = "is damaged"
 	Newer      Reason = "was written by a newer version of this program"
 	InUse      Reason = "is in use by another process"
+	Missing    Reason = "is missing" // with a copy of its configuration beside it
 )
 
 // OpenError says why a database was not opened. The file is as it was found:
@@ -39,11 +40,18 @@ func (e *OpenError) Error() string {
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	switch e.Reason {
-	case Empty, Foreign, Damaged:
-		text += "; it was left as it is: put back a good copy, or move it away to start with the factory configuration"
+	if !e.Reason.restorable() {
+		return text
 	}
-	return text
+	if e.Reason != Missing {
+		text += "; it was left as it is"
+	}
+	kept, err := ReadCopy(e.Path)
+	if err != nil {
+		return text + ": put back a good copy, or move it away to start with the factory configuration"
+	}
+	return text + fmt.Sprintf(": 'esa --data %s restore' starts again with revision %d, which %s committed on %s; to start with the factory configuration, move %s away too",
+		filepath.Dir(e.Path), kept.Revision, kept.User, kept.Time.Local().Format(time.ANSIC), e.Path+copySuffix)
 }
 
 func (e *OpenError) Unwrap() error { return e.Err }
@@ -80,11 +88,7 @@ func create(path string, first Revision, config *Config) error {
 	if err := os.Rename(unfinished, path); err != nil {
 		return fmt.Errorf("creating database: %w", err)
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("creating database: %w", err)
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+	if err := syncNames(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("creating database: %w", err)
 	}
 	return nil

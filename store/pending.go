@@ -22,7 +22,7 @@ type PendingInfo struct {
 	Base    uint64 // the revision they began with
 	Changes int    // 0 with Err
 	Lost    bool   // its session is gone
-	Err     error  // why lost ones cannot be read
+	Err     error  // why lost ones cannot be read; where they are damaged, nobody knows whose they are
 }
 
 // maxLost is how many lost sessions of one user are remembered: the oldest
@@ -131,6 +131,25 @@ func (s *Store) lostBy(user string, id uint64) (resumed, error) {
 		return resumed{}, fmt.Errorf("resuming uncommitted changes: %w", err)
 	}
 	return r, nil
+}
+
+// DropDamaged forgets what a lost session left if it is damaged, so that
+// nobody can resume it.
+func (s *Store) DropDamaged(id uint64) error {
+	if !s.claim(id) {
+		return ErrNotLost
+	}
+	defer s.release(id)
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		if _, err := decodePending(tx.Bucket(pendingBucket).Get(number(id))); err == nil {
+			return errors.New("dropping uncommitted changes: they are not damaged")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.deletePending(id)
 }
 
 // Pendings tells of all uncommitted changes: those of open sessions first,

@@ -288,6 +288,21 @@ func TestDamagedLostChangesAreToldNotResumed(t *testing.T) {
 	if err := s.NewSession(admin).Resume(all[0].ID); !errors.Is(err, errPendingDamaged) {
 		t.Errorf("resumed: %v", err)
 	}
+	if err := s.DropDamaged(all[0].ID); err != nil {
+		t.Error(err)
+	}
+	whole := s.NewSession(admin)
+	edit(t, whole, setHostname("c.example.com"))
+	if err := whole.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	left, err := s.Pendings()
+	if err != nil || len(left) != 1 || left[0].Err != nil {
+		t.Fatalf("got %+v, %v", left, err)
+	}
+	if err := s.DropDamaged(left[0].ID); err == nil {
+		t.Error("changes that are whole were dropped")
+	}
 }
 
 func TestLoad(t *testing.T) {

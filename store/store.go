@@ -77,6 +77,9 @@ func Open(path string, o Options) (*Store, error) {
 		sessions: map[uint64]*Session{}, records: map[uint64]bool{},
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if copyThere(path) {
+			return nil, &OpenError{path, Missing, nil}
+		}
 		first := Revision{Number: 1, Time: s.now(), User: "system", Method: "factory", Comment: "Factory configuration"}
 		if err := create(path, first, o.Factory()); err != nil {
 			return nil, err

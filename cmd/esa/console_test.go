@@ -380,6 +380,36 @@ func TestConsole_LostSessionIsOfferedAgain(t *testing.T) {
 	}
 }
 
+// TestConsole_DamagedChangesAreToldAndDropped: whose they are is not known any
+// more, so whoever logs in next is told, once.
+func TestConsole_DamagedChangesAreToldAndDropped(t *testing.T) {
+	dir, _ := prepared(t)
+	h := openHouse(t, dir)
+	lost := sitDown(t, dir)
+	lost.sees("gw.test> ")
+	lost.types("sethostname damaged.test", "gw.test> ")
+	lost.vanishes()
+	h.close()
+	path := filepath.Join(dir, "config.db")
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, bytes.ReplaceAll(data, []byte("damaged.test"), []byte("damAged.test")), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h = openHouse(t, dir)
+	h.exec("showchanges").want(t, 0, "are damaged and cannot be resumed.")
+	again := sitDown(t, dir)
+	again.sees("are damaged and cannot be resumed.\r\nThey have been dropped")
+	if shown := again.sees("gw.test> "); strings.Contains(shown, "resume them?") {
+		t.Errorf("offered all the same: %s", shown)
+	}
+	if shown := sitDown(t, dir).sees("gw.test> "); strings.Contains(shown, "damaged") {
+		t.Errorf("told again: %s", shown)
+	}
+}
+
 // TestConsole_TheGatewayStops: sessions are lost then, and their edits kept.
 func TestConsole_TheGatewayStops(t *testing.T) {
 	dir, _ := prepared(t)

@@ -116,7 +116,7 @@ func (d *dataDir) owner() string {
 func (d *dataDir) close() error { return d.lock.Close() }
 
 // makeDir makes a directory that only we can use, or refuses one that others
-// can write.
+// can write: its owner is we, or root.
 func makeDir(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
@@ -129,6 +129,9 @@ func makeDir(path string) error {
 		return fmt.Errorf("%s is not a directory", path)
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("the data directory %s can be written by others (mode %04o): use chmod 700", path, info.Mode().Perm())
+	}
+	if owner := int(info.Sys().(*syscall.Stat_t).Uid); owner != os.Geteuid() && owner != 0 {
+		return fmt.Errorf("the data directory %s belongs to another user (%d): work as that user, or as root", path, owner)
 	}
 	return nil
 }

@@ -124,8 +124,14 @@ func TestDataDir_Refused(t *testing.T) {
 		make func(path string) error
 		want string
 	}{
-		"others can write":   {func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o702)) }, "can be written by others (mode 0702): use chmod 700"},
-		"the group can":      {func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o720)) }, "can be written by others (mode 0720): use chmod 700"},
+		"others can write": {func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o702)) }, "can be written by others (mode 0702): use chmod 700"},
+		"the group can":    {func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o720)) }, "can be written by others (mode 0720): use chmod 700"},
+		"another user's": {func(p string) error {
+			if os.Geteuid() != 0 {
+				t.Skip("giving a directory away needs root")
+			}
+			return errors.Join(os.Mkdir(p, 0o700), os.Chown(p, 12345, 0))
+		}, "belongs to another user (12345)"},
 		"a file":             {func(p string) error { return os.WriteFile(p, nil, 0o600) }, "not a directory"},
 		"the lock is a link": {func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Symlink("../elsewhere", p+"/lock")) }, "opening the lock"},
 	} {

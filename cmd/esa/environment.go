@@ -30,6 +30,8 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Gateway:  gatewayView{c.process.gateway, c.process.gauges},
 		Look:     lookView{c.process.gateway},
 		TLS:      lookView{c.process.gateway},
+		DNSSEC:   dnssecView{c.process.gateway},
+		DANE:     daneView{c.process.gateway},
 		Mail:     mailView{c.process.gateway},
 		Service:  serviceView{c.process.gateway},
 		Logs:     logView{c.process.gateway},
@@ -64,9 +66,12 @@ func (g gatewayView) Status() commands.Status {
 		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
 		Unattempted: s.Queue.UnattemptedRecipients, Attempted: s.Queue.AttemptedRecipients, Destinations: s.Queue.Destinations,
 		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
-		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Possible: s.Possible,
+		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Unread: s.Queue.Unread, Unreadable: s.Queue.Unreadable, Possible: s.Possible,
 		Suspended: commands.Suspension(s.Suspended), Counters: map[string]commands.Counter{},
 		Rates: map[string]commands.Rate{},
+	}
+	if s.Queue.Refusing != nil {
+		view.Refusing = s.Queue.Refusing.Error()
 	}
 	if s.Running {
 		view.System = g.gauges.system()
@@ -138,6 +143,9 @@ func (f folder) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	root, err := os.OpenRoot(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, shell.Refusedf("Error: the file %q does not exist: there is no data directory.", name)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,21 @@ func (b books) check(t *testing.T, messages int) {
 	}
 }
 
+// balance fails the test unless every message that the log calls queued was
+// delivered and finished: after kills perhaps more than once, never not at all
+// (R11).
+func (b books) balance(t *testing.T) {
+	t.Helper()
+	again := 0
+	for mid := range b.queued {
+		if b.done[mid] == 0 || b.finished[mid] == 0 {
+			t.Errorf("MID %s is queued in the log, delivered %d times and finished %d times", mid, b.done[mid], b.finished[mid])
+		}
+		again += b.finished[mid] - 1
+	}
+	t.Logf("the books: %d messages queued, %d finished twice", len(b.queued), again)
+}
+
 // TestRelay: a script on standard input makes the gateway relay for a real
 // client to a real server: messages with 20 sessions all arrive, and
 // the mail log accounts for each.

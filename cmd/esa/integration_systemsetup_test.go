@@ -29,7 +29,7 @@ func TestSystemSetupAlone(t *testing.T) {
 		devices(t, "y", "Outside", "y", "127.0.0.21", "8", "n", "y", "Inside", "y", "127.0.0.22", "8", "n", "n"),
 		[]string{"2", "", "n",
 			"IncomingMail", "Outside", "ours.test", "y", fmt.Sprintf("[127.0.0.1]:%d", hop.Addr().Port()), "n", "n",
-			"y", "OutgoingMail", "Inside", "127.0.0.1", "n", "n", "none", "y"},
+			"y", "OutgoingMail", "Inside", "127.0.0.1", "n", "n", "", "y"},
 	)...)
 
 	outside, inside := netip.MustParseAddrPort("127.0.0.21:25"), netip.MustParseAddrPort("127.0.0.22:25")

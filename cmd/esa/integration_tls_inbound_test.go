@@ -216,7 +216,7 @@ func TestInboundTLS_Testssl(t *testing.T) {
 // the handshake; another is served, and the memory they take is bounded.
 func TestInboundTLS_HalfOpen(t *testing.T) {
 	const clients, perClient = 1000, 100 // KB
-	g, addr := tlsGateway(t, 9, "listenerconfig edit OutgoingMail connections=5000",
+	g, addr := tlsGateway(t, 9, "listenerconfig setup tls_connections=5000", "listenerconfig edit OutgoingMail connections=5000",
 		"listenerconfig edit OutgoingMail hostaccess edit default --max_conn 5000")
 	before := g.memory()
 	for i := range clients {

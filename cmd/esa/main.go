@@ -11,7 +11,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -32,6 +34,7 @@ const usage = `usage: esa [--data DIR] [--user NAME] [--go-on]               con
        esa [--data DIR] [--user NAME] [--go-on] < SCRIPT       commands from a script
        esa [--data DIR] run                                    gateway with a console here
        esa [--data DIR] serve                                  gateway alone
+       esa [--data DIR] restore                                from the copy, where the configuration database is damaged
 
 'esa help' lists the commands.
 `
@@ -129,11 +132,17 @@ func defaultDir() string {
 
 // do does what was asked for and gives the exit status.
 func (inv invocation) do(ctx context.Context) (int, error) {
-	switch {
-	case len(inv.words) == 1 && inv.words[0] == "serve":
-		return serve(ctx, inv)
-	case len(inv.words) == 1 && inv.words[0] == "run":
+	if inv.isGateway() {
+		if err := inv.leaveRoot(os.Stderr); err != nil {
+			return statusFailed, err
+		}
+		if inv.words[0] == "serve" {
+			return serve(ctx, inv)
+		}
 		return runHere(ctx, inv)
+	}
+	if len(inv.words) == 1 && inv.words[0] == "restore" {
+		return restore(ctx, inv)
 	}
 	conn, err := attach.Dial(inv.dir)
 	switch {
@@ -143,7 +152,11 @@ func (inv invocation) do(ctx context.Context) (int, error) {
 		return statusFailed, err
 	case inv.needsNoData():
 		return inv.withoutData(ctx), nil
-	case inv.interactive() && askToRun(inv.dir):
+	}
+	if err := inv.leaveRoot(os.Stderr); err != nil {
+		return statusFailed, err
+	}
+	if inv.interactive() && askToRun(inv.dir) {
 		return runHere(ctx, inv)
 	}
 	status, err := offline(ctx, inv)
@@ -197,7 +210,10 @@ func (inv invocation) needsNoData() bool {
 			return false
 		}
 		c := shell.Lookup(commands.Table(), words[0])
-		if c == nil || c.Name != "help" && c.Name != "version" {
+		if c == nil || !slices.Contains([]string{"help", "version", "dnssecverify", "dig", "daneverify"}, c.Name) {
+			return false
+		}
+		if c.Name == "daneverify" && len(words) > 1 && strings.EqualFold(words[1], "destinations") {
 			return false
 		}
 	}
@@ -209,9 +225,15 @@ func (inv invocation) withoutData(ctx context.Context) int {
 	defer console.Close()
 	sh := shell.Shell[commands.Env]{
 		Commands: commands.Table(),
-		Env:      commands.Env{Version: productVersion(inv.dir)},
-		Console:  console,
-		Prompt:   func() string { return "esa" },
+		Env: commands.Env{
+			Version: productVersion(inv.dir),
+			Files:   folder(filepath.Join(inv.dir, "configuration")),
+			DNSSEC:  dnssecView{stub{systemServers("/etc/resolv.conf")}},
+			DANE:    stubDANE{systemServers("/etc/resolv.conf")},
+			Clock:   time.Now,
+		},
+		Console: console,
+		Prompt:  func() string { return "esa" },
 	}
 	return sh.Exec(ctx, inv.line())
 }

@@ -59,8 +59,14 @@ type served struct {
 // startServing returns when the console is there.
 func startServing(t *testing.T, dir string) *served {
 	t.Helper()
+	return startComplaining(t, dir, os.Stderr)
+}
+
+// startComplaining does the same; the process has this standard error.
+func startComplaining(t *testing.T, dir string, complaints *os.File) *served {
+	t.Helper()
 	s := &served{t: t, cmd: program(t, dir, "serve"), done: make(chan error, 1)}
-	s.cmd.Stderr = os.Stderr
+	s.cmd.Stderr = complaints
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -237,6 +243,8 @@ func TestProcess_DatabaseThatIsRefused(t *testing.T) {
 		spoil func(path string) error
 		want  string
 	}{
+		{"gone", os.Remove, "is missing"},
+		{"a directory", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, "is not a file"},
 		{"empty", func(path string) error { return os.Truncate(path, 0) }, "is empty"},
 		{"another file", func(path string) error { return os.WriteFile(path, []byte("hostname = gw.test\n"), 0o600) }, "is not a configuration database"},
 		{"cut", func(path string) error { return os.Truncate(path, 20000) }, "is damaged"},
@@ -244,20 +252,26 @@ func TestProcess_DatabaseThatIsRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir, _ := prepared(t)
+			esa(t, dir, "", `sethostname last.test; commit "the last one"`).want(t, 0)
 			path := filepath.Join(dir, "config.db")
 			if err := tt.spoil(path); err != nil {
 				t.Fatal(err)
 			}
-			before, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			before, _ := os.ReadFile(path)
 			for _, words := range [][]string{{"serve"}, {"status"}, {"sethostname a.test; commit"}} {
 				esa(t, dir, "", words...).want(t, 1, path, tt.want)
 			}
-			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
-				t.Errorf("the file was changed: %d bytes, then %d, %v", len(before), len(after), err)
+			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+				t.Errorf("the file was changed: %d bytes, then %d", len(before), len(after))
 			}
+			if tt.name == "newer" {
+				esa(t, dir, "", "restore").want(t, 1, "was written by a newer version")
+				return
+			}
+			esa(t, dir, "", "status").want(t, 1, "'esa --data "+dir+" restore' starts again with revision 2, which admin committed on ")
+			esa(t, dir, "", "restore").want(t, 0, "The configuration is that of revision 2, which admin committed on ")
+			esa(t, dir, "version\n").want(t, 0, "last.test> ")
+			esa(t, dir, "", "restore").want(t, 1, "the database is whole")
 		})
 	}
 }

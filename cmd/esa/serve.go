@@ -11,11 +11,15 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"esa/mta"
 	"esa/shell/attach"
 	"esa/store"
 )
+
+// configFile is the configuration database in the data directory.
+const configFile = "config.db"
 
 // process is a gateway with its console: what owns a data directory.
 type process struct {
@@ -31,6 +35,10 @@ type process struct {
 // openProcess opens a data directory, with a gateway that moves mail or
 // offline.
 func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, err error) {
+	// A core would hold every private key.
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		return nil, fmt.Errorf("forbidding cores: %w", err)
+	}
 	p := &process{gauges: newGauges(inv.dir)}
 	defer func() {
 		if err != nil {
@@ -56,7 +64,7 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 	if err != nil {
 		return nil, err
 	}
-	p.store, err = store.Open(filepath.Join(inv.dir, "config.db"), store.Options{
+	p.store, err = store.Open(filepath.Join(inv.dir, configFile), store.Options{
 		Factory: func() *store.Config { return factory(p.diag) },
 	})
 	if err != nil {
@@ -146,6 +154,28 @@ func (p *process) abandon(ctx context.Context) error {
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	return errors.Join(p.gateway.Run(ended), p.close())
+}
+
+// restore is `esa restore`: it starts the configuration anew from the copy of
+// what ran last.
+func restore(ctx context.Context, inv invocation) (int, error) {
+	syscall.Umask(0o077)
+	if err := inv.leaveRoot(os.Stderr); err != nil {
+		return statusFailed, err
+	}
+	dir, err := openDir(ctx, inv.dir, forGateway, lockWait)
+	if err != nil {
+		return statusFailed, err
+	}
+	kept, aside, err := store.Restore(filepath.Join(inv.dir, configFile), time.Now())
+	if err = errors.Join(err, dir.close()); err != nil {
+		return statusFailed, err
+	}
+	fmt.Printf("The configuration is that of revision %d, which %s committed on %s.\n", kept.Revision, kept.User, kept.Time.Local().Format(time.ANSIC))
+	if aside != "" {
+		fmt.Printf("What was in its place is now %s.\n", aside)
+	}
+	return 0, nil
 }
 
 // runHere is `esa run`: the gateway and a console in this terminal. When that

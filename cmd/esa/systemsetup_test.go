@@ -23,7 +23,7 @@ func TestSystemSetup_Relays(t *testing.T) {
 	lines = append(lines, devices(t, "y", "Management", "y", "127.0.0.1", "8", "n", "n")...)
 	lines = append(lines, "", "", "n", // the DNS server that there is
 		"InboundMail", "1", "ours.test", "y", fmt.Sprintf("[127.0.0.1]:%d", inside.Addr().Port()), "n", "n",
-		"y", "127.0.0.2", "none", "n",
+		"y", "127.0.0.2", "", "n",
 		fmt.Sprintf("listenerconfig edit InboundMail port=%d", listener.Port()),
 		fmt.Sprintf("smtproutes new ALL [127.0.0.1]:%d", outside.Addr().Port()),
 		`commit "set up"`)

@@ -141,6 +141,30 @@ func TestE2_ManySlowRecipientsEndWithTheSession(t *testing.T) {
 	}, slow)
 }
 
+// Two hosts that are slow at every step are not given a session each.
+func TestE2_ManySlowHostsEndWithTheAttempt(t *testing.T) {
+	slow := mtatest.PeerScript{Answer: func(_ *mtatest.PeerConn, command string) string {
+		if strings.HasPrefix(command, "RCPT") {
+			time.Sleep(4 * time.Minute) // in the bubble
+		}
+		return ""
+	}}
+	var to []string
+	for i := range 100 {
+		to = append(to, fmt.Sprint("r", i))
+	}
+	inWorld(t, func(w *world) {
+		start := time.Now()
+		check(t, w.deliver(job(plainText, to...))[:1], "deferred 4.4.0 0 timeout")
+		if took := time.Since(start); took != 45*time.Minute {
+			t.Errorf("took %v", took)
+		}
+		if n := w.peers[1].Connections() + w.peers[2].Connections(); n != 1 {
+			t.Errorf("%d connections to further hosts", n)
+		}
+	}, slow, slow, slow)
+}
+
 func TestE2_NothingWaitsForQUIT(t *testing.T) {
 	inWorld(t, func(w *world) {
 		start := time.Now()

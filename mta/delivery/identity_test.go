@@ -145,9 +145,11 @@ func TestAStoppedAttemptRaisesNoAlert(t *testing.T) {
 	for name, script := range map[string]mtatest.PeerScript{
 		"at STARTTLS":      starttls(mtatest.PeerSilence),
 		"in the handshake": after220(func(*mtatest.PeerConn) string { return mtatest.PeerSilence }),
+		"at the lookup":    speaks(a.Issue(t, mtatest.CertificateSpec{CommonName: "real.test"})),
 	} {
 		inWorld(t, func(w *world) {
-			bell := w.secured(RequireTLS, a)
+			w.client.opt.Resolver = slowDNS{}
+			bell := w.secured(RequireVerified, a)
 			ctx, stop := context.WithTimeout(w.t.Context(), time.Second)
 			defer stop()
 			check(t, w.client.Deliver(ctx, job(plainText, "a")), "deferred 4.3.0 0 local-error")
@@ -156,6 +158,14 @@ func TestAStoppedAttemptRaisesNoAlert(t *testing.T) {
 			}
 		}, script)
 	}
+}
+
+// slowDNS answers nothing until it is not waited for any more.
+type slowDNS struct{ noDNS }
+
+func (slowDNS) PTR(ctx context.Context, _ netip.Addr) lookup.NameAnswer {
+	<-ctx.Done()
+	return lookup.NameAnswer{}
 }
 
 // TestNothingSaidInClearCountsAfterTheHandshake (RFC 3207 §4.2).

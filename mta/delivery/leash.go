@@ -8,16 +8,17 @@ import (
 )
 
 // leash sets the deadlines of a connection for one attempt: each wait has its
-// own, all together are bounded by the session, and cancelling the attempt
+// own, all together are bounded by the session and the attempt, and cancelling the attempt
 // ends the waiting: at once while no transaction is open, within the grace
 // period in one; cutting it ends it at once.
 type leash struct {
 	times Timeouts
+	until *time.Time // the end of the attempt, which uses one leash at a time
 	stop  func()
 
 	mu      sync.Mutex
 	conn    net.Conn
-	session time.Time // the end of all waits but that for the final reply
+	session time.Time // its end, but for the wait for the final reply
 	open    bool      // MAIL was sent and its transaction has not ended
 	body    bool      // a body is being written
 	grace   time.Time // set once cancelled
@@ -27,18 +28,24 @@ type leash struct {
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
-// newLeash puts conn on a leash until release is called; cut may be nil.
-func newLeash(ctx, cut context.Context, conn net.Conn, t Timeouts) *leash {
-	l := &leash{times: t, conn: conn, session: time.Now().Add(t.Session)}
+// leash puts a connection on a leash of the attempt until release is called.
+func (a *attempt) leash(ctx context.Context, conn net.Conn) *leash {
+	l := newLeash(ctx, conn, a.set.Timeouts, &a.until)
+	if a.job.Cut != nil {
+		unstop, uncut := l.stop, context.AfterFunc(a.job.Cut, func() { l.cancel(0) })
+		l.stop = func() {
+			unstop()
+			uncut()
+		}
+	}
+	return l
+}
+
+// newLeash puts a connection on a leash that ends at until, if not before.
+func newLeash(ctx context.Context, conn net.Conn, t Timeouts, until *time.Time) *leash {
+	l := &leash{times: t, until: until, conn: conn, session: time.Now().Add(t.Session)}
 	unstop := context.AfterFunc(ctx, func() { l.cancel(t.Grace) })
-	uncut := func() bool { return true }
-	if cut != nil {
-		uncut = context.AfterFunc(cut, func() { l.cancel(0) })
-	}
-	l.stop = func() {
-		unstop()
-		uncut()
-	}
+	l.stop = func() { unstop() }
 	return l
 }
 
@@ -74,12 +81,13 @@ func (l *leash) cancel(grace time.Duration) {
 // second, for the session to last until its end.
 const minRate = 8 << 10
 
-// begin marks that MAIL is about to be sent for a text of some size, which the
-// session gets time for. It reports false if the attempt was cancelled before.
+// begin marks that MAIL is about to be sent for a text of some size, which
+// session and attempt get time for. It reports false if the attempt was cancelled before.
 func (l *leash) begin(size int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.session = l.session.Add(time.Duration(size/minRate) * time.Second)
+	more := time.Duration(size/minRate) * time.Second
+	l.session, *l.until = l.session.Add(more), l.until.Add(more)
 	l.open = l.grace.IsZero()
 	return l.open
 }
@@ -102,7 +110,7 @@ func (l *leash) cancelled() bool {
 func (l *leash) arm(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.setLocked(earlier(time.Now().Add(d), l.session))
+	l.setLocked(earlier(time.Now().Add(d), l.endLocked()))
 }
 
 // armFinal sets that of the reply to the final dot, which the session does not
@@ -125,9 +133,12 @@ func (l *leash) block() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.body {
-		l.setLocked(earlier(time.Now().Add(l.times.Block), l.session))
+		l.setLocked(earlier(time.Now().Add(l.times.Block), l.endLocked()))
 	}
 }
+
+// endLocked is the end of all waits but that for the final reply.
+func (l *leash) endLocked() time.Time { return earlier(l.session, *l.until) }
 
 func (l *leash) setLocked(t time.Time) {
 	switch {

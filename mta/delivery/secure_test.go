@@ -190,8 +190,8 @@ func hostsThatFail(t *testing.T, a *mtatest.Authority) []faulty {
 	}
 }
 
-// TestTLSModes crosses the modes with all that may go wrong: where the mail
-// goes, what is logged, and who is alarmed.
+// TestTLSModes crosses the modes with all that may go wrong (reliability R16,
+// E7): where the mail goes, what is logged, and who is alarmed.
 func TestTLSModes(t *testing.T) {
 	a := mtatest.NewAuthority(t, "Root CA")
 	fine := speaks(a.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"d.test"}}))

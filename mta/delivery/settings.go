@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"esa/mta/dane"
 	"esa/mta/route"
 )
 
@@ -21,6 +22,7 @@ type Settings struct {
 	Possible             bool                            // "Possible Delivery": a message whose final dot was not answered counts as delivered
 	RecipientsPerMessage int                             // 0 means 100
 	TLS                  TLS
+	DANE                 DANE
 	Timeouts             Timeouts
 	Revision             uint64 // of the configuration, for diagnostics
 }
@@ -31,6 +33,7 @@ type Destination struct {
 	MessagesPerConnection int // 0 means 50
 	PerAddress            AddressLimits
 	TLS                   TLSMode
+	DANE                  dane.Mode
 }
 
 // AddressLimits are what each address of a destination is given at most. What
@@ -64,6 +67,7 @@ type Timeouts struct {
 	Block     time.Duration // for each piece of the body, of at most 32 KB: 3 min
 	Final     time.Duration // for the answer to the final dot; not cut by Session, as that would make duplicates: 10 min
 	Session   time.Duration // for all that is done on one connection for one message, beside Final: 30 min, and a second for each 8 KB of text
+	Attempt   time.Duration // for all hosts of an attempt together, counted like Session: 45 min
 	Idle      time.Duration // how long a connection waits for another message: 5 s
 	Grace     time.Duration // for what is under way after MAIL when the attempt is cancelled: 30 s
 }
@@ -86,6 +90,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		Block:     cmp.Or(t.Block, 3*time.Minute),
 		Final:     cmp.Or(t.Final, 10*time.Minute),
 		Session:   cmp.Or(t.Session, 30*time.Minute),
+		Attempt:   cmp.Or(t.Attempt, 45*time.Minute),
 		Idle:      cmp.Or(t.Idle, 5*time.Second),
 		Grace:     cmp.Or(t.Grace, 30*time.Second),
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"strings"
+	"time"
 
 	"esa/mta/envelope"
 	"esa/mta/identity"
@@ -15,7 +16,7 @@ import (
 // certificate would find it.
 type Trial struct {
 	Domain string // that the certificate must speak for
-	Host   string // a name, whose addresses are tried, or an address
+	Host   string // a name, whose addresses are tried, or an address, in brackets or not
 	Port   uint16 // 0: 25
 }
 
@@ -63,11 +64,9 @@ func (c *Client) TryTLS(ctx context.Context, t Trial, w Witness) (passed bool, f
 func (c *Client) trialHops(ctx context.Context, set *running, t Trial) ([]route.NextHop, *envelope.Failure) {
 	planner := set.planner
 	planner.Self, planner.Family = nil, set.destination(t.Domain).Family
-	host := route.Host{Name: strings.Trim(t.Host, "[]"), Port: t.Port, Bracketed: true}
-	planner.Table = route.NewTable([]route.Route{{Domain: route.All, Hosts: []route.Host{host}}})
 	ctx, cancel := context.WithTimeoutCause(ctx, set.Timeouts.Lookup, errLookup)
 	defer cancel()
-	plan, f := planner.Plan(ctx, t.Host)
+	plan, f := planner.PlanVia(ctx, envelope.Machine{Host: strings.Trim(t.Host, "[]"), Port: t.Port})
 	return plan.Hops, f
 }
 
@@ -87,7 +86,8 @@ func (c *Client) tryAddress(ctx context.Context, set *running, hop route.NextHop
 		return false
 	}
 	t.Connected(hop.Addr, conn.local)
-	conn.leash = newLeash(ctx, nil, conn.raw, set.Timeouts)
+	until := time.Now().Add(set.Timeouts.Attempt)
+	conn.leash = newLeash(ctx, conn.raw, set.Timeouts, &until)
 	defer conn.leash.release()
 	if f := conn.greet(set); f != nil {
 		t.Failed(hop.Addr, *f)

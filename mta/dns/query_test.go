@@ -58,7 +58,7 @@ example.test. 60 IN TXT "v=spf1 \"-all\"" "and\027[31m more"
 			t.Errorf("%s %s: %s, want %s", tt.name, tt.queryType, got, tt.want)
 		}
 	}
-	if got := r.Stats(); got.Requests != 14 || got.Exceptions != 1 {
+	if got := r.Stats(); got.Requests != 15 || got.Exceptions != 2 {
 		t.Errorf("%+v", got)
 	}
 	r.Close()

@@ -168,3 +168,27 @@ func TestMismatch(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMatch: whatever stands in a certificate or in DNS, what matches is a name
+// of the certificate that could be a host's, and its own algorithm's.
+func FuzzMatch(f *testing.F) {
+	f.Add("mx.example.com", "*.example.com", "example.com", "a.example.com")
+	f.Add("", "*.", ".", "..")
+	f.Add("bücher.example", "xn--bcher-kva.example", "bücher.example", "\x00")
+	f.Fuzz(func(t *testing.T, common, dns, domain, host string) {
+		cert := named(common, dns)
+		ref := Reference{Domain: domain, Hosts: []string{host}, Reverse: func() []string { return []string{host} }}
+		for _, by := range []Algorithm{Verify, Hosted} {
+			name, ok := Match(cert, by, ref)
+			if !ok {
+				continue
+			}
+			if name != common && name != dns || HostName(domain) == "" && HostName(host) == "" {
+				t.Errorf("%q matches %q or %q", name, domain, host)
+			}
+			if by == Hosted && name == common && common != dns {
+				t.Errorf("the common name %q counts beside a DNS name", name)
+			}
+		}
+	})
+}

@@ -22,12 +22,14 @@ type draft struct {
 	begun  envelope.Message
 	path   string
 	file   diskFile // nil until the first flush
-	epoch  uint64   // of the syncer, before anything was written
+	sync   *syncer  // that it will wait for
+	epoch  uint64   // of it, before anything was written
 	buf    *[]byte
 	length int64 // of the body so far
 	crc    uint32
 	room   int64 // kept for the envelope
 	end    int64 // of what is written
+	sealed bool  // the header of a committed message was written, perhaps in part
 	body   span  // where the body is, once committed
 	size   int64 // of a file that was written at once, else 0
 	err    error // the first; the draft is then worth nothing
@@ -82,13 +84,13 @@ func (d *draft) flush() error {
 
 // again takes a file that has been used before, if there is one.
 func (d *draft) again() bool {
-	d.epoch = d.s.epoch(d.begun.MID)
+	d.sync, d.epoch = d.s.durability(d.begun.MID)
 	d.file = d.s.reuse(d.path, d.size)
 	return d.file != nil
 }
 
 func (d *draft) create() error {
-	d.epoch = d.s.epoch(d.begun.MID)
+	d.sync, d.epoch = d.s.durability(d.begun.MID)
 	f, err := d.s.disk.create(d.path)
 	if err != nil {
 		return fmt.Errorf("creating message file: %w", noSpace(err))
@@ -172,7 +174,7 @@ func (d *draft) finish(m *envelope.Message) error {
 func (d *draft) finishSmall(h header, text []byte) error {
 	whole := make([]byte, 0, headerSize+len(text)+len(*d.buf))
 	whole = append(append(append(whole, h.encode()...), text...), *d.buf...)
-	d.size = int64(len(whole))
+	d.size, d.sealed = int64(len(whole)), true
 	if d.again() {
 		if _, err := d.file.WriteAt(whole, 0); err != nil {
 			return fmt.Errorf("writing message: %w", noSpace(err))
@@ -196,6 +198,7 @@ func (d *draft) finishLarge(h header, text []byte) error {
 	if _, err := d.file.WriteAt(text, h.envelope.offset); err != nil {
 		return fmt.Errorf("writing envelope: %w", noSpace(err))
 	}
+	d.sealed = true
 	if _, err := d.file.WriteAt(h.encode(), 0); err != nil {
 		return fmt.Errorf("writing header: %w", noSpace(err))
 	}
@@ -209,16 +212,38 @@ func (d *draft) abort() error {
 	}
 	var err error
 	if d.file != nil {
-		err = d.s.disk.remove(d.path)
-		if err != nil {
-			// It cannot be removed: at least it must not be taken for a message.
-			_, mark := d.file.WriteAt(draftHeader(), 0)
-			err = errors.Join(fmt.Errorf("removing message file: %w", err), mark)
-		}
-		err = errors.Join(err, d.file.Close())
+		err = errors.Join(d.withdraw(), d.file.Close())
 	}
 	d.release()
 	return err
+}
+
+// withdraw removes the file. One that may look like a message to the next
+// start says first that it is none, durably if the disk still can: its client
+// is told that it was not taken (R6).
+//
+// After a crash before the removal is durable: the file says that it was never
+// committed. If the disk takes neither that nor the removal, the message may
+// come back, and its client sends it again: twice, but not lost.
+func (d *draft) withdraw() error {
+	var marking error
+	if d.sealed {
+		if _, marking = d.file.WriteAt(draftHeader(), 0); marking == nil {
+			marking = d.file.Sync()
+		}
+	}
+	if err := d.s.disk.remove(d.path); err != nil {
+		// It cannot be removed: at least it must not be taken for a message.
+		_, mark := d.file.WriteAt(draftHeader(), 0)
+		return errors.Join(fmt.Errorf("removing message file: %w", err), mark)
+	}
+	if marking == nil {
+		return nil
+	}
+	if err := syncDir(d.s.disk, d.s.shard(shardOf(d.begun.MID))); err != nil {
+		return fmt.Errorf("a refused message may come back after a power cut: %w", errors.Join(marking, err))
+	}
+	return nil
 }
 
 func (d *draft) release() {

@@ -96,6 +96,46 @@ func afterCrash(t *testing.T, dir string, acked bool, body string) {
 	}
 }
 
+// A link keeps what a power cut could bring back of a removed file.
+func TestCrashAfterRefusal_WhatComesBackIsNoMessage(t *testing.T) { // R6
+	for name, body := range map[string]string{"small": bodyText, "large": large} {
+		t.Run(name, func(t *testing.T) {
+			d := &faultDisk{}
+			r := setup{disk: d}.open(t)
+			m := r.message("", "a@there.test")
+			path := r.store.path(m.MID, messageSuffix)
+			back := filepath.Join(t.TempDir(), "back")
+			synced := int64(0)
+			d.fail = func(op, _ string) error {
+				switch op {
+				case "sync":
+					return errStaged
+				case "fsync":
+					synced = d.steps.Load()
+				case "remove":
+					if d.steps.Load() != synced+1 {
+						t.Error("the mark is not synced before the removal")
+					}
+					return os.Link(path, back)
+				}
+				return nil
+			}
+			if err := r.tryAdd(m, body); !errors.Is(err, errStaged) {
+				t.Errorf("accepted, or refused for another reason: %v", err)
+			}
+			f, err := osDisk{}.open(back)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if _, _, err := readHead(f); !errors.Is(err, errDraft) {
+				t.Errorf("what comes back is read as %v", err)
+			}
+			r.close()
+		})
+	}
+}
+
 func TestCrashBetweenOutcomeAndJournal_RecipientsAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -128,7 +168,7 @@ func TestCrashBetweenLogAndJournal_NoLineIsMissing(t *testing.T) { // R11
 		var told []string
 		d.fail = func(op, path string) error {
 			if op == "remove" && strings.HasSuffix(path, messageSuffix) {
-				told = r.with("Bounced:")
+				told = append(r.with("Bounced:"), r.with("Message finished MID 1 done")...)
 			}
 			return nil
 		}
@@ -136,7 +176,7 @@ func TestCrashBetweenLogAndJournal_NoLineIsMissing(t *testing.T) { // R11
 		r.run()
 		synctest.Wait()
 		r.close()
-		if len(told) != 1 {
+		if len(told) != 2 {
 			t.Errorf("when the message was removed the log said %q", told)
 		}
 	})

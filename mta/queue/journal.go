@@ -33,7 +33,7 @@ const (
 	eventDeferred  = "deferred" // until Next
 	eventWarned    = "warned"   // the sender was told of the delay
 	eventPanic     = "panic"    // the attempt ended in a fault of ours
-	eventCrowded   = "crowded"  // there was no attempt: limits of the destination
+	eventCrowded   = "crowded"  // there was no attempt to speak of: limits of the destination, or a stop
 	eventMoved     = "moved"    // an operator sends it to Via
 )
 

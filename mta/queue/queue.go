@@ -102,16 +102,15 @@ type Courier interface {
 
 // Options are what a Queue is opened with and keeps.
 type Options struct {
-	Dir         string
-	Courier     Courier
-	Log         *maillog.Log
-	Counters    *counters.Counters
-	Clock       func() time.Time // wall time; nil: time.Now
-	Diag        *slog.Logger     // nil: nobody
-	PerFileSync bool             // fsync each file instead of one syncfs for all that wait
-	Hostname    func() string    // of this gateway, for notices; nil: "localhost"
-	KeepOpen    int              // descriptors that may be kept between two uses of a file; 0: 256
-	Fault       func(Fault)      // is told of faults of the store, from many goroutines; must not wait; nil: nobody
+	Dir      string
+	Courier  Courier
+	Log      *maillog.Log
+	Counters *counters.Counters
+	Clock    func() time.Time // wall time; nil: time.Now
+	Diag     *slog.Logger     // nil: nobody
+	Hostname func() string    // of this gateway, for notices; nil: "localhost"
+	KeepOpen int              // descriptors that may be kept between two uses of a file; 0: 256
+	Fault    func(Fault)      // is told of faults of the store, from many goroutines; must not wait; nil: nobody
 }
 
 // HostRetry is how long a destination whose hosts are all down waits.
@@ -128,6 +127,7 @@ type Policy struct {
 	Interface      string                                                  // that mail leaves by now, where Limits are counted for each
 	Profile        func(m *envelope.Message, domain string) bounce.Profile // the bounce profile of a message for a destination
 	HostRetry      HostRetry                                               // 60 s doubling to 3600 s
+	PerFileSync    bool                                                    // fsync each file, from now on, instead of one syncfs for all that wait
 	BounceDown     bool                                                    // bounce all mail for a domain whose host is down
 	MaxMessage     int64                                                   // largest message a listener takes: Begin keeps 1.5 times of it free (R8)
 }
@@ -218,7 +218,7 @@ func open(o Options, d disk) (*Queue, error) {
 	if o.KeepOpen <= 0 {
 		o.KeepOpen = defaultKeepOpen
 	}
-	s, err := openStore(storeOptions{dir: o.Dir, disk: d, diag: o.Diag, perFile: o.PerFileSync})
+	s, err := openStore(storeOptions{dir: o.Dir, disk: d, diag: o.Diag})
 	if err != nil {
 		return nil, fmt.Errorf("opening queue %s: %w", o.Dir, err)
 	}
@@ -234,6 +234,7 @@ func open(o Options, d disk) (*Queue, error) {
 
 // Configure puts a policy into effect for everything that starts from now on.
 func (q *Queue) Configure(p Policy) {
+	q.store.each.Store(p.PerFileSync)
 	q.policy.Store(p.withDefaults())
 	q.signal()
 }

@@ -88,10 +88,12 @@ func (q *Queue) work(ctx context.Context, l *lot) {
 
 // driven makes an attempt that operators can end early.
 func (q *Queue) driven(ctx context.Context, l *lot) ending {
-	cutting, cut := context.WithCancel(ctx)
+	// The end of ctx is no cut: a next hop that has the message has time to say so.
+	cutting, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	ctx, stop := context.WithCancel(cutting)
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	defer context.AfterFunc(cutting, stop)()
 	q.mu.Lock()
 	l.reins = &reins{stop, cut, cutting}
 	q.mu.Unlock()
@@ -219,11 +221,12 @@ func (q *Queue) found(rec *record) {
 		q.admit(rec, false)
 		return
 	}
-	// The process died between the last outcome and the removal.
+	// The process died between the last outcome and the removal: perhaps
+	// before the log had its last line.
+	q.o.Log.Finished(m.MID)
 	if err := q.store.done(m.MID, true); err != nil {
 		q.fault(FaultWrite, "removing finished message", m.MID, err)
 	}
-	q.o.Log.Finished(m.MID)
 }
 
 // setAside moves a message out of the queue, for a person to look at.

@@ -369,6 +369,9 @@ func TestShutdown_NoNewAttemptsAndRunningOnesEnd(t *testing.T) {
 			begun++
 			<-ctx.Done()
 			time.Sleep(5 * time.Second)
+			if job.Cut != nil && job.Cut.Err() != nil {
+				t.Error("a stop cuts what is underway")
+			}
 			return []envelope.Outcome{accepted()}
 		})}.open(t)
 		r.Configure(Policy{Concurrency: 1})
@@ -384,6 +387,31 @@ func TestShutdown_NoNewAttemptsAndRunningOnesEnd(t *testing.T) {
 		if s := r.Stats(); s.Messages != 1 {
 			t.Errorf("%+v", s)
 		}
+	})
+}
+
+// What a stop cuts off is tried again as soon as the queue runs again, and is
+// no failure of its destination.
+func TestShutdown_WhatItCutsOffIsTriedAtTheNextStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		r := setup{dir: dir, courier: deliver(func(ctx context.Context, _ envelope.Job) []envelope.Outcome {
+			<-ctx.Done()
+			return []envelope.Outcome{{Failure: envelope.Failure{Reason: envelope.ReasonLocal, Err: ctx.Err(), Reply: []string{"stopped"}}}}
+		})}.open(t).run()
+		r.add(r.message("", "a@there.test"))
+		synctest.Wait()
+		r.close()
+		if told := r.with("Delayed"); len(told) > 0 {
+			t.Errorf("log %q", told)
+		}
+		c := &courier{}
+		again := setup{dir: dir, courier: c}.open(t).run()
+		synctest.Wait()
+		if n := len(c.seen()); n != 1 || c.seen()[0].job.Attempt != 1 {
+			t.Errorf("tried %d times at once", n)
+		}
+		again.close()
 	})
 }
 

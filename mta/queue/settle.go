@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"esa/mta/bounce"
@@ -16,7 +18,7 @@ type verdict struct {
 	out   envelope.Outcome
 	soft  *envelope.Failure // the failure that was the last one allowed
 	warn  bool              // the sender is told of the delay
-	idle  bool              // there was no attempt: limits of the destination
+	idle  bool              // there was no attempt to speak of: limits of the destination, or we were stopped
 }
 
 // fate is what the log tells of a verdict.
@@ -45,8 +47,7 @@ func (t *trial) all(why envelope.Failure) []envelope.Outcome {
 //
 // After a crash between notice and journal: the notice is queued and the
 // recipient still waits; it can be told twice and never not at all. The same
-// holds for the lines of the log (R11).
-// After a crash between removal and the finished line: that line is missing.
+// holds for all lines of the log, that of the finished message included (R11).
 func (t *trial) settle(outs []envelope.Outcome, tried bool) ending {
 	verdicts := t.judge(outs, tried)
 	notices := t.notices(verdicts)
@@ -55,13 +56,10 @@ func (t *trial) settle(outs []envelope.Outcome, tried bool) ending {
 	until := e.ended.Add(e.delay)
 	t.tell(verdicts, until, tried)
 	t.count(verdicts, tried)
-	finished := t.write(verdicts, until)
 	for _, n := range notices {
 		t.q.announce(n, t.item.mid)
 	}
-	if finished {
-		t.q.o.Log.Finished(t.item.mid)
-	}
+	t.write(verdicts, until)
 	e.attempted = false
 	for i := range verdicts {
 		if verdicts[i].out.Result != envelope.Deferred {
@@ -92,7 +90,7 @@ func (t *trial) judge(outs []envelope.Outcome, tried bool) []verdict {
 		v := verdict{to: t.rec.message.Recipients[i], state: &t.rec.states[i]}
 		v.out = byID[v.to.RID]
 		v.out.RID = v.to.RID
-		v.idle = tried && v.out.Crowded && v.out.Result == envelope.Deferred
+		v.idle = tried && v.out.Result == envelope.Deferred && (v.out.Crowded || errors.Is(v.out.Failure.Err, context.Canceled))
 		if v.idle {
 			verdicts = append(verdicts, v)
 			continue
@@ -133,11 +131,11 @@ func (t *trial) warningDue(v *verdict) bool {
 }
 
 // write puts the verdicts on disk: into the journal, or, when nobody waits
-// any more, by removing the message. It reports the latter.
+// any more, by removing the message, once the log has its last line.
 //
 // After a crash before it: the recipients are tried again; what the next hop
 // took is delivered twice.
-func (t *trial) write(verdicts []verdict, until time.Time) (finished bool) {
+func (t *trial) write(verdicts []verdict, until time.Time) {
 	entries := t.entries(verdicts, until)
 	t.item.mu.Lock()
 	defer t.item.mu.Unlock()
@@ -148,16 +146,16 @@ func (t *trial) write(verdicts []verdict, until time.Time) (finished bool) {
 	for i := range t.rec.states {
 		if t.rec.states[i].done == "" && !final[t.rec.message.Recipients[i].RID] {
 			t.noteLocked(entries)
-			return false
+			return
 		}
 	}
+	t.q.o.Log.Finished(t.item.mid)
 	if err := t.leave(); err != nil {
 		t.q.fault(FaultWrite, "removing finished message", t.item.mid, err)
 		t.noteLocked(entries) // so that at the next start it is known to be finished
 	}
 	t.item.removed = true
 	t.item.unsaved = nil
-	return true
 }
 
 // leave ends a message on disk: its file is spare now, or removed.

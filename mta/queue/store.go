@@ -44,10 +44,9 @@ const (
 const minInodes = 128
 
 type storeOptions struct {
-	dir     string
-	disk    disk
-	diag    *slog.Logger
-	perFile bool
+	dir  string
+	disk disk
+	diag *slog.Logger
 }
 
 // store keeps messages in files. It knows nothing of schedules.
@@ -56,9 +55,10 @@ type store struct {
 	dirs    [shards]string
 	disk    disk
 	diag    *slog.Logger
-	all     *syncer // of the file system; nil: each file is synced
+	all     *syncer // of the file system; nil: it cannot be synced here
 	names   []*syncer
 	buffers sync.Pool
+	each    atomic.Bool // each file is synced by itself, where there is a choice
 
 	fileSyncs atomic.Uint64
 	seen      atomic.Pointer[glance] // of the free space
@@ -79,18 +79,16 @@ func openStore(o storeOptions) (*store, error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
-	if !o.perFile {
-		s.all = &syncer{open: func() (syncHandle, error) { return s.disk.openSystem(s.dir) }}
-		h, err := s.disk.openSystem(s.dir)
-		switch {
-		case err == nil:
-			s.all.handle = h
-		case errors.Is(err, errUnsupported):
-			s.diag.Info("queue syncs each file", "why", err)
-			s.all = nil
-		default:
-			return nil, err
-		}
+	s.all = &syncer{open: func() (syncHandle, error) { return s.disk.openSystem(s.dir) }}
+	h, err := s.disk.openSystem(s.dir)
+	switch {
+	case err == nil:
+		s.all.handle = h
+	case errors.Is(err, errUnsupported):
+		s.diag.Info("queue syncs each file", "why", err)
+		s.all = nil
+	default:
+		return nil, err
 	}
 	for i := range shards {
 		s.names = append(s.names, &syncer{open: func() (syncHandle, error) { return s.disk.openDir(s.shard(i)) }})
@@ -234,11 +232,11 @@ func (s *store) reserve(largest int64) error {
 	if err != nil {
 		return err
 	}
-	if left.bytes < largest+largest/2 {
-		return fmt.Errorf("%w: %d bytes free", ErrNoSpace, left.bytes)
+	if kept := largest + largest/2; left.bytes < kept {
+		return fmt.Errorf("%w: %d KB are free, %d KB are kept free for the largest message that a listener takes", ErrNoSpace, left.bytes/1024, kept/1024)
 	}
 	if left.inodes >= 0 && left.inodes < minInodes {
-		return fmt.Errorf("%w: %d inodes free", ErrNoSpace, left.inodes)
+		return fmt.Errorf("%w: %d files can still be made, %d are kept in reserve", ErrNoSpace, left.inodes, minInodes)
 	}
 	return nil
 }
@@ -253,26 +251,27 @@ func (s *store) putBuffer(b *[]byte) {
 	s.buffers.Put(b)
 }
 
-// epoch is to be asked before a message is written.
-func (s *store) epoch(m envelope.MID) uint64 {
-	if s.all != nil {
-		return s.all.now()
+// durability gives what a message that is about to be written will wait for,
+// and its epoch: the syncer of all, or that of its directory, beside the sync
+// of its own file.
+func (s *store) durability(m envelope.MID) (by *syncer, epoch uint64) {
+	by = s.all
+	if by == nil || s.each.Load() {
+		by = s.names[shardOf(m)]
 	}
-	return s.names[shardOf(m)].now()
+	return by, by.now()
 }
 
 // settle returns when a written file and its name are on stable storage. The
 // file stays open.
 func (s *store) settle(d *draft) error {
 	var err error
-	if s.all == nil {
+	if d.sync != s.all {
 		s.fileSyncs.Add(1)
 		err = d.file.Sync()
-		if err == nil {
-			err = s.names[shardOf(d.begun.MID)].wait(d.epoch)
-		}
-	} else {
-		err = s.all.wait(d.epoch)
+	}
+	if err == nil {
+		err = d.sync.wait(d.epoch)
 	}
 	if err != nil {
 		return fmt.Errorf("syncing message: %w", noSpace(err))

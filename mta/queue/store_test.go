@@ -260,6 +260,9 @@ func TestReserve_RefusesEarly(t *testing.T) { // R8
 		if _, err := r.Begin(r.message("", "a@there.test")); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+		if told := r.Stats().Refusing; !errors.Is(told, tt.want) {
+			t.Errorf("%s: status says %v", tt.name, told)
+		}
 		r.close()
 	}
 }

@@ -77,13 +77,14 @@ func (s setup) tryOpen(t testing.TB) (*rig, error) {
 	}
 	q, err := open(Options{
 		Dir: filepath.Join(s.dir, "queue"), Courier: s.courier, Log: log, Counters: c, Clock: s.clock,
-		Diag: s.diag, PerFileSync: s.perFile, Hostname: func() string { return "gw.test" },
+		Diag: s.diag, Hostname: func() string { return "gw.test" },
 		Fault: s.fault,
 	}, s.disk)
 	if err != nil {
 		log.Close()
 		return nil, err
 	}
+	q.Configure(Policy{PerFileSync: s.perFile})
 	return &rig{Queue: q, t: t, dir: s.dir, counters: c, log: log}, nil
 }
 

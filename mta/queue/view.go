@@ -27,6 +27,7 @@ type Stats struct {
 	Unreadable            int // left where they are: of a newer version
 	Damaged               int // set aside since the start
 	FreeBytes             int64
+	Refusing              error // why Begin takes no message now; nil: it does
 	Syncs                 uint64
 }
 
@@ -42,13 +43,14 @@ func (q *Queue) Stats() Stats {
 	if err != nil {
 		q.o.Diag.Error("queue: free space", "err", err)
 	}
+	refusing := q.store.reserve(q.policy.Load().MaxMessage)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := &q.plan
 	s := Stats{
 		Messages: len(p.items), Bytes: p.bytes, Destinations: len(p.dests), Running: p.running,
 		Unread: p.unread, Unreadable: p.unreadable, Damaged: p.damaged,
-		FreeBytes: left.bytes, Syncs: q.store.syncs(),
+		FreeBytes: left.bytes, Refusing: refusing, Syncs: q.store.syncs(),
 	}
 	for _, d := range p.dests {
 		s.ActiveRecipients += d.recipients

@@ -43,7 +43,7 @@ type plan struct {
 }
 
 // all is every row.
-const all = "throughput,single,start,drain,greet,slow,growth"
+const all = "throughput,single,start,drain,greet,tls,slow,growth"
 
 func main() {
 	var p plan
@@ -82,6 +82,7 @@ func (p plan) run(ctx context.Context) error {
 		{"start", b.start},
 		{"drain", b.drain},
 		{"greet", b.greet},
+		{"tls", b.encrypted},
 		{"slow", b.slow},
 		{"growth", b.growth},
 	} {

@@ -109,6 +109,21 @@ func (b *bench) newPlace(dir string) (*place, error) {
 	return &p, err
 }
 
+// encrypt has both systems deliver by STARTTLS only.
+func (p *place) encrypt() error {
+	ours := exec.Command(p.gateway.binary, "--data", p.gateway.dir)
+	ours.Stdin = strings.NewReader("destconfig edit default use_tls=require\ncommit \"STARTTLS\"\n")
+	if out, err := ours.CombinedOutput(); err != nil {
+		return fmt.Errorf("configuring the gateway: %w\n%s", err, out)
+	}
+	theirs := p.both[1].(*postfix)
+	out, err := exec.Command("postconf", "-c", filepath.Join(theirs.dir, "etc"), "-e", "smtp_tls_security_level=encrypt").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("configuring Postfix: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // freePort finds a port that is free now; 0 if there is none.
 func freePort() int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

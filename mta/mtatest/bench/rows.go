@@ -223,6 +223,37 @@ func (b *bench) greet() error {
 	return errors.Join(err, b.figure("connect, EHLO, QUIT", "a second", p))
 }
 
+// encrypted is the relay of messages of 1 KB with 20 sessions to a sink that
+// takes them by STARTTLS.
+func (b *bench) encrypted() error {
+	progress("by STARTTLS to the sink")
+	dir := filepath.Join(b.root, "starttls")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	p, err := b.newPlace(dir)
+	if err != nil {
+		return err
+	}
+	if err := p.encrypt(); err != nil {
+		return err
+	}
+	var rates pair
+	err = b.during(p, b.plainly, func(both [2]*running) error {
+		c, err := b.measure(both, smtpload.Load{Sessions: 20, Time: b.length, Size: 1 << 10})
+		if err != nil {
+			return err
+		}
+		for i, rounds := range c.rounds {
+			for _, r := range rounds {
+				rates[i] = append(rates[i], r.rate)
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, b.figure("1 KB, 20 sessions, by STARTTLS to the sink", "messages/s", rates))
+}
+
 // growth is ours alone: does a queue for a destination that is down slow down
 // the mail of others?
 func (b *bench) growth() error {

@@ -3,14 +3,22 @@ package smtpload
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
 	"net"
 	"sync"
 	"time"
 )
 
-// Sink is a server that takes every message and counts it.
+// Sink is a server that takes every message and counts it. It offers STARTTLS.
 type Sink struct {
 	listener net.Listener
+	tls      *tls.Config
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
@@ -26,7 +34,12 @@ func Listen(addr string) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{listener: l, conns: make(map[net.Conn]struct{}), more: make(chan struct{}, 1)}
+	cert, err := certificate()
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	s := &Sink{listener: l, tls: &tls.Config{Certificates: []tls.Certificate{cert}}, conns: make(map[net.Conn]struct{}), more: make(chan struct{}, 1)}
 	s.running.Go(s.accept)
 	return s, nil
 }
@@ -118,6 +131,22 @@ type serving struct {
 	have   int // bytes of in that are read and not used
 	out    []byte
 	inText bool
+	secure bool // STARTTLS was answered: the handshake is next, or was made
+	shaken bool
+}
+
+// certificate makes one that nobody can verify.
+func certificate() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sink.example"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
 var endOfData = []byte("\r\n.\r\n")
@@ -129,6 +158,14 @@ func (c *serving) run() {
 			return
 		}
 		c.out = c.out[:0]
+		if c.secure && !c.shaken {
+			c.shaken, c.have = true, 0
+			conn := tls.Server(c.conn, c.sink.tls)
+			if conn.Handshake() != nil {
+				return
+			}
+			c.conn = conn
+		}
 		for len(c.out) == 0 {
 			n, err := c.conn.Read(c.in[c.have:])
 			c.have += n
@@ -168,6 +205,9 @@ func (c *serving) use() bool {
 		if !c.answer(line) {
 			return false
 		}
+		if c.secure && !c.shaken {
+			return true // nothing after STARTTLS counts
+		}
 	}
 	c.have = copy(c.in[:], rest)
 	return true
@@ -176,7 +216,10 @@ func (c *serving) use() bool {
 func (c *serving) answer(line []byte) bool {
 	switch {
 	case bytes.HasPrefix(line, []byte("EHLO")):
-		c.out = append(c.out, "250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 0\r\n"...)
+		c.out = append(c.out, "250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 SIZE 0\r\n"...)
+	case bytes.Equal(line, []byte("STARTTLS")) && !c.secure:
+		c.secure = true
+		c.out = append(c.out, "220 go ahead\r\n"...)
 	case bytes.Equal(line, []byte("DATA")):
 		c.inText = true
 		c.out = append(c.out, "354 go on\r\n"...)
