@@ -42,13 +42,25 @@ func (a alerting) TLSRequired(domain, host string, f envelope.Failure) {
 			"Host: " + hostAndAddr(host, f),
 			"Reason: " + tlsReason(f),
 			"Mail for the domain is not sent in clear: it waits, and is returned when the time of its bounce profile is over.",
-			"Use tlsverify to see what the host offers, and destconfig to set what the domain requires.",
+			"Use " + verifier(f) + " to see what the host offers, and destconfig to set what the domain requires.",
 		},
 	})
 }
 
+// verifier is the command that shows what a failure of TLS comes from.
+func verifier(f envelope.Failure) string {
+	switch f.Reason {
+	case envelope.ReasonTLSA, envelope.ReasonDNSSEC, envelope.ReasonDANE, envelope.ReasonDNS:
+		return "daneverify"
+	}
+	return "tlsverify"
+}
+
 func hostAndAddr(host string, f envelope.Failure) string {
-	if !f.Addr.IsValid() {
+	switch {
+	case host == "":
+		return "none was tried"
+	case !f.Addr.IsValid():
 		return host
 	}
 	return fmt.Sprintf("%s (%s port %d)", host, f.Addr.Addr(), f.Addr.Port())
@@ -57,7 +69,10 @@ func hostAndAddr(host string, f envelope.Failure) string {
 // tlsReason gives the word of the closed list, then what is known beyond it.
 func tlsReason(f envelope.Failure) string {
 	text := string(f.Reason)
-	if reply := strings.Join(f.Reply, " "); f.Code != 0 {
+	reply, told := strings.CutPrefix(strings.Join(f.Reply, " "), text+": ")
+	if told {
+		text += fmt.Sprintf(" (%s)", reply)
+	} else if f.Code != 0 {
 		text += fmt.Sprintf(" (the host answered %d %s)", f.Code, reply)
 	} else if f.Err != nil {
 		text += fmt.Sprintf(" (%v)", f.Err)

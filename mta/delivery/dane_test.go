@@ -219,6 +219,8 @@ func servers(good tls.Certificate) []vector {
 			log: "MID 7 DANE failed for ex.test host a.ex.test reason: dns-failure: the TLSA record of a.ex.test could not be looked up: "},
 		{id: "D-06 bogus", zones: []mtatest.Zone{ex(both)}, spoil: forged("_25._tcp.a.ex.test", "TLSA"), opp: "delivered 2+", man: "delivered 2+",
 			log: "MID 7 DANE failed for ex.test host a.ex.test reason: dnssec-invalid: the TLSA record of a.ex.test is BOGUS: "},
+		{id: "D-06 many addresses", zones: []mtatest.Zone{ex(both + "\na A 192.0.2.11\na A 192.0.2.12\na A 192.0.2.13\na A 192.0.2.14\na A 192.0.2.15")},
+			spoil: servfail("_25._tcp.a.ex.test", "TLSA"), opp: "delivered 2+", man: "delivered 2+"},
 		{id: "D-07", zones: []mtatest.Zone{ex(both)}, spoil: func(s *mtatest.DNSServer) {
 			servfail("_25._tcp.a.ex.test", "TLSA")(s)
 			servfail("_25._tcp.b.ex.test", "TLSA")(s)
