@@ -107,9 +107,12 @@ func (c canaries) searchDirectory(t *testing.T, dir, kept string) {
 	}
 }
 
+// broughtKeys is a certificate with its key, and a key of another, in PEM.
+type broughtKeys struct{ cert, kept, strange string }
+
 // certificateScreens is what operators see who bring and take keys and ask for
 // everything afterwards.
-func certificateScreens(t *testing.T, dir string, cert, kept, strange string) []byte {
+func certificateScreens(t *testing.T, dir string, brought broughtKeys) []byte {
 	t.Helper()
 	paste := func(text string) string { return text + ".\n" }
 	var all strings.Builder
@@ -118,8 +121,8 @@ func certificateScreens(t *testing.T, dir string, cert, kept, strange string) []
 		r.want(t, status, texts...)
 		all.WriteString(r.out)
 	}
-	note(esa(t, dir, "certconfig\ncertificate\npaste\nmx\n"+paste(cert)+paste(strange)), 1, "The certificate is not for the private key")
-	note(esa(t, dir, "certconfig\ncertificate\npaste\nmx\n"+paste(cert)+paste(kept)+"n\n\n\nshowchanges\n"+
+	note(esa(t, dir, "certconfig\ncertificate\npaste\nmx\n"+paste(brought.cert)+paste(brought.strange)), 1, "The certificate is not for the private key")
+	note(esa(t, dir, "certconfig\ncertificate\npaste\nmx\n"+paste(brought.cert)+paste(brought.kept)+"n\n\n\nshowchanges\n"+
 		"interfaceconfig edit Management --hostname=mx.example.com\n"+
 		"listenerconfig edit OutgoingMail certificate=mx\n"+
 		"listenerconfig edit OutgoingMail hostaccess edit policy RELAYED --tls on\n"+
@@ -177,7 +180,7 @@ func TestC9_SecretsNeverLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startComplaining(t, dir, crash)
-	screens := certificateScreens(t, dir, pemOf(cert), kept, strange)
+	screens := certificateScreens(t, dir, broughtKeys{pemOf(cert), kept, strange})
 	secrets.absentFrom(t, "a screen", screens)
 
 	broken := mailFrom(t, "127.0.0.1", listener)
