@@ -3,7 +3,6 @@ package delivery
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net/netip"
@@ -223,7 +222,7 @@ func addressesOf(answers []lookup.AddrAnswer) []trialAddress {
 // address tries one address. known reports that the TLSA records have decided
 // about the host already.
 func (t *daneTrial) address(ctx context.Context, hop route.NextHop, demand dane.Decision) (f *envelope.Failure, known bool) {
-	g := guard{mode: RequireTLS, sni: demand.Base}
+	g := guard{mode: RequireTLS, sni: demand.Base, dane: demand}
 	t.Connecting(hop.Addr)
 	conn, err := t.client.connect(ctx, t.set, hop, t.set.key(hop.Addr, g))
 	if err != nil {
@@ -240,23 +239,23 @@ func (t *daneTrial) address(ctx context.Context, hop route.NextHop, demand dane.
 		conn.close(false)
 		return nil, true
 	}
-	f = t.converse(ctx, conn, g, demand)
+	f = t.converse(ctx, conn, g)
 	if f != nil {
 		t.Failed(hop.Addr, *f)
 	}
 	return f, false
 }
 
-// converse brings a connection as far as the certificate, judges that, and
-// ends the connection.
-func (t *daneTrial) converse(ctx context.Context, conn *conn, g guard, demand dane.Decision) *envelope.Failure {
+// converse brings a connection as far as the certificate, which is held against
+// the records as in a delivery, and ends it.
+func (t *daneTrial) converse(ctx context.Context, conn *conn, g guard) *envelope.Failure {
 	if f := conn.greet(t.set); f != nil {
 		conn.close(f.Code != 0 && f.Code != 421)
 		return f
 	}
 	t.Checking()
 	e, f := conn.upgrade(ctx, g, t.set)
-	if e != nil && e.state.HandshakeComplete {
+	if e != nil && e.state.Version != 0 {
 		t.Established(e.protocol(), e.cipher())
 		t.Presented(e.state.PeerCertificates)
 	}
@@ -265,25 +264,10 @@ func (t *daneTrial) converse(ctx context.Context, conn *conn, g guard, demand da
 		conn.close(inClear(f))
 		return f
 	}
-	f = t.certificate(conn, e, demand)
-	conn.close(true)
-	return f
-}
-
-// certificate judges what the host has shown.
-func (t *daneTrial) certificate(conn *conn, e *encrypted, demand dane.Decision) *envelope.Failure {
-	if e.state.Version < tls.VersionTLS12 {
-		// RFC 8996; RFC 7671 §3 leaves it to us.
-		return insecure("4.7.5", envelope.ReasonHandshake, e.protocol()+" is too old for DANE")
-	}
-	match, fault := dane.Verify(e.state.PeerCertificates, demand.Records, demand.Names, t.client.opt.Clock())
-	if fault != nil {
-		f := insecure("4.7.5", fault.Reason, "verify error: "+fault.Text)
-		t.client.logTLS(conn.dcid, f)
-		return f
-	}
 	t.client.opt.Log.DeliverySecured(conn.dcid, e.protocol(), e.cipher(), t.Domain)
+	match, _ := dane.Verify(e.state.PeerCertificates, g.dane.Records, g.dane.Names, t.client.opt.Clock())
 	t.Matched(match.Record, match.Depth, match.Name)
+	conn.close(true)
 	return nil
 }
 
