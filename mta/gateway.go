@@ -36,6 +36,7 @@ import (
 
 	"esa/mta/alert"
 	"esa/mta/counters"
+	"esa/mta/crl"
 	"esa/mta/delivery"
 	"esa/mta/dns"
 	"esa/mta/maillog"
@@ -90,6 +91,7 @@ type live struct {
 	client   *delivery.Client
 	alerts   *alert.Alerts
 	courier  *delivery.Client // of alerts: nobody is told of what fails there
+	lists    *crl.Lists       // of revoked certificates
 	queue    *queue.Queue
 	server   *smtpd.Server
 	sockets  *socket.Set
@@ -102,7 +104,7 @@ type live struct {
 func Offline(o Options) *Gateway {
 	g := &Gateway{Options: o.withDefaults(), bindRetry: bindRetry}
 	config, revision := o.Store.Running()
-	generation, _ := build(config, revision, o.Authorities)
+	generation, _ := build(config, revision, g.trust())
 	g.current.Store(generation)
 	g.keepCopy()
 	return g
@@ -158,6 +160,7 @@ func (g *Gateway) open() (_ *live, err error) {
 	if err := g.openAlerts(l); err != nil {
 		return nil, err
 	}
+	l.lists = g.openLists(l)
 	l.queue, err = queue.Open(queue.Options{
 		Dir: filepath.Join(g.Dir, "queue"), Courier: l.client, Log: l.log, Counters: l.counters,
 		Clock: g.Clock, Diag: g.Diag, Hostname: func() string { return g.current.Load().config.Hostname },
@@ -263,6 +266,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var queueErr error
 	running.Go(func() { queueErr = l.queue.Run(work) })
 	running.Go(func() { l.alerts.Run(work) })
+	running.Go(func() { l.lists.Run(work) })
 	running.Go(func() {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
@@ -294,6 +298,7 @@ func (g *Gateway) configure(next *generation) {
 		g.Diag.Error("configuring logs", "error", err)
 	}
 	l.resolver.Configure(next.dns)
+	l.lists.Configure(next.revocation)
 	l.client.Configure(next.delivery)
 	l.courier.Configure(next.alertDelivery)
 	l.alerts.Configure(next.alerts)

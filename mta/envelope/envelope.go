@@ -194,5 +194,6 @@ const (
 	ReasonCertHost      Reason = "certificate-host-mismatch" // for somebody else
 	ReasonCertExpired   Reason = "certificate-expired"       // or not valid yet
 	ReasonCertUntrusted Reason = "certificate-not-trusted"   // self-signed, unknown issuer, incomplete chain
+	ReasonCertRevoked   Reason = "certificate-revoked"       // by its authority, before its end
 	ReasonCertificate   Reason = "validation-failure"        // anything else that is wrong with it
 )
