@@ -28,7 +28,15 @@ encrypts, and nobody can verify it.
 
 CERTAUTHORITY says which authorities peers are verified against: those that the
 machine trusts (SYSTEM) and those imported (CUSTOM). Files are read from and
-written to the directory configuration/.`,
+written to the directory configuration/.
+
+CRL keeps certificate revocation lists. A list is fetched by http or https when
+its refresh says so and when it becomes outdated, and must be signed by one of
+the authorities of CERTAUTHORITY. SETUP chooses what is checked: the certificates
+of clients where a mail flow policy verifies them, those of servers where a
+destination does. A list that is missing, or outdated and not to be had, revokes
+nothing: mail goes on, and the log and an alert tell. SCHEDULE is "daily at
+HH:MM", "every DAY at HH:MM" or "every N hours", in quotes.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: "certconfig print", Run: certPrintForm},
@@ -39,6 +47,11 @@ written to the directory configuration/.`,
 			{Usage: "certconfig certauthority system|custom export FILE [AUTHORITY]", Run: authorityExportForm},
 			{Usage: "certconfig certauthority custom import FILE", Run: authorityImportForm},
 			{Usage: "certconfig certauthority custom delete AUTHORITY", Run: authorityDeleteForm},
+			{Usage: usage("certconfig crl new|edit LIST", crlKeys(&store.CRLSource{})), Run: crlSetForm},
+			{Usage: "certconfig crl delete LIST", Run: crlDeleteForm},
+			{Usage: usage("certconfig crl setup", crlUseKeys(&crlUse{})), Run: crlSetupForm},
+			{Usage: "certconfig crl print", Run: crlPrintForm},
+			{Usage: "certconfig crl update [LIST]", Run: crlUpdateForm},
 		},
 		Dialog: certDialog,
 	}
@@ -49,6 +62,7 @@ func certDialog(d *Dialog, env Env) error {
 		ops := []shell.Op{
 			{Word: "CERTIFICATE", Text: "Import, Create a request, Edit or Remove Certificate Profiles"},
 			{Word: "CERTAUTHORITY", Text: "Manage System and Customized Authorities"},
+			{Word: "CRL", Text: "Manage Certificate Revocation Lists"},
 		}
 		for d.Menu("", ops...) {
 			switch d.Op() {
@@ -56,6 +70,8 @@ func certDialog(d *Dialog, env Env) error {
 				certificateMenu(d, env, cfg)
 			case "CERTAUTHORITY":
 				authorityMenu(d, env, cfg)
+			case "CRL":
+				crlMenu(d, env, cfg)
 			}
 		}
 		return d.Err()

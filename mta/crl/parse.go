@@ -62,6 +62,9 @@ func parse(data []byte) (*x509.RevocationList, error) {
 	if err != nil {
 		return nil, fmt.Errorf("what came is not a revocation list: %w", err)
 	}
+	if len(crl.Raw) != len(data) {
+		return nil, errors.New("what came is not a revocation list: there is something behind it")
+	}
 	for _, e := range crl.Extensions {
 		switch {
 		case e.Id.Equal(oidDelta):
