@@ -27,8 +27,11 @@ and what is wrong with it. The certificate Demo is there from the start: it
 encrypts, and nobody can verify it.
 
 CERTAUTHORITY says which authorities peers are verified against: those that the
-machine trusts (SYSTEM) and those imported (CUSTOM). Files are read from and
-written to the directory configuration/.
+machine trusts (SYSTEM) and those imported (CUSTOM). TLSA shows the DNS records
+that let senders authenticate our listeners by DANE, and compares them with what
+is published: 3 1 1 names the key of the certificate, 2 1 1 that of its issuer.
+Publish those of a new key some TTLs before it is committed. Files are read
+from and written to the directory configuration/.
 
 CRL keeps certificate revocation lists. A list is fetched by http or https when
 its refresh says so and when it becomes outdated, and must be signed by one of
@@ -40,6 +43,10 @@ HH:MM", "every DAY at HH:MM" or "every N hours", in quotes.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: "certconfig print", Run: certPrintForm},
+			{Usage: "certconfig tlsa", Run: func(d *Dialog, env Env, _ []string) error {
+				showTLSA(d, env, env.Config())
+				return d.Err()
+			}},
 			{Usage: usage("certconfig new PROFILE", newKeys(&newCertificate{})), Run: certNewForm},
 			{Usage: "certconfig csr PROFILE", Run: certRequestForm},
 			{Usage: "certconfig delete PROFILE", Run: certDeleteForm},
@@ -63,6 +70,7 @@ func certDialog(d *Dialog, env Env) error {
 			{Word: "CERTIFICATE", Text: "Import, Create a request, Edit or Remove Certificate Profiles"},
 			{Word: "CERTAUTHORITY", Text: "Manage System and Customized Authorities"},
 			{Word: "CRL", Text: "Manage Certificate Revocation Lists"},
+			{Word: "TLSA", Text: "View the TLSA records to publish for listeners"},
 		}
 		for d.Menu("", ops...) {
 			switch d.Op() {
@@ -72,6 +80,8 @@ func certDialog(d *Dialog, env Env) error {
 				authorityMenu(d, env, cfg)
 			case "CRL":
 				crlMenu(d, env, cfg)
+			case "TLSA":
+				showTLSA(d, env, cfg)
 			}
 		}
 		return d.Err()

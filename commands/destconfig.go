@@ -38,7 +38,21 @@ domain among its DNS names, or with the mail domain or the reverse name of the
 address as common name; "Verify Hosted Domains" takes one for the mail domain, a
 host of its MX records or SMTP route, or the reverse name, wildcards included.
 certconfig says which authorities are trusted, sslconfig which versions and
-ciphers are used, and tlsverify tries a host.`,
+ciphers are used, and tlsverify tries a host.
+
+DANE holds the certificate of a host against the TLSA records that its domain
+publishes, signed by DNSSEC. Where there are such records, mail goes out by
+TLS 1.2 or later and with a certificate that fits, or waits. It also waits
+while DNS cannot be asked, or gives what its signatures do not bear out:
+Opportunistic is not like TLS Preferred. It differs from Mandatory only where
+a domain or host has no DANE: Opportunistic then goes by the TLS setting above,
+Mandatory waits. A certificate that fits satisfies every TLS setting.
+
+DANE is for mail that a RELAY policy took, and what is made here. Mail of
+ACCEPT policies is held to Mandatory alone, and not where an SMTP route leads
+it. All other mail that goes by an SMTP route other than USEDNS fails DANE and
+waits, unless daneconfig has DANE done for the hosts of routes. daneverify
+shows beforehand what would become of mail to a domain.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: usage("destconfig new|edit DOMAIN", keys), Run: destSetForm},

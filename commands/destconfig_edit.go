@@ -10,8 +10,8 @@ import (
 )
 
 // The questions about one destination, in the order of the appliance
-// (reference esa-cli-config 4.2 and 4.5). Those about DANE and address tagging
-// are not asked: this build does not have them.
+// (reference esa-cli-config 4.2 and 4.5). Those about address tagging are not
+// asked: this build does not have it.
 
 // What is proposed where an entry sets for itself what was left to the
 // default.
@@ -49,6 +49,12 @@ func destQuestions(d *Dialog, cfg *store.Config, to store.Destination, fresh boo
 	} else {
 		to.TLS = askTLS(d, cfg, to.TLS)
 	}
+	if !d.YesNo("Do you wish to configure DANE Support?", to.DANE != store.DANEInherit) {
+		to.DANE = store.DANEInherit
+	} else {
+		to.DANE = askDANE(d, "Please choose a DANE option:", to.DANE)
+	}
+	noteDANE(d, to.Within(cfg.Destinations.Default))
 	to.BounceProfile = destBounce(d, cfg, to.BounceProfile)
 	if !d.YesNo("Do you wish to apply a specific IP sort preference to this domain?", to.Family != "") {
 		to.Family = ""
@@ -71,6 +77,8 @@ func destDefault(d *Dialog, cfg *store.Config) {
 	to.Scope, to.Place = askScope(d, "", to.Scope), askPlace(d, to.Place)
 	to.MaxMessages = d.Int("Enter the default maximum number of messages per connection.", to.MaxMessages, 1, store.MaxMessagesPerConnection)
 	to.TLS = askTLS(d, cfg, to.TLS)
+	to.DANE = askDANE(d, "Do you want to use DANE Support?", to.DANE)
+	noteDANE(d, to)
 	to.Family = askFamily(d, to.Family)
 	if d.Err() == nil {
 		cfg.Destinations.Default = to

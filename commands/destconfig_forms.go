@@ -18,6 +18,7 @@ func destKeys(cfg *store.Config, to *store.Destination) []key {
 		{"recipient_limit_minutes", "N", number(&to.RecipientMinutes, 1, store.MaxRecipientMinutes)},
 		{"recipient_limit", "N|none", orNone(&to.RecipientLimit, number(&to.RecipientLimit, 1, store.MaxRecipientLimit))},
 		{"use_tls", "MODE", orDefault(to, &to.TLS, parsed(&to.TLS, store.ParseDestinationTLS))},
+		{"dane", "none|opportunistic|mandatory", orDefault(to, &to.DANE, parsed(&to.DANE, store.ParseDANE))},
 		{"bounce_profile", "PROFILE", orDefault(to, &to.BounceProfile, parsed(&to.BounceProfile, func(text string) (string, error) {
 			if to.Domain == "" {
 				return "", shell.Refusedf("The default has no bounce profile of its own: use bounceconfig.")
@@ -106,6 +107,7 @@ func destNewForm(d *Dialog, env Env, args []string) error {
 			return err
 		}
 		cfg.Destinations.Entries = append(cfg.Destinations.Entries, to)
+		noteDANE(d, to.Within(cfg.Destinations.Default))
 		d.Printf("Entry for %s created.\n", domain)
 		return nil
 	})
@@ -124,6 +126,7 @@ func destEditForm(d *Dialog, env Env, args []string) error {
 		if err := setDestination(cfg, to, args[1:]); err != nil {
 			return err
 		}
+		noteDANE(d, to.Within(cfg.Destinations.Default))
 		if to.Domain == "" {
 			d.Text("Default changed.")
 		} else {

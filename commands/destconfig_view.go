@@ -13,9 +13,9 @@ import (
 // columns of what this build does not have.
 func destList(cfg *store.Config) string {
 	rows := [][]string{
-		{"", "Rate", "", "Bounce", "IP Version"},
-		{"Domain", "Limiting", "TLS", "Profile", "Preference"},
-		{"", "", "", "", ""},
+		{"", "Rate", "", "", "Bounce", "IP Version"},
+		{"Domain", "Limiting", "TLS", "DANE", "Profile", "Preference"},
+		{"", "", "", "", "", ""},
 	}
 	for _, e := range cfg.Destinations.Entries {
 		limiting, family, tls := "Default", "Default", "Default"
@@ -28,9 +28,9 @@ func destList(cfg *store.Config) string {
 		if e.TLS != store.TLSInherit {
 			tls = tlsWord(e.TLS)
 		}
-		rows = append(rows, []string{e.Domain, limiting, tls, cmp.Or(e.BounceProfile, "Default"), family})
+		rows = append(rows, []string{e.Domain, limiting, tls, daneWord(e.DANE), cmp.Or(e.BounceProfile, "Default"), family})
 	}
-	rows = append(rows, []string{"(Default)", "On", tlsWord(cfg.Destinations.Default.TLS), "(Default)", "(" + familyText(cfg.Destinations.Default.Family) + ")"})
+	rows = append(rows, []string{"(Default)", "On", tlsWord(cfg.Destinations.Default.TLS), daneWord(cfg.Destinations.Default.DANE), "(Default)", "(" + familyText(cfg.Destinations.Default.Family) + ")"})
 	for i := range rows[2] {
 		width := 0
 		for _, row := range rows {
@@ -102,6 +102,7 @@ func destDetails(defaults, e store.Destination) string {
 	fmt.Fprintf(&b, "    Limits apply to: %s\n", shown(e.Scope != "", scope))
 	fmt.Fprintf(&b, "    Limits are enforced: %s\n", shown(e.Place != "", place))
 	fmt.Fprintf(&b, "  TLS: %s\n", shown(e.TLS != store.TLSInherit, whole.TLS.Text()))
+	fmt.Fprintf(&b, "  DANE: %s\n", shown(e.DANE != store.DANEInherit, whole.DANE.Text()))
 	if e.Domain != "" {
 		fmt.Fprintf(&b, "  Bounce Profile: %s\n", cmp.Or(e.BounceProfile, "Default (that of the listener)"))
 	}

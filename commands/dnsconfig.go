@@ -17,17 +17,22 @@ func dnsconfig() Command {
 		Short: "Configure DNS.",
 		Long: `A lower priority number is asked first. The address of a server may carry a
 port: 192.0.2.1:5353, [2001:db8::1]:5353. Alternate servers are asked for one
-domain and everything below it, instead of the others. This build asks your own
-servers; it cannot resolve from the root servers itself.`,
+domain and everything below it, instead of the others.
+
+SETUP can have the gateway resolve from the root DNS servers itself: those that
+are built in, or those of ROOTHINTS, a file with a name and an address, with or
+without a port, on each line. ANCHORS adds keys that DNSSEC answers are held
+against, at any name, beside those of the DNS root: DS or DNSKEY records as in a
+zone file.`,
 		Commit: true,
-		Forms: []Form{
+		Forms: append([]Form{
 			{Usage: "dnsconfig new SERVER [PRIORITY]", Run: dnsNewForm},
 			{Usage: "dnsconfig alternate DOMAIN SERVER...", Run: dnsAlternateForm},
 			{Usage: "dnsconfig delete SERVER|DOMAIN", Run: dnsDeleteForm},
 			{Usage: usage("dnsconfig setup", dnsKeys(nil, &store.DNS{})), Run: dnsSetupForm},
 			{Usage: "dnsconfig print", Run: dnsPrintForm},
 			{Usage: "dnsconfig probe SERVER", Run: dnsProbeForm},
-		},
+		}, dnsTrustForms()...),
 		Dialog: dnsDialog,
 	}
 }
@@ -44,6 +49,10 @@ func dnsDialog(d *Dialog, env Env) error {
 				dnsDelete(d, cfg)
 			case "SETUP":
 				dnsSetup(d, cfg)
+			case "ROOTHINTS":
+				dnsRoots(d, env, cfg)
+			case "ANCHORS":
+				dnsAnchors(d, env, cfg)
 			}
 		}
 		return d.Err()
@@ -57,16 +66,24 @@ func dnsMenu(cfg *store.Config) []shell.Op {
 			shell.Op{Word: "EDIT", Text: "Edit a server."},
 			shell.Op{Word: "DELETE", Text: "Remove a server."})
 	}
-	return append(ops, shell.Op{Word: "SETUP", Text: "Configure general settings."})
+	return append(ops,
+		shell.Op{Word: "SETUP", Text: "Configure general settings."},
+		shell.Op{Word: "ROOTHINTS", Text: "Manage the root DNS servers."},
+		shell.Op{Word: "ANCHORS", Text: "Manage the trust anchors of DNSSEC."})
 }
 
 // dnsSummary is the block above the menu (reference esa-cli-config 10). The
 // numbers of alternate servers go on behind the others, as in dnsNames.
 func dnsSummary(cfg *store.Config) string {
 	var b strings.Builder
-	if len(cfg.DNS.Servers) == 0 {
+	switch {
+	case cfg.DNS.FromRoot && len(cfg.DNS.Servers) == 0:
+		b.WriteString("Currently using the Internet root DNS servers.\n")
+	case cfg.DNS.FromRoot:
+		b.WriteString("Currently using the Internet root DNS servers, and not the local DNS cache servers:\n")
+	case len(cfg.DNS.Servers) == 0:
 		b.WriteString("Currently no DNS servers are configured.\n")
-	} else {
+	default:
 		b.WriteString("Currently using the local DNS cache servers:\n")
 	}
 	for i, s := range cfg.DNS.Servers {
@@ -276,8 +293,8 @@ func deleteDNS(dns *store.DNS, n int) {
 func dnsSetup(d *Dialog, cfg *store.Config) {
 	set := cfg.DNS
 	set.Servers = slices.Clone(set.Servers)
-	askRoot(d)
-	for again := len(set.Servers) == 0; again; {
+	set.FromRoot = askRoot(d, set.FromRoot)
+	for again := !set.FromRoot && len(set.Servers) == 0; again; {
 		newServer(d, &set)
 		again = d.YesNo("Do you want to enter another DNS IP address?", false)
 	}
@@ -289,12 +306,12 @@ func dnsSetup(d *Dialog, cfg *store.Config) {
 	}
 }
 
-// askRoot asks until the answer is own servers.
-func askRoot(d *Dialog) {
-	for d.Choose("Do you want the Gateway to use the Internet's root DNS servers or would you like it to use your own DNS servers?",
-		[]string{"Use Internet root DNS servers", "Use own DNS cache servers"}, 1) == 0 {
-		if !d.Refuse(shell.Refusedf("This build does not resolve from the root DNS servers. Use your own DNS cache servers.")) {
-			return
-		}
+// askRoot asks who resolves.
+func askRoot(d *Dialog, now bool) bool {
+	current := 1
+	if now {
+		current = 0
 	}
+	return d.Choose("Do you want the Gateway to use the Internet's root DNS servers or would you like it to use your own DNS servers?",
+		[]string{"Use Internet root DNS servers", "Use own DNS cache servers"}, current) == 0
 }

@@ -68,6 +68,7 @@ func dnsDeleteForm(d *Dialog, env Env, args []string) error {
 // dialog.
 func dnsKeys(cfg *store.Config, dns *store.DNS) []key {
 	return []key{
+		{"root", "yes|no", yesNo(&dns.FromRoot)},
 		{"interface", "NAME|auto", source(cfg, &dns.Interface)},
 		{"reverse_timeout", "SECONDS", number(&dns.ReverseTimeout, 0, store.MaxReverseTimeout)},
 		{"min_ttl", "SECONDS", number(&dns.MinTTL, 0, store.MaxDNSCacheMinimum)},

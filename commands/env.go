@@ -34,15 +34,16 @@ type (
 
 // Env is what a command may see and do. One is made for each session.
 type Env struct {
-	Who     store.Who
-	Started time.Time      // when the session began
-	Session *store.Session // its pending configuration
-	Store   *store.Store   // running configuration and history
-	Gateway Gateway
-	Look    Look
-	TLS     TLS
-	// Revocation is the lists of revoked certificates at work.
-	Revocation Revocation
+	Who        store.Who
+	Started    time.Time      // when the session began
+	Session    *store.Session // its pending configuration
+	Store      *store.Store   // running configuration and history
+	Gateway    Gateway
+	Look       Look
+	TLS        TLS
+	DNSSEC     DNSSEC
+	DANE       DANE
+	Revocation Revocation // the lists of revoked certificates at work
 	Mail       Mail
 	Service    Service
 	Logs       Logs
@@ -86,6 +87,9 @@ type Gateway interface {
 	// ProbeDNS asks a server whether it answers, within two seconds; the text
 	// is for the operator.
 	ProbeDNS(ctx context.Context, server netip.AddrPort) string
+	// PublishedTLSA asks DNS for the TLSA records of the listeners, and holds
+	// their certificates against them.
+	PublishedTLSA(ctx context.Context, c *store.Config) []store.PublishedTLSA
 	// MailHosts asks DNS whether the MX records of the domains that listeners
 	// take mail for agree with the host names of their interfaces, within some
 	// seconds. What could not be asked is told among the verdicts.

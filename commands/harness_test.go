@@ -153,7 +153,7 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
 		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
@@ -372,6 +372,24 @@ func (g *fakeGateway) MailHosts(_ context.Context, c *store.Config) []store.Verd
 		found = append(found, store.MailHosts{Domain: domain, Hosts: []string{"mx.example.com"}})
 	}
 	return c.MailHostVerdicts(found)
+}
+
+// PublishedTLSA is as the profile's name says.
+func (g *fakeGateway) PublishedTLSA(_ context.Context, c *store.Config) []store.PublishedTLSA {
+	var found []store.PublishedTLSA
+	for _, s := range c.TLSAServices() {
+		p := store.PublishedTLSA{TLSAService: s, State: store.TLSANone}
+		switch s.Certificate {
+		case "fits":
+			p.State, p.Published = store.TLSAFits, []string{s.Records[0].String()}
+		case "broken":
+			p.State, p.Published = store.TLSABroken, []string{"3 1 1 00"}
+		case "silent":
+			p.State, p.Why = store.TLSAUnknown, "timeout asking 192.0.2.53"
+		}
+		found = append(found, p)
+	}
+	return found
 }
 
 // Alerts gives two, unless there are none yet.

@@ -14,7 +14,9 @@ func nslookup() Command {
 		Name:  "nslookup",
 		Short: "Query a nameserver.",
 		Long: `Asks the DNS servers of dnsconfig, as the gateway does, but past its cache. The
-default type is A, and PTR for an address. TYPE is one of:
+word at the end of a line is what DNSSEC says: SECURE, INSECURE, BOGUS or
+FAILED; dnssecverify explains it. The default type is A, and PTR for an address.
+TYPE is one of:
 ` + strings.Join(queryTypes(), ", "),
 		Forms: []Form{{Usage: "nslookup HOST [TYPE]", Run: func(d *Dialog, env Env, args []string) error {
 			queryType := defaultQuery(args[0])
@@ -40,7 +42,7 @@ default type is A, and PTR for an address. TYPE is one of:
 
 // queryTypes are those that the resolver knows, in the order of the menu.
 func queryTypes() []string {
-	return []string{"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "TXT"}
+	return []string{"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "TXT", "TLSA", "DS", "DNSKEY"}
 }
 
 func defaultQuery(host string) string {
@@ -52,18 +54,22 @@ func defaultQuery(host string) string {
 
 func showRecords(d *Dialog, env Env, host, queryType string) error {
 	answer, err := env.Look.QueryDNS(d.Context(), host, queryType)
+	none := len(answer.Records) == 0
 	switch {
 	case err != nil:
 		return err
-	case !answer.Usable():
+	case !answer.Usable() && none && !answer.NXDomain:
 		return shell.Refusedf("The lookup of %s (%s) failed: %s.", printable(host), queryType, answer.Why)
 	case answer.NXDomain:
-		d.Printf("%s does not exist (NXDOMAIN).\n", printable(host))
-	case len(answer.Records) == 0:
-		d.Printf("%s has no record of type %s.\n", printable(host), queryType)
+		d.Printf("%s does not exist (NXDOMAIN) %s\n", printable(host), answer.Status)
+	case none:
+		d.Printf("%s has no record of type %s %s\n", printable(host), queryType, answer.Status)
 	}
 	for _, r := range answer.Records {
-		d.Printf("%s=%s TTL=%s\n", r.Type, printable(r.Text), lifetime(r.TTL))
+		d.Printf("%s=%s TTL=%s %s\n", r.Type, printable(r.Text), lifetime(r.TTL), answer.Status)
+	}
+	if !answer.Usable() {
+		d.Printf("%s: %s.\n", answer.Status, printable(answer.Why))
 	}
 	return d.Err()
 }

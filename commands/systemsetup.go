@@ -216,12 +216,15 @@ func (w wizard) proposed(v device, before []store.Interface) store.Interface {
 	return i
 }
 
-// dns asks for the servers, in the order they are to be asked.
+// dns asks for the servers, in the order they are to be asked, unless those of
+// the root are.
 func (w wizard) dns() {
 	set := w.cfg.DNS
-	set.Servers = nil
-	askRoot(w.d)
-	for n := 0; w.d.Err() == nil; n++ {
+	set.FromRoot = askRoot(w.d, set.FromRoot)
+	if !set.FromRoot {
+		set.Servers = nil
+	}
+	for n := 0; w.d.Err() == nil && !set.FromRoot; n++ {
 		current := ""
 		if n < len(w.cfg.DNS.Servers) {
 			current = store.FormatDNSServer(w.cfg.DNS.Servers[n].Addr)

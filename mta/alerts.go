@@ -2,6 +2,7 @@ package mta
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 
@@ -41,13 +42,25 @@ func (a alerting) TLSRequired(domain, host string, f envelope.Failure) {
 			"Host: " + hostAndAddr(host, f),
 			"Reason: " + tlsReason(f),
 			"Mail for the domain is not sent in clear: it waits, and is returned when the time of its bounce profile is over.",
-			"Use tlsverify to see what the host offers, and destconfig to set what the domain requires.",
+			"Use " + verifier(f) + " to see what the host offers, and destconfig to set what the domain requires.",
 		},
 	})
 }
 
+// verifier is the command that shows what a failure of TLS comes from.
+func verifier(f envelope.Failure) string {
+	switch f.Reason {
+	case envelope.ReasonTLSA, envelope.ReasonDNSSEC, envelope.ReasonDANE, envelope.ReasonDNS:
+		return "daneverify"
+	}
+	return "tlsverify"
+}
+
 func hostAndAddr(host string, f envelope.Failure) string {
-	if !f.Addr.IsValid() {
+	switch {
+	case host == "":
+		return "none was tried"
+	case !f.Addr.IsValid():
 		return host
 	}
 	return fmt.Sprintf("%s (%s port %d)", host, f.Addr.Addr(), f.Addr.Port())
@@ -56,7 +69,10 @@ func hostAndAddr(host string, f envelope.Failure) string {
 // tlsReason gives the word of the closed list, then what is known beyond it.
 func tlsReason(f envelope.Failure) string {
 	text := string(f.Reason)
-	if reply := strings.Join(f.Reply, " "); f.Code != 0 {
+	reply, told := strings.CutPrefix(strings.Join(f.Reply, " "), text+": ")
+	if told {
+		text += fmt.Sprintf(" (%s)", reply)
+	} else if f.Code != 0 {
 		text += fmt.Sprintf(" (the host answered %d %s)", f.Code, reply)
 	} else if f.Err != nil {
 		text += fmt.Sprintf(" (%v)", f.Err)
@@ -91,6 +107,36 @@ func (a alerting) queueFault(f queue.Fault) {
 	}
 	tell.Details = append(tell.Details, fmt.Sprintf("Cause: %v", f.Err))
 	a.gateway.live.alerts.Raise(tell)
+}
+
+// Lame tells of a DNS server that loses signatures.
+func (a alerting) Lame(server netip.AddrPort, why string) {
+	a.gateway.live.alerts.Raise(alert.Alert{
+		Class: alert.System, Severity: alert.Warning, Name: "dns-lame", About: server.String(),
+		Summary: fmt.Sprintf("The DNS server %s does not pass DNSSEC on.", server),
+		Details: []string{
+			"Another server's answer to the same question validates. The server is asked last now.",
+			"Cause: " + why,
+			"Where DANE is used, give servers that pass DNSSEC on a better priority (dnsconfig).",
+		},
+	})
+}
+
+// Anchorless tells of a trust anchor that nothing can be held against.
+func (a alerting) Anchorless(zone, why string) {
+	name := "the DNS root"
+	if zone != "." {
+		name = "the trust anchor " + zone
+	}
+	a.gateway.live.alerts.Raise(alert.Alert{
+		Class: alert.System, Severity: alert.Critical, Name: "dns-anchor", About: zone,
+		Summary: fmt.Sprintf("The keys of %s do not validate: mail to destinations with DANE waits.", name),
+		Details: []string{
+			"Cause: " + why,
+			"If signatures have expired or are not valid yet, set the clock of this machine. Else the DNS servers may leave signatures out",
+			"(dnsconfig probe), or the trust anchor is no longer the key that signs (dnsconfig, ANCHORS).",
+		},
+	})
 }
 
 // unbound tells of listeners that cannot be had.

@@ -224,9 +224,12 @@ func (g *Gateway) apply(c *change) {
 		g.current.Store(c.generation)
 		return
 	}
+	before, next := g.current.Load().config, c.generation.config
+	g.suspendRenamed(before, next)
 	g.configure(c.generation)
 	c.sockets.Apply()
 	g.unbound = c.unbound
+	g.forgetSuspended(next)
 }
 
 // bindProblems names the listener that each socket which cannot be had is for.
@@ -277,12 +280,13 @@ func tryBinding(next *generation) []store.Problem {
 	return bindProblems(next, errs)
 }
 
-// probeAdded asks the DNS servers that were not asked before, all at once.
+// probeAdded asks the DNS servers that were not asked before, all at once; all
+// that there are where DANE is new, as it rests on them.
 func (g *Gateway) probeAdded(ctx context.Context, before *store.Config) []string {
 	after := g.current.Load().config
 	var added []netip.AddrPort
 	for _, s := range after.DNS.Servers {
-		known := slices.ContainsFunc(before.DNS.Servers, func(o store.DNSServer) bool { return o.Addr == s.Addr })
+		known := (before.WantsDANE() || !after.WantsDANE()) && slices.ContainsFunc(before.DNS.Servers, func(o store.DNSServer) bool { return o.Addr == s.Addr })
 		if !known {
 			added = append(added, s.Addr)
 		}

@@ -3,6 +3,7 @@ package mta
 import (
 	"time"
 
+	"esa/mta/dane"
 	"esa/mta/delivery"
 	"esa/mta/envelope"
 	"esa/mta/queue"
@@ -48,7 +49,7 @@ const addressesOfDestination = 20
 // queueLimits are those that the queue holds to. Where each address has its
 // own, delivery does, and the queue only keeps the attempts in bounds.
 func queueLimits(d store.Destination) queue.Limits {
-	l := queue.Limits{Concurrency: d.Concurrency, PerInterface: d.Place == store.EachInterface, TLS: tlsMode(d.TLS) != delivery.NoTLS}
+	l := queue.Limits{Concurrency: d.Concurrency, PerInterface: d.Place == store.EachInterface, TLS: tlsMode(d.TLS) != delivery.NoTLS || d.DANE.Wanted()}
 	if d.Scope == store.EachMX {
 		l.Concurrency *= addressesOfDestination
 		return l
@@ -58,7 +59,7 @@ func queueLimits(d store.Destination) queue.Limits {
 }
 
 func deliveryDestination(d store.Destination) delivery.Destination {
-	to := delivery.Destination{MessagesPerConnection: d.MaxMessages, Family: family(d.Family), TLS: tlsMode(d.TLS)}
+	to := delivery.Destination{MessagesPerConnection: d.MaxMessages, Family: family(d.Family), TLS: tlsMode(d.TLS), DANE: daneMode(d.DANE)}
 	if d.Scope == store.EachMX {
 		to.PerAddress = delivery.AddressLimits{
 			Concurrency: d.Concurrency, Recipients: d.RecipientLimit, Interval: minutes(d.RecipientMinutes),
@@ -95,6 +96,17 @@ func tlsMode(m store.TLSMode) delivery.TLSMode {
 		return delivery.RequireVerifiedHosted
 	default:
 		return delivery.NoTLS
+	}
+}
+
+func daneMode(m store.DANEMode) dane.Mode {
+	switch m {
+	case store.DANEOpportunistic:
+		return dane.Opportunistic
+	case store.DANEMandatory:
+		return dane.Mandatory
+	default:
+		return dane.Off
 	}
 }
 

@@ -88,6 +88,7 @@ type live struct {
 	counters *counters.Counters
 	log      *maillog.Log
 	resolver *dns.Resolver
+	trust    *rootTrust
 	client   *delivery.Client
 	alerts   *alert.Alerts
 	courier  *delivery.Client // of alerts: nobody is told of what fails there
@@ -152,10 +153,11 @@ func (g *Gateway) open() (_ *live, err error) {
 	if damage := l.counters.Damage(); damage != nil {
 		g.Diag.Error("the counters begin anew", "error", damage)
 	}
-	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag})
+	l.resolver = dns.New(dns.Options{Clock: g.Clock, Log: l.log, Diag: g.Diag, Watch: alerting{g}})
+	l.trust = openRootTrust(g.rootKeysPath(), g.Diag)
 	l.countDNS()
 	l.client = delivery.New(delivery.Options{
-		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
+		Resolver: l.resolver, Checked: l.resolver.Checked(), Log: l.log, Counters: l.counters, Clock: g.Clock, Alerts: alerting{g}, Diag: g.Diag,
 	})
 	if err := g.openAlerts(l); err != nil {
 		return nil, err
@@ -200,7 +202,7 @@ func keepOpen() int {
 // delivered, and its own trouble ends there.
 func (g *Gateway) openAlerts(l *live) error {
 	l.courier = delivery.New(delivery.Options{
-		Resolver: l.resolver, Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
+		Resolver: l.resolver, Checked: l.resolver.Checked(), Log: l.log, Counters: l.counters, Clock: g.Clock, Diag: g.Diag,
 	})
 	var err error
 	l.alerts, err = alert.Open(alert.Options{
@@ -273,6 +275,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.log.ServerStarting()
 	l.tellSuspension(Suspension{}, g.Suspended())
 	running.Go(func() { g.bind(ctx) })
+	running.Go(func() { g.followRootKeys(ctx) })
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -297,7 +300,7 @@ func (g *Gateway) configure(next *generation) {
 		// Checked by prepare: what fails now is a disk, and mail goes on.
 		g.Diag.Error("configuring logs", "error", err)
 	}
-	l.resolver.Configure(next.dns)
+	l.resolver.Configure(l.resolving(next.dns))
 	l.lists.Configure(next.revocation)
 	l.client.Configure(next.delivery)
 	l.courier.Configure(next.alertDelivery)

@@ -14,6 +14,7 @@ import (
 	"esa/mta/crl"
 	"esa/mta/delivery"
 	"esa/mta/dns"
+	"esa/mta/dnssec"
 	"esa/mta/envelope"
 	"esa/mta/maillog"
 	"esa/mta/message"
@@ -109,7 +110,9 @@ func build(c *store.Config, revision uint64, by trust) (*generation, []store.Pro
 	g.alerts = alertSettings(c)
 	g.queue = queuePolicy(c, to)
 	g.queue.MaxMessage = largest
-	g.dns = dnsSettings(c)
+	if g.dns, err = dnsSettings(c); err != nil {
+		problems = append(problems, store.Problem{Place: "DNS", Text: sentence(err), Fix: "dnsconfig -> ANCHORS"})
+	}
 	for _, l := range c.Logs {
 		g.logs = append(g.logs, maillog.Subscription{
 			Name: l.Name, FileName: l.FileName, Level: maillog.Level(l.Level), MaxSize: l.MaxSize, MaxFiles: l.MaxFiles,
@@ -314,6 +317,7 @@ func deliverySettings(c *store.Config, to destinations, own []socket.Want, revis
 		Source:   c.Delivery.Interface,
 		Routes:   routeTable(c.Routes),
 		Possible: c.Delivery.Possible,
+		DANE:     delivery.DANE{RouteHosts: c.DANE.RouteHosts, InsecureMX: c.DANE.InsecureMX},
 		Revision: revision,
 	}
 	s.Destination = func(domain string) delivery.Destination { return deliveryDestination(to.find(domain)) }
@@ -446,10 +450,18 @@ func bounceProfile(p store.BounceProfile) bounce.Profile {
 	}
 }
 
-func dnsSettings(c *store.Config) dns.Settings {
+func dnsSettings(c *store.Config) (dns.Settings, error) {
 	s := dns.Settings{
 		ReverseTimeout: seconds(c.DNS.ReverseTimeout),
 		MinTTL:         seconds(c.DNS.MinTTL),
+		DNSSEC:         dnssec.Policy{Skew: dnssec.DefaultSkew, SHA1: c.DANE.SHA1},
+	}
+	var err error
+	if len(c.DNS.Anchors) > 0 {
+		s.DNSSEC.Anchor, err = dnssec.ParseAnchors(strings.Join(c.DNS.Anchors, "\n"))
+	}
+	if c.DNS.FromRoot {
+		s.Roots = rootServers(c.DNS.Roots)
 	}
 	for _, server := range c.DNS.Servers {
 		s.Servers = append(s.Servers, dns.Server{Addr: server.Addr, Priority: server.Priority})
@@ -462,7 +474,19 @@ func dnsSettings(c *store.Config) dns.Settings {
 	} else if ok {
 		s.Source = i.IPv6.Addr()
 	}
-	return s
+	return s, err
+}
+
+// rootServers are those that are configured, else those built in.
+func rootServers(configured []store.RootServer) []dns.Root {
+	if len(configured) == 0 {
+		return dns.RootServers()
+	}
+	roots := make([]dns.Root, len(configured))
+	for i, r := range configured {
+		roots[i] = dns.Root{Name: r.Name, Addrs: []netip.AddrPort{r.Addr}}
+	}
+	return roots
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -39,6 +39,7 @@ type Config struct {
 	Routes         []Route           `label:"SMTP routes" object:"route"`
 	Destinations   Destinations      `label:"Destination controls" object:"destination controls"`
 	DNS            DNS               `label:"DNS" object:"DNS settings"`
+	DANE           DANE              `label:"DANE" object:"DANE settings"`
 	Listeners      []Listener        `label:"Listeners" object:"listener"`
 	Reception      Reception         `label:"Global listener settings" object:"global listener settings"`
 	Exceptions     []Exception       `label:"Domain exception table" object:"domain exception" ordered:"true"`

@@ -72,6 +72,7 @@ type Destination struct {
 	BounceProfile    string      `label:"Bounce profile" zero:"Default"` // empty: that of the listener
 	Family           FamilyOrder `label:"IP sort preference" zero:"Default"`
 	TLS              TLSMode     `label:"TLS" zero:"Default"`
+	DANE             DANEMode    `label:"DANE" zero:"Default"`
 }
 
 func (d Destination) key() string { return d.Domain }
@@ -91,13 +92,14 @@ func (d Destination) Within(defaults Destination) Destination {
 	fill(&d.Place, defaults.Place)
 	fill(&d.Family, defaults.Family)
 	fill(&d.TLS, defaults.TLS)
+	fill(&d.DANE, defaults.DANE)
 	return d
 }
 
 // factoryDestination is the default of the factory (reference
 // esa-operations 4.2).
 func factoryDestination() Destination {
-	return Destination{Concurrency: 500, MaxMessages: 50, Scope: WholeDomain, Place: SystemWide, Family: PreferV6, TLS: TLSOff}
+	return Destination{Concurrency: 500, MaxMessages: 50, Scope: WholeDomain, Place: SystemWide, Family: PreferV6, TLS: TLSOff, DANE: DANEOff}
 }
 
 // ParseDestination reads the domain of an entry and gives its one form: lower
@@ -184,6 +186,7 @@ func (d Destination) check() []error {
 		{string(d.Place), func(s string) error { return sameWord(s, ParsePlace) }},
 		{string(d.Family), func(s string) error { return sameWord(s, ParseFamilyOrder) }},
 		{string(d.TLS), func(s string) error { return sameWord(s, ParseDestinationTLS) }},
+		{string(d.DANE), func(s string) error { return sameWord(s, ParseDANE) }},
 	} {
 		if word.text == "" && d.Domain != "" {
 			continue

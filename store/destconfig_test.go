@@ -30,6 +30,7 @@ limit_type = 1
 limit_apply = 0
 bounce_profile = Bulk
 table_tls = 4
+dane = Mandatory
 [.example.net]
 max_messages_per_connection = 3
 [2001:DB8::1]
@@ -53,11 +54,11 @@ func TestDestinationFile(t *testing.T) {
 	want := Destinations{
 		Default: Destination{
 			Concurrency: 500, MaxMessages: 50, RecipientMinutes: 60, RecipientLimit: 100,
-			Scope: WholeDomain, Place: EachInterface, Family: PreferV6, TLS: TLSOff,
+			Scope: WholeDomain, Place: EachInterface, Family: PreferV6, TLS: TLSOff, DANE: DANEOff,
 		},
 		Certificate: "Mine", AlertTLS: true,
 		Entries: []Destination{
-			{Domain: "example.com", Concurrency: 7, Scope: EachMX, Place: SystemWide, BounceProfile: "Bulk", Family: RequireV4, TLS: TLSRequiredVerify},
+			{Domain: "example.com", Concurrency: 7, Scope: EachMX, Place: SystemWide, BounceProfile: "Bulk", Family: RequireV4, TLS: TLSRequiredVerify, DANE: DANEMandatory},
 			{Domain: ".example.net", MaxMessages: 3},
 			{Domain: "2001:db8::1", RecipientMinutes: 1, RecipientLimit: 2, Scope: EachMX, Place: SystemWide},
 		},

@@ -168,6 +168,7 @@ func (f *destinationFile) end() {
 	}
 	if f.now.Domain == "" {
 		fill(&f.now.TLS, TLSOff)
+		fill(&f.now.DANE, DANEOff)
 		f.table.Default = f.now
 	} else {
 		f.table.Entries = append(f.table.Entries, f.now)
@@ -217,6 +218,8 @@ func (d *Destination) set(key, value string) (err error) {
 		d.BounceProfile, err = ParseProfileName(value)
 	case "table_tls":
 		d.TLS, err = ParseDestinationTLS(value)
+	case "dane":
+		d.DANE, err = ParseDANE(value)
 	default:
 		return absent(key, value)
 	}
@@ -285,6 +288,7 @@ func writeDestination(b *bufio.Writer, d Destination) {
 		{"limit_type", d.Scope, d.Scope == ""},
 		{"limit_apply", d.Place, d.Place == ""},
 		{"table_tls", d.TLS, d.TLS == ""},
+		{"dane", d.DANE, d.DANE == ""},
 		{"bounce_profile", d.BounceProfile, d.BounceProfile == ""},
 	} {
 		if !line.unset {

@@ -11,6 +11,8 @@ const (
 	MaxDNSServers      = 20   // local servers, and servers of one alternate domain
 	MaxAlternates      = 1000 // domains with servers of their own
 	MaxDNSPriority     = 65535
+	MaxRootServers     = 100
+	MaxTrustAnchors    = 200
 	MaxReverseTimeout  = 300   // seconds; 0 switches reverse lookups off
 	MaxDNSCacheMinimum = 86400 // seconds
 )
@@ -22,7 +24,18 @@ type DNS struct {
 	Interface      string         `label:"IP interface for DNS traffic"` // empty: Auto
 	ReverseTimeout int            `label:"Seconds to wait before timing out reverse DNS lookups"`
 	MinTTL         int            `label:"Minimum TTL in seconds for DNS cache"`
+	FromRoot       bool           `label:"Use the Internet root DNS servers"` // and not Servers
+	Roots          []RootServer   `label:"Root DNS servers" zero:"Built in"`
+	Anchors        []string       `label:"Trust anchors"` // DS and DNSKEY records in zone-file form, beside the root's keys
 }
+
+// RootServer is an address of a name server of the root.
+type RootServer struct {
+	Name string // lower case, without final dot
+	Addr netip.AddrPort
+}
+
+func (r RootServer) String() string { return r.Name + " " + FormatDNSServer(r.Addr) }
 
 // DNSServer is one server; the lowest priority number is asked first.
 type DNSServer struct {
@@ -126,6 +139,17 @@ func (c *Config) validateDNS(p *problems) {
 			report("%s is already configured with priority %d.", FormatDNSServer(s.Addr), priority)
 		}
 		seen[s.Addr] = s.Priority
+	}
+	for _, r := range d.Roots {
+		if err := checkServer(r.Addr); err != nil {
+			p.at("root DNS server "+r.Name, "dnsconfig -> ROOTHINTS")("%v", err)
+		}
+	}
+	if len(d.Roots) > MaxRootServers {
+		p.at("DNS", "dnsconfig -> ROOTHINTS")("There is a maximum of %d addresses of root DNS servers.", MaxRootServers)
+	}
+	if len(d.Anchors) > MaxTrustAnchors {
+		p.at("DNS", "dnsconfig -> ANCHORS")("There is a maximum of %d trust anchors.", MaxTrustAnchors)
 	}
 	c.validateAlternates(p)
 }

@@ -35,14 +35,21 @@ func (l Listener) mailDomains() []string {
 	if l.Type != Public || l.Certificate == "" || l.Certificate == DemoCertificate || !l.offersTLS() {
 		return nil
 	}
+	return l.ownDomains()
+}
+
+// ownDomains are those whose recipients a public listener accepts.
+func (l Listener) ownDomains() []string {
 	var domains []string
+	seen := map[string]bool{}
 	for _, e := range l.RAT {
 		_, domain, user := strings.Cut(e.Address, "@")
 		if !user {
 			domain = e.Address
 		}
 		name, err := ParseHostname(domain)
-		if err == nil && e.Accept && domain != allHosts && !slices.Contains(domains, name) {
+		if err == nil && e.Accept && domain != allHosts && !seen[name] {
+			seen[name] = true
 			domains = append(domains, name)
 		}
 	}

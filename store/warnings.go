@@ -27,6 +27,7 @@ func (c *Config) Warnings(now time.Time, system []*x509.Certificate) []Problem {
 			p.at(fmt.Sprintf("route %q", r.Domain), "smtproutes -> EDIT")("Mail for this route is discarded.")
 		}
 	}
+	c.warnDANE(&p)
 	for _, l := range c.Listeners {
 		c.warnListener(&p, l)
 	}

@@ -31,6 +31,8 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Look:       lookView{c.process.gateway},
 		TLS:        lookView{c.process.gateway},
 		Revocation: revocationView{c.process.gateway},
+		DNSSEC:     dnssecView{c.process.gateway},
+		DANE:       daneView{c.process.gateway},
 		Mail:       mailView{c.process.gateway},
 		Service:    serviceView{c.process.gateway},
 		Logs:       logView{c.process.gateway},

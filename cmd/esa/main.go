@@ -11,7 +11,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -208,7 +210,10 @@ func (inv invocation) needsNoData() bool {
 			return false
 		}
 		c := shell.Lookup(commands.Table(), words[0])
-		if c == nil || c.Name != "help" && c.Name != "version" {
+		if c == nil || !slices.Contains([]string{"help", "version", "dnssecverify", "dig", "daneverify"}, c.Name) {
+			return false
+		}
+		if c.Name == "daneverify" && len(words) > 1 && strings.EqualFold(words[1], "destinations") {
 			return false
 		}
 	}
@@ -220,9 +225,15 @@ func (inv invocation) withoutData(ctx context.Context) int {
 	defer console.Close()
 	sh := shell.Shell[commands.Env]{
 		Commands: commands.Table(),
-		Env:      commands.Env{Version: productVersion(inv.dir)},
-		Console:  console,
-		Prompt:   func() string { return "esa" },
+		Env: commands.Env{
+			Version: productVersion(inv.dir),
+			Files:   folder(filepath.Join(inv.dir, "configuration")),
+			DNSSEC:  dnssecView{stub{systemServers("/etc/resolv.conf")}},
+			DANE:    stubDANE{systemServers("/etc/resolv.conf")},
+			Clock:   time.Now,
+		},
+		Console: console,
+		Prompt:  func() string { return "esa" },
 	}
 	return sh.Exec(ctx, inv.line())
 }

@@ -3,9 +3,11 @@ package delivery
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
+	"esa/mta/dane"
 	"esa/mta/envelope"
 	"esa/mta/maillog"
 	"esa/mta/route"
@@ -23,7 +25,10 @@ type attempt struct {
 	job      envelope.Job
 	ticket   ticket // of the address that is being tried
 	outcomes []envelope.Outcome
-	hosts    []string          // that the plan was made from
+	hosts    []string        // that the plan was made from
+	hops     []route.NextHop // of the plan, without those that are out of the question
+	tried    map[netip.AddrPort]bool
+	dane     protection
 	pending  []int             // not settled when the last transaction ended; their outcomes hold what is known so far
 	settled  []bool            // by recipient
 	last     *envelope.Failure // what ended the work with a host last
@@ -61,17 +66,11 @@ func (a *attempt) run(ctx context.Context) {
 	}
 	a.to = a.set.destination(a.job.Domain)
 	a.until = time.Now().Add(a.set.Timeouts.Attempt)
-	planner := a.set.planner
-	planner.Family = a.to.Family
-	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
-	var plan route.Plan
-	var f *envelope.Failure
-	if a.job.Via != nil {
-		plan, f = planner.PlanVia(within, *a.job.Via)
-	} else {
-		plan, f = planner.Plan(within, a.job.Domain)
+	if f := a.protect(); f != nil {
+		a.failPending(f)
+		return
 	}
-	cancel()
+	plan, f := a.plan(ctx)
 	switch {
 	case ctx.Err() != nil:
 		a.failPending(stopped())
@@ -80,9 +79,27 @@ func (a *attempt) run(ctx context.Context) {
 	case plan.Discard:
 		a.drop()
 	default:
-		a.hosts = plan.Hosts
-		a.tryHosts(ctx, plan.Hops)
+		a.hosts, a.hops = plan.Hosts, plan.Hops
+		for _, missing := range plan.Missing {
+			a.tellMissing(missing)
+		}
+		a.tryHosts(ctx)
 	}
+}
+
+// plan asks where to go.
+func (a *attempt) plan(ctx context.Context) (route.Plan, *envelope.Failure) {
+	planner := a.set.planner
+	planner.Family = a.to.Family
+	if a.dane.mode != dane.Off {
+		planner.Resolver, planner.Spare = a.client.opt.Checked, true
+	}
+	within, cancel := context.WithTimeoutCause(ctx, a.set.Timeouts.Lookup, errLookup)
+	defer cancel()
+	if a.job.Via != nil {
+		return planner.PlanVia(within, *a.job.Via)
+	}
+	return planner.Plan(within, a.job.Domain)
 }
 
 // noPlan ends an attempt that has nowhere to go.
@@ -91,13 +108,27 @@ func (a *attempt) noPlan(f *envelope.Failure) {
 	if errors.As(f, &unknown) {
 		a.client.opt.Log.DNSTemporaryFailure(unknown.Name, unknown.Type, unknown.Why)
 	}
+	if a.dane.mode != dane.Off {
+		a.lost(f)
+	}
 	a.failPending(f)
 }
 
+// next gives the address to try now.
+func (a *attempt) next() (route.NextHop, bool) {
+	for _, hop := range route.Cut(a.hops) {
+		if !a.tried[hop.Addr] {
+			return hop, true
+		}
+	}
+	return route.NextHop{}, false
+}
+
 // tryHosts goes through the plan until nobody is pending.
-func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
+func (a *attempt) tryHosts(ctx context.Context) {
 	refusals := 0
-	for _, hop := range hops {
+	a.tried = make(map[netip.AddrPort]bool)
+	for hop, more := a.next(); more; hop, more = a.next() {
 		if len(a.pending) == 0 {
 			return
 		}
@@ -105,7 +136,9 @@ func (a *attempt) tryHosts(ctx context.Context, hops []route.NextHop) {
 			a.failPending(stopped())
 			return
 		}
-		if a.visit(ctx, hop) {
+		if d := a.decide(ctx, hop); d.Action == dane.Skip {
+			a.skip(hop, d)
+		} else if a.tried[hop.Addr] = true; a.visit(ctx, hop) {
 			refusals++
 		}
 		if refusals == maxRefusals || !time.Now().Before(a.until) {
@@ -164,7 +197,7 @@ func (a *attempt) tryHost(ctx context.Context, hop route.NextHop) (reached bool)
 // connect gives an idle connection to the hop, unless a fresh one is wanted,
 // or makes one.
 func (a *attempt) connect(ctx context.Context, hop route.NextHop, fresh bool) *conn {
-	g := a.guard(hop)
+	g := a.guard(hop, a.decide(ctx, hop))
 	for !fresh {
 		c := a.client.pool.take(a.set.key(hop.Addr, g))
 		if c == nil {

@@ -3,7 +3,9 @@
 //
 // The steps of an attempt, in order:
 //
+//	protect      whether DANE is looked for, by the destination, the message and its route (dane.go, RFC 7672)
 //	plan         the addresses to try (mta/route), at most five
+//	decide       what DANE demands of a host, before anything is said to it (mta/dane); a host may be out of the question
 //	enter        the limits of the address, where it has its own (gate.go)
 //	connect      from the delivery interface, or an idle connection that is the same in every respect (pool.go)
 //	greet        banner, EHLO, HELO where EHLO is refused (conn.go); the first line of the EHLO reply is the greeting (RFC 1869 §4.3)
@@ -16,8 +18,8 @@
 // The next address is tried after a connection error, a refused banner or
 // EHLO, a 421, a reply that makes no sense, and a 4xx to MAIL or to every RCPT;
 // at most two hosts that answered so are tried. So it is after a TLS failure
-// that the destination does not put up with; such hosts are not counted. 5xx to MAIL, RCPT, DATA or the
-// final dot is the end for the recipients it was meant for. A connection that
+// that the destination or DANE does not put up with; such hosts are not
+// counted. 5xx to MAIL, RCPT, DATA or the final dot is the end for the recipients it was meant for. A connection that
 // is lost after the final dot is never made up for at another host: the
 // message may be there. What cannot be named is transient.
 //
@@ -49,8 +51,9 @@ import (
 // Options are what a Client works with for its whole life.
 type Options struct {
 	Resolver Resolver
+	Checked  Checked // for destinations with DANE; nil: their mail waits
 	Log      *maillog.Log
-	Counters *counters.Counters
+	Counters *counters.Counters // nil: connections have no number of their own
 	// Dial connects; local is invalid where the system chooses. Nil is TCP.
 	Dial   func(ctx context.Context, local netip.Addr, remote netip.AddrPort) (net.Conn, error)
 	Rand   func(n int) int  // in [0, n), safe for concurrent use; nil is math/rand/v2
@@ -70,7 +73,8 @@ type Resolver interface {
 // and are called from many goroutines.
 type Alerts interface {
 	// TLSRequired says that mail for a domain could not be given to one of its
-	// hosts with the TLS that its destination requires.
+	// hosts with the TLS that its destination requires, or DANE demands. host
+	// is empty where DANE fails for the domain as a whole.
 	TLSRequired(domain, host string, why envelope.Failure)
 }
 

@@ -82,13 +82,20 @@ func (c *Client) connect(ctx context.Context, set *running, hop route.NextHop, k
 		client: c,
 		key:    key,
 		host:   hop.Host,
-		dcid:   c.opt.Counters.NextDCID(),
+		dcid:   c.nextDCID(),
 		local:  cmp.Or(address(raw.LocalAddr()), key.Source),
 	}
 	made.over(raw)
 	c.open.Add(1)
 	c.opt.Log.NewDelivery(made.dcid, made.local, hop.Addr)
 	return made, nil
+}
+
+func (c *Client) nextDCID() envelope.DCID {
+	if c.opt.Counters == nil {
+		return 0
+	}
+	return c.opt.Counters.NextDCID()
 }
 
 // over begins a conversation over a connection: nothing that was said before

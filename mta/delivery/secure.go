@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"esa/mta/dane"
 	"esa/mta/envelope"
 	"esa/mta/identity"
 	"esa/mta/route"
@@ -52,16 +53,35 @@ func (m TLSMode) verifies() bool { return m >= PreferVerified }
 // Once the host has said 220 nothing goes back to clear text, whatever the
 // mode. A host that hangs up or answers nonsense to STARTTLS has ended the
 // connection: the next host is tried.
+//
+// Where DANE demands TLS of a host (RFC 7672 §2.2), RequireTLS is the least,
+// with TLS 1.2 or later; a certificate that fits the TLSA records satisfies
+// every mode. No session is resumed: each connection is held against the
+// records of its own time.
 type guard struct {
 	mode  TLSMode
 	sni   string // the host's name for the server (RFC 6066 §3); empty for an address
 	by    identity.Algorithm
 	speak []string // for whom the certificate must: the mail domain, and hosts of it; empty where it is not looked at
+	dane  dane.Decision
 }
 
-// guard decides what the connection to a hop must be like.
-func (a *attempt) guard(hop route.NextHop) guard {
-	g := guard{mode: a.to.TLS, sni: identity.HostName(hop.Host)}
+// verifies reports whether the certificate is looked at.
+func (g guard) verifies() bool { return g.mode.verifies() || g.dane.Action == dane.Authenticate }
+
+// guard decides what the connection to a hop must be like, of whose host DANE
+// demands d.
+func (a *attempt) guard(hop route.NextHop, d dane.Decision) guard {
+	g := guard{mode: a.to.TLS, sni: identity.HostName(hop.Host), dane: d}
+	if d.Action != dane.ByTLSMode {
+		g.sni = d.Base
+	}
+	switch {
+	case d.Action == dane.Authenticate:
+		g.mode = RequireTLS
+	case d.Action == dane.Encrypt && !g.mode.requires():
+		g.mode = RequireTLS
+	}
 	if g.mode.verifies() {
 		g.speak = append(g.speak, a.job.Domain)
 	}
@@ -79,6 +99,7 @@ type security struct {
 	mode  TLSMode
 	setup *setup // nil where TLS is not tried
 	speak string
+	dane  string
 }
 
 func (r *running) security(g guard) security {
@@ -86,7 +107,8 @@ func (r *running) security(g guard) security {
 		return security{}
 	}
 	// Hosts of equal preference come in another order each time.
-	return security{mode: g.mode, setup: r.tls, speak: strings.Join(slices.Sorted(slices.Values(g.speak)), "\n")}
+	speak := strings.Join(slices.Sorted(slices.Values(g.speak)), "\n")
+	return security{mode: g.mode, setup: r.tls, speak: speak, dane: demanded(g.dane)}
 }
 
 // TLS says how connections are encrypted where they are. The zero TLS has the
@@ -195,7 +217,10 @@ func (c *conn) shake(ctx context.Context, g guard, set *running) (*encrypted, er
 	e := &encrypted{}
 	config := c.key.security.setup.config.Clone()
 	config.ServerName = g.sni
-	if g.mode.verifies() {
+	if g.dane.Action != dane.ByTLSMode {
+		config.MinVersion, config.ClientSessionCache = max(config.MinVersion, tls.VersionTLS12), nil
+	}
+	if g.verifies() {
 		config.VerifyConnection = func(s tls.ConnectionState) error {
 			e.state = s
 			var fault *identity.Fault
@@ -224,6 +249,10 @@ func (c *conn) shake(ctx context.Context, g guard, set *running) (*encrypted, er
 // for the destination.
 func (c *conn) certify(ctx context.Context, g guard, presented []*x509.Certificate) (string, *identity.Fault) {
 	s := c.key.security.setup
+	if g.dane.Action == dane.Authenticate {
+		match, fault := dane.Verify(presented, g.dane.Records, g.dane.Names, s.clock())
+		return match.Name, fault
+	}
 	chain, fault := identity.Trust(presented, s.Roots, s.clock())
 	if fault != nil {
 		return "", fault
@@ -267,13 +296,16 @@ func noSTARTTLS(c *conn) *envelope.Failure {
 	return insecure("4.7.4", envelope.ReasonNoSTARTTLS, text)
 }
 
+// verifyError begins what is said of a certificate that does not hold.
+const verifyError = "verify error: "
+
 // noHandshake is a connection that was lost to TLS, and why.
 func noHandshake(c *conn, err error) *envelope.Failure {
 	var fault *identity.Fault
 	f := broken(err)
 	switch {
 	case errors.As(err, &fault):
-		f = insecure("4.7.5", fault.Reason, "verify error: "+fault.Text)
+		f = insecure("4.7.5", fault.Reason, verifyError+fault.Text)
 	case c.leash.cancelled(), f.Reason == envelope.ReasonLocal, f.Reason == envelope.ReasonProtocol:
 	default:
 		_, text := tlsconf.Failure(err)
@@ -292,7 +324,8 @@ func insecure(status string, reason envelope.Reason, text string) *envelope.Fail
 func unprotected(f *envelope.Failure) bool {
 	switch f.Reason {
 	case envelope.ReasonNoSTARTTLS, envelope.ReasonNoTLS, envelope.ReasonHandshake,
-		envelope.ReasonCertHost, envelope.ReasonCertExpired, envelope.ReasonCertUntrusted, envelope.ReasonCertRevoked, envelope.ReasonCertificate:
+		envelope.ReasonCertHost, envelope.ReasonCertExpired, envelope.ReasonCertUntrusted, envelope.ReasonCertRevoked, envelope.ReasonCertificate,
+		envelope.ReasonTLSA:
 		return true
 	}
 	return false
@@ -307,7 +340,7 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 	log := a.client.opt.Log
 	e, f := c.upgrade(ctx, g, a.set)
 	if e != nil && e.state.HandshakeComplete {
-		log.DeliverySecured(c.dcid, e.protocol(), e.cipher(), "")
+		log.DeliverySecured(c.dcid, e.protocol(), e.cipher(), g.dane.Domain)
 		if e.unverified != nil {
 			log.CertificateUnverified(c.dcid, e.unverified.Text)
 		}
@@ -325,6 +358,9 @@ func (a *attempt) secure(ctx context.Context, c *conn, g guard) *envelope.Failur
 	}
 	if !g.mode.requires() && inClear(f) {
 		return nil
+	}
+	if g.dane.Action != dane.ByTLSMode && unprotected(f) {
+		a.missed(c, f)
 	}
 	a.note(a.pending, c, f)
 	a.unprotected = true
@@ -354,7 +390,5 @@ func inClear(f *envelope.Failure) bool {
 // alarm says that a connection had to be encrypted and was not.
 func (a *attempt) alarm(c *conn, f *envelope.Failure) {
 	a.client.opt.Log.TLSRequired(c.dcid, c.key.Remote.Addr())
-	if a.client.opt.Alerts != nil {
-		a.client.opt.Alerts.TLSRequired(a.job.Domain, c.host, *f)
-	}
+	a.sound(c.host, f)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"esa/mta/dane"
 	"esa/mta/route"
 )
 
@@ -21,6 +22,7 @@ type Settings struct {
 	Possible             bool                            // "Possible Delivery": a message whose final dot was not answered counts as delivered
 	RecipientsPerMessage int                             // 0 means 100
 	TLS                  TLS
+	DANE                 DANE
 	Timeouts             Timeouts
 	Revision             uint64 // of the configuration, for diagnostics
 }
@@ -31,6 +33,7 @@ type Destination struct {
 	MessagesPerConnection int // 0 means 50
 	PerAddress            AddressLimits
 	TLS                   TLSMode
+	DANE                  dane.Mode
 }
 
 // AddressLimits are what each address of a destination is given at most. What

@@ -14,6 +14,7 @@ const (
 	maxTTL     = 7 * 24 * time.Hour
 	maxNoTTL   = 3 * time.Hour   // of an answer that says "none" (RFC 2308 §5)
 	failureTTL = 5 * time.Second // protects servers from being asked again at once (RFC 2308 §7.1)
+	bogusTTL   = time.Minute     // after every server was asked (RFC 4035 §4.7)
 )
 
 // answer is the end of a lookup. It is shared by all who asked and never
@@ -23,6 +24,7 @@ type answer struct {
 	mx      []lookup.MX
 	addrs   []netip.Addr
 	names   []string
+	tlsa    []lookup.TLSA
 	expires time.Time // zero: not to be kept
 }
 
@@ -34,6 +36,9 @@ func (a *answer) size(q question) int {
 	}
 	for _, name := range a.names {
 		n += 16 + len(name)
+	}
+	for _, record := range a.tlsa {
+		n += 32 + len(record.Data)
 	}
 	return n
 }

@@ -201,10 +201,10 @@ func TestCacheIsBounded_TheLongestUnusedGo(t *testing.T) {
 	if used != c.used || used > c.limit || listed != len(c.entries) || listed < 100 {
 		t.Errorf("%d entries, %d listed, %d bytes counted, %d used, limit %d", len(c.entries), listed, used, c.used, c.limit)
 	}
-	if c.entries[question{"used", mdns.TypeA}] == nil {
+	if c.entries[question{name: "used", qtype: mdns.TypeA}] == nil {
 		t.Error("the entry that was used all the time is gone")
 	}
-	if c.entries[question{"name0", mdns.TypeA}] != nil {
+	if c.entries[question{name: "name0", qtype: mdns.TypeA}] != nil {
 		t.Error("the entry that was never used is still there")
 	}
 	if len(c.flights) != 0 {
@@ -217,7 +217,7 @@ func TestCacheIsBounded_TheLongestUnusedGo(t *testing.T) {
 func TestAbandonedFlight(t *testing.T) {
 	now := time.Now()
 	c := newCache(100_000)
-	q := question{"a", mdns.TypeA}
+	q := question{name: "a", qtype: mdns.TypeA}
 	first := c.find(t.Context(), q, now)
 	c.leave(first.flight)
 	if first.flight.ctx.Err() == nil {

@@ -11,18 +11,25 @@
 //	servers.go   chooses whom to ask: priority, chance among equals, those that keep failing last
 //	exchange.go  asks one server: UDP from a fresh port, TCP when truncated or when somebody guesses (RFC 7766 §5)
 //	wire.go      writes the question, reads the answer, refuses what is not an answer to it (RFC 5452 §9.1)
-//	lookup.go    tries servers in turn, follows aliases, reduces replies to an answer (RFC 1034 §3.6.2)
+//	iterate.go   asks the name servers of the Internet from the root down instead, where that is configured
+//	lookup.go    tries servers in turn until an answer can be believed
+//	trail.go     follows aliases (RFC 1034 §3.6.2)
 //	records.go   MX, addresses, names of an address: what is kept of each
 //
 // Every question has the DO and the CD bit set and offers EDNS with 1232
 // bytes, and the AD bit of an answer is not looked at: what a server says of
-// its own checking is no proof. There is no validation in this build, so the
-// Status of an answer is Insecure or Failed, never Secure and never Bogus.
-// The validator belongs into run.judge (lookup.go), which sees every reply before it
-// is believed and can send the lookup on to the next server.
+// its own checking is no proof. The proof is of package dnssec, which sees
+// every reply before it is believed and can send the lookup on to the next
+// server. Two sides of a resolver differ in what it is given:
 //
-// DNS answers are hostile input. Bounds: 11 aliases, 32 servers asked and
-// twelve times the timeout for one lookup, 64 mail exchangers, addresses or
+//	Checked   has the trust anchors: answers are Secure, Insecure, Bogus or Failed
+//	Resolver  has none: answers are Insecure or Failed, and no key is asked for
+//
+// So mail that asks for no proof goes on where servers strip signatures or
+// know private names that the root denies.
+//
+// DNS answers are hostile input. Bounds: 11 aliases, 32 questions sent (96
+// where keys are asked for too) and twelve times the timeout for one lookup, 64 mail exchangers, addresses or
 // names kept of one answer, 32 MiB of cache.
 //
 // Names that are not asked for: "localhost" and names below it are 127.0.0.1
@@ -41,6 +48,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"esa/mta/dnssec"
 	"esa/mta/maillog"
 )
 
@@ -50,16 +58,30 @@ type Options struct {
 	Rand  func() uint64    // unpredictable and safe for concurrent use; nil is the generator of the system
 	Log   *maillog.Log     // mail log; nil writes none
 	Diag  *slog.Logger     // our own diagnostics; nil writes none
+	Dial  DialFunc         // nil dials
+	Watch Watch            // is told of what keeps answers from being validated; nil: nobody
+}
+
+// Watch hears of what an operator has to mend before answers can be validated.
+// It is called from many goroutines, often with the same, and must not wait.
+type Watch interface {
+	// Lame is a server whose answer did not validate where another's did.
+	Lame(server netip.AddrPort, why string)
+	// Anchorless is a trust anchor whose zone's keys no server gives as they
+	// must be: the clock, the servers or the anchor are wrong.
+	Anchorless(zone, why string)
 }
 
 // Settings are what an operator configures.
 type Settings struct {
 	Servers        []Server
+	Roots          []Root // if there are any, the name servers of the Internet are asked from here down, and Servers are not
 	Alternates     []Alternate
 	Source         netip.Addr    // local address to ask from; invalid lets the system choose
 	Timeout        time.Duration // for the first question to a server of the best priority; 0 is 5 s
 	ReverseTimeout time.Duration // for all of Reverse; 0 is 20 s
-	MinTTL         time.Duration // answers are kept at least so long, except failures and a "none" without its lifetime
+	MinTTL         time.Duration // answers are kept at least so long, except failures, a "none" without its lifetime, and validated answers
+	DNSSEC         dnssec.Policy // what validated answers are held against
 }
 
 // Server is a recursive server. Lower priorities are asked first, equal ones
@@ -89,7 +111,11 @@ type Resolver struct {
 	rand  func() uint64
 	log   *maillog.Log
 	diag  *slog.Logger
+	dial  DialFunc
+	watch Watch
 	stats stats
+
+	believer *dnssec.Validator // has no trust anchor: all is insecure
 
 	state atomic.Pointer[state]
 
@@ -104,14 +130,19 @@ type Resolver struct {
 // belongs to it, so that a lookup begun under servers that have been taken
 // away cannot put their answers before those who ask the new ones.
 type state struct {
-	set     Settings
-	servers directory
-	cache   *cache
+	set       Settings
+	servers   directory
+	cache     *cache
+	validator *dnssec.Validator // with the keys that it has found
+	roots     *delegations      // nil: configured servers resolve for us
 }
 
 // New makes a resolver without servers: every lookup fails until Configure.
 func New(o Options) *Resolver {
-	r := &Resolver{clock: o.Clock, rand: o.Rand, log: o.Log, diag: o.Diag}
+	r := &Resolver{clock: o.Clock, rand: o.Rand, log: o.Log, diag: o.Diag, dial: o.Dial, watch: o.Watch}
+	if r.dial == nil {
+		r.dial = dialDirect
+	}
 	if r.clock == nil {
 		r.clock = time.Now
 	}
@@ -122,7 +153,8 @@ func New(o Options) *Resolver {
 		r.diag = slog.New(slog.DiscardHandler)
 	}
 	r.base, r.stop = context.WithCancel(context.Background())
-	r.state.Store(&state{cache: newCache(cacheBytes)})
+	r.believer = dnssec.New(r.clock, dnssec.Policy{})
+	r.state.Store(&state{cache: newCache(cacheBytes), validator: r.believer})
 	r.Configure(Settings{})
 	return r
 }
@@ -136,11 +168,19 @@ func (r *Resolver) Configure(s Settings) {
 	defer r.mu.Unlock()
 	old := r.state.Load()
 	s = withDefaults(s)
-	next := &state{set: s, servers: newDirectory(s, old.servers), cache: old.cache}
-	if !sameServers(old.set, s) {
-		next.cache = newCache(cacheBytes)
+	next := &state{set: s, servers: newDirectory(s, old.servers), cache: old.cache, validator: old.validator, roots: old.roots}
+	if !sameServers(old.set, s) || !old.set.DNSSEC.Equal(s.DNSSEC) {
+		next.forget(r.clock)
 	}
 	r.state.Store(next)
+}
+
+// forget makes what is known of other servers' answers empty.
+func (st *state) forget(clock func() time.Time) {
+	st.cache, st.validator, st.roots = newCache(cacheBytes), dnssec.New(clock, st.set.DNSSEC), nil
+	if len(st.set.Roots) > 0 {
+		st.roots = newDelegations(st.set.Roots)
+	}
 }
 
 // Flush empties the cache. A lookup under way still answers those who wait
@@ -149,7 +189,7 @@ func (r *Resolver) Flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := *r.state.Load()
-	next.cache = newCache(cacheBytes)
+	next.forget(r.clock)
 	r.state.Store(&next)
 }
 
@@ -192,6 +232,7 @@ func withDefaults(s Settings) Settings {
 // names. The same in another order count as others: a cache is soon full again.
 func sameServers(a, b Settings) bool {
 	return slices.Equal(a.Servers, b.Servers) &&
+		slices.EqualFunc(a.Roots, b.Roots, func(x, y Root) bool { return x.Name == y.Name && slices.Equal(x.Addrs, y.Addrs) }) &&
 		slices.EqualFunc(a.Alternates, b.Alternates, func(x, y Alternate) bool {
 			return x.Domain == y.Domain && slices.Equal(x.Servers, y.Servers)
 		})

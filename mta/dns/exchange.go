@@ -38,6 +38,9 @@ func (r *Resolver) exchange(ctx context.Context, to peer, q question, patience t
 	if err != nil {
 		return nil, err
 	}
+	if to.authority {
+		asked.raw[2] &^= 1 // RD: it is not to ask others
+	}
 	r.stats.network.Add(1)
 	m, err := to.overUDP(ctx, asked, time.Now().Add(patience))
 	switch {
@@ -58,6 +61,16 @@ func (r *Resolver) exchange(ctx context.Context, to peer, q question, patience t
 type peer struct {
 	addr   netip.AddrPort
 	source netip.Addr // may be invalid, or of the other family: then the system chooses
+
+	authority bool // a server of a zone, not one that resolves for others
+	dialer    DialFunc
+}
+
+// DialFunc connects to a name server with a dialer made ready.
+type DialFunc func(ctx context.Context, d *net.Dialer, network string, addr netip.AddrPort) (net.Conn, error)
+
+func dialDirect(ctx context.Context, d *net.Dialer, network string, addr netip.AddrPort) (net.Conn, error) {
+	return d.DialContext(ctx, network, addr.String())
 }
 
 // overUDP asks from a socket of its own: the system gives it a random port,
@@ -169,7 +182,7 @@ func (p peer) dial(ctx context.Context, network string, deadline time.Time) (net
 			d.LocalAddr = net.TCPAddrFromAddrPort(local)
 		}
 	}
-	conn, err := d.DialContext(ctx, network, p.addr.String())
+	conn, err := p.dialer(ctx, &d, network, p.addr)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,9 @@ package dns
 
 import (
 	"testing"
+	"time"
+
+	"esa/mta/dnssec"
 
 	mdns "github.com/miekg/dns"
 )
@@ -55,13 +58,13 @@ func check(t *testing.T, q *query, raw []byte) {
 	if err != nil || sane(q.question, m) != nil {
 		return
 	}
-	d := newDirectory(Settings{}, directory{})
+	steps, err := dnssec.New(time.Now, dnssec.Policy{}).Begin(nil, nil).Judge(t.Context(), q.wire(), m, nil)
 	trail := trail{question: q.question, ttl: maxTTL}
-	if trail.follow(m, &d) != nil {
+	if err != nil || trail.follow(steps) != nil {
 		return
 	}
 	a := trail.answer()
-	if len(a.mx) > maxRecords || len(a.addrs) > maxRecords || len(a.names) > maxRecords || trail.aliases > maxAliases {
+	if len(a.mx) > maxRecords || len(a.addrs) > maxRecords || len(a.names) > maxRecords || trail.aliases > dnssec.MaxAliases {
 		t.Errorf("out of bounds: %+v", a)
 	}
 	if a.TTL > maxTTL || a.TTL < noTTL {

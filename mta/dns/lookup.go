@@ -7,15 +7,18 @@ import (
 	"runtime/debug"
 	"time"
 
+	"esa/mta/dnssec"
 	"esa/mta/lookup"
+	"esa/mta/maillog"
 
 	mdns "github.com/miekg/dns"
 )
 
 // Bounds of one lookup.
 const (
-	maxAliases  = 11 // what unbound follows
 	maxAsked    = 32 // exchanges with servers
+	maxProven   = 96 // the same where the answer is validated: keys are asked for too
+	maxIterated = 200
 	maxTimeouts = 12 // the whole lookup, in units of Settings.Timeout
 	passes      = 2  // a server that was silent is asked once more
 )
@@ -23,7 +26,6 @@ const (
 var (
 	errClosed    = errors.New("the resolver is closed")
 	errNoServer  = errors.New("no DNS server configured")
-	errAliases   = errors.New("too many aliases")
 	errTooMuch   = errors.New("too many questions for one lookup")
 	errLookupDue = errors.New("the lookup took too long")
 )
@@ -93,49 +95,136 @@ func failed(why error, expires time.Time) *answer {
 	if errors.As(why, &f) {
 		a.Why = f.why
 	}
+	var chain *chainError
+	if errors.As(why, &f) && f.bogus || errors.As(why, &chain) && chain.bogus {
+		a.Status = lookup.Bogus
+	}
 	return a
 }
 
 // run is one lookup under way.
 type run struct {
 	*Resolver
-	st    *state
-	asked int // exchanges so far
+	st     *state
+	proof  *dnssec.Lookup
+	asked  *int   // exchanges so far
+	most   int    // exchanges at most
+	nested int    // this looks up the name servers for a lookup that ... so many times
+	zone   string // that the last answer speaks for; the root where a resolver answered
+}
+
+// newRun begins a lookup. tell, if not nil, hears the chain of trust.
+func (r *Resolver) newRun(st *state, checked bool, tell func(string)) *run {
+	l := &run{Resolver: r, st: st, asked: new(int), most: maxAsked}
+	if checked {
+		l.most = maxProven
+	}
+	if st.roots != nil {
+		l.most = maxIterated
+	}
+	if checked {
+		l.proof = st.validator.Begin(l, tell)
+	} else {
+		l.proof = r.believer.Begin(l, nil)
+	}
+	return l
 }
 
 // resolve asks servers until q is answered, aliases followed.
 func (r *Resolver) resolve(ctx context.Context, st *state, q question) *answer {
-	t, err := r.chase(ctx, st, q)
+	t, err := r.newRun(st, q.checked, nil).chase(ctx, q)
 	if err != nil {
-		return failed(err, r.clock().Add(failureTTL))
+		return r.forget(failed(err, time.Time{}))
 	}
 	a := t.answer()
 	r.keep(q, a, st.set.MinTTL)
 	return a
 }
 
+// forget sets how long a lookup that did not end well is remembered.
+func (r *Resolver) forget(a *answer) *answer {
+	keep := failureTTL
+	if a.Status == lookup.Bogus {
+		keep = bogusTTL
+	}
+	a.expires = r.clock().Add(keep)
+	return a
+}
+
 // chase asks servers for q and for what its aliases lead to.
-func (r *Resolver) chase(ctx context.Context, st *state, q question) (*trail, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, maxTimeouts*st.set.Timeout, errLookupDue)
+func (l *run) chase(ctx context.Context, q question) (*trail, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxTimeouts*l.st.set.Timeout, errLookupDue)
 	defer cancel()
-	l := &run{Resolver: r, st: st}
 	t := &trail{question: q, ttl: maxTTL, status: lookup.Secure}
 	for !t.done {
-		reply, err := l.ask(ctx, t.question)
+		steps, err := l.steps(ctx, t.question)
 		if err == nil {
-			t.status = weaker(t.status, reply.status)
-			err = t.follow(reply.Msg, &st.servers)
+			err = t.follow(steps)
 		}
 		if err != nil {
-			r.diag.Debug("lookup failed", "name", q.name, "type", q.typeName(), "err", err)
+			l.diag.Debug("lookup failed", "name", q.name, "type", q.typeName(), "err", err)
+			l.anchorless(err)
 			return nil, err
 		}
 	}
 	return t, nil
 }
 
+// anchorless tells that the keys of a trust anchor do not validate.
+func (l *run) anchorless(err error) {
+	var anchor *dnssec.AnchorError
+	if errors.As(err, &anchor) && failed(err, time.Time{}).Status == lookup.Bogus && l.watch != nil {
+		l.watch.Anchorless(anchor.Zone, err.Error())
+	}
+}
+
+// steps asks for q until an answer can be believed, and gives what it proves.
+// They end where other servers serve the name that an alias leads to.
+func (l *run) steps(ctx context.Context, q question) ([]dnssec.Step, error) {
+	var steps []dnssec.Step
+	mine := l.st.servers.serving(q.name)
+	err := l.ask(ctx, q, func(m *mdns.Msg) error {
+		var err error
+		elsewhere := func(target string) bool {
+			target = received(target)
+			return l.st.servers.serving(target) != mine || !below(target, l.zone)
+		}
+		steps, err = l.proof.Judge(ctx, q.wire(), m, elsewhere)
+		return err
+	})
+	return steps, err
+}
+
+// Ask gets the records of the chain of trust for the validator. Every server
+// has been asked when it fails: the lookup ends.
+func (l *run) Ask(ctx context.Context, q mdns.Question, accept func(*mdns.Msg) error) error {
+	defer func(zone string) { l.zone = zone }(l.zone)
+	err := l.ask(ctx, question{name: received(q.Name), qtype: q.Qtype}, accept)
+	var f *fault
+	if errors.As(err, &f) {
+		why := f.why
+		if !f.bogus {
+			why = fmt.Sprintf("%s of %s: %s", mdns.Type(q.Qtype), q.Name, f.why)
+		}
+		return &chainError{why: why, bogus: f.bogus}
+	}
+	return err
+}
+
+// chainError ends a lookup because the chain of trust cannot be followed. It
+// is no fault of the server that answered the question.
+type chainError struct {
+	why   string
+	bogus bool
+}
+
+func (e *chainError) Error() string { return e.why }
+
 // keep sets how long a may be kept: as long as its records say, within bounds.
 func (r *Resolver) keep(q question, a *answer, floor time.Duration) {
+	if q.checked {
+		floor = 0 // never beyond what the signatures allow (RFC 4035 §5.3.3)
+	}
 	told := a.told(q)
 	r.log.DNSAnswered(told, max(0, a.TTL))
 	switch {
@@ -169,65 +258,81 @@ func weaker(a, b lookup.Status) lookup.Status {
 	return lookup.Secure
 }
 
-// reply is what a server answered, and how far that can be believed.
-type reply struct {
-	*mdns.Msg
-	status lookup.Status
+// ask asks the servers that are configured for q, or those of the Internet,
+// until accept takes an answer.
+func (l *run) ask(ctx context.Context, q question, accept func(*mdns.Msg) error) error {
+	serving := l.st.servers.serving(q.name)
+	if l.st.roots != nil && serving == l.st.servers.main {
+		return l.iterate(ctx, q, accept)
+	}
+	return l.inTurn(ctx, serving.turns(l.clock(), l.rand), q, func(m *mdns.Msg) error {
+		l.zone = ""
+		if err := sane(q, m); err != nil {
+			return err
+		}
+		return accept(m)
+	})
 }
 
-// ask asks the servers for q in turn until one answers. Those that were
+// inTurn asks servers in turn until accept takes an answer. Those that were
 // silent are asked once more.
-func (l *run) ask(ctx context.Context, q question) (reply, error) {
-	turns := l.st.servers.serving(q.name).turns(l.clock(), l.rand)
+func (l *run) inTurn(ctx context.Context, turns []candidate, q question, accept func(*mdns.Msg) error) error {
 	group := -1
 	last := errNoServer
-	var suspects []candidate
+	var suspects []suspect
 	for range passes {
 		var again []candidate
 		for _, c := range turns {
-			if c.group != group {
+			if c.group != group && l.st.roots == nil {
 				group = c.group
 				l.log.DNSQueryServer(q.name, q.typeName(), group)
 			}
-			answered, err := l.askOne(ctx, c, q)
+			err := l.askOne(ctx, c, q, accept)
 			if err == nil {
 				l.blame(suspects)
-				return answered, nil
+				return nil
 			}
 			f := (*fault)(nil)
 			if errors.Is(err, errLookupDue) && last != errNoServer {
-				return reply{}, last
+				return last
 			}
 			if !errors.As(err, &f) {
-				return reply{}, err
+				return err
 			}
-			last = err
+			last = graver(last, err)
 			if f.passes {
 				again = append(again, c)
 			} else {
-				suspects = append(suspects, c)
+				suspects = append(suspects, suspect{c, f})
 			}
 		}
 		turns = again
 	}
-	return reply{}, last
+	return last
+}
+
+// graver gives of two errors the one to tell: that a server's answer was
+// forged or stripped says more than that another did not answer.
+func graver(before, after error) error {
+	var f *fault
+	if errors.As(before, &f) && f.bogus {
+		return before
+	}
+	return after
 }
 
 // askOne asks one server. An error that is no fault of the server ends the
 // lookup. Servers of lower priority get more time, as on the ESA.
-func (l *run) askOne(ctx context.Context, c candidate, q question) (reply, error) {
-	if l.asked++; l.asked > maxAsked {
-		return reply{}, errTooMuch
+func (l *run) askOne(ctx context.Context, c candidate, q question, accept func(*mdns.Msg) error) error {
+	if *l.asked++; *l.asked > l.most {
+		return errTooMuch
 	}
 	timeout := l.st.set.Timeout
 	l.log.DNSQuerySent(q.name, q.typeName(), c.addr, maxTimeouts*timeout)
-	m, err := l.exchange(ctx, peer{addr: c.addr, source: l.st.set.Source}, q, timeout*time.Duration(1+min(c.group, 1)))
+	to := peer{addr: c.addr, source: l.st.set.Source, authority: c.authority, dialer: l.dial}
+	m, err := l.exchange(ctx, to, q, timeout*time.Duration(1+min(c.group, 1)))
 	if err == nil {
-		err = sane(q, m)
-	}
-	answered := reply{Msg: m}
-	if err == nil {
-		answered.status, err = l.judge(q, m)
+		err = unproven(accept(m))
 	}
 	f := (*fault)(nil)
 	switch {
@@ -236,21 +341,44 @@ func (l *run) askOne(ctx context.Context, c candidate, q question) (reply, error
 	case !errors.As(err, &f):
 	case f.passes:
 		l.strike(c, err)
+	case f.bogus:
+		l.log.InvalidDNSSECResponse(maillog.DNSSECError{Name: q.name, Type: q.typeName(), Server: c.addr, Why: f.why})
 	default:
 		l.log.InvalidDNSResponse(f.said, c.addr, q.name)
 	}
-	return answered, err
+	return err
 }
 
-// judge says how far a message can be believed. Without a validator that is
-// Insecure. A fault sends the lookup to the next server.
-func (l *run) judge(question, *mdns.Msg) (lookup.Status, error) { return lookup.Insecure, nil }
+// unproven makes the validator's verdict on an answer a fault of the server
+// that gave it: another may have what this one lost.
+func unproven(err error) error {
+	var b *dnssec.BogusError
+	if errors.As(err, &b) {
+		return &fault{why: b.Why, bogus: true, err: err}
+	}
+	return err
+}
 
-// blame holds a refusal against servers once another has answered the same
-// question: before, the name may be what is broken.
-func (l *run) blame(suspects []candidate) {
-	for _, c := range suspects {
-		l.strike(c, errors.New("another server answered what this one did not"))
+// suspect is a server whose answer was of no use.
+type suspect struct {
+	candidate
+	fault *fault
+}
+
+// blame holds an answer against servers once another has answered the same
+// question: before, the name may be what is broken. One that lost the
+// signatures is asked last from now on.
+func (l *run) blame(suspects []suspect) {
+	for _, s := range suspects {
+		if !s.fault.bogus {
+			l.strike(s.candidate, errors.New("another server answered what this one did not"))
+			continue
+		}
+		s.shun(l.clock())
+		l.diag.Warn("DNS server does not pass DNSSEC on and is asked last", "server", shown(s.addr), "for", maxAvoid, "why", s.fault.why)
+		if l.watch != nil {
+			l.watch.Lame(s.addr, s.fault.why)
+		}
 	}
 }
 

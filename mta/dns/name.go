@@ -16,8 +16,14 @@ import (
 // beyond ASCII, bytes that are no printable ASCII escaped as in a zone file.
 // The root is empty.
 type question struct {
-	name  string
-	qtype uint16
+	name    string
+	qtype   uint16
+	checked bool // the answer is validated (DNSSEC)
+}
+
+// wire gives the question as it stands in messages.
+func (q question) wire() mdns.Question {
+	return mdns.Question{Name: mdns.Fqdn(q.name), Qtype: q.qtype, Qclass: mdns.ClassINET}
 }
 
 func (q question) typeName() string { return mdns.Type(q.qtype).String() }

@@ -27,7 +27,7 @@ func (r *Resolver) Probe(ctx context.Context, server netip.AddrPort) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errNoAnswer)
 	defer cancel()
 	q := question{name: "", qtype: mdns.TypeNS}
-	to := peer{addr: server, source: r.state.Load().set.Source}
+	to := peer{addr: server, source: r.state.Load().set.Source, dialer: r.dial}
 	m, err := r.exchange(ctx, to, q, probeTimeout)
 	if err == nil {
 		err = sane(q, m)

@@ -28,11 +28,12 @@ type RecordAnswer struct {
 
 // QueryTypes lists the types that Query knows.
 func QueryTypes() []string {
-	return []string{"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "TXT"}
+	return []string{"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "TXT", "TLSA", "DS", "DNSKEY"}
 }
 
 // Query asks the servers, past the cache, for the records of a name, or with
-// PTR of an address. It follows aliases as every lookup does.
+// PTR of an address. It follows aliases as every lookup does. The answer is
+// validated; what is Bogus is given all the same, as mail without DANE sees it.
 func (r *Resolver) Query(ctx context.Context, name, typeName string) (RecordAnswer, error) {
 	if !slices.Contains(QueryTypes(), typeName) {
 		return RecordAnswer{}, fmt.Errorf("there is no query type %q", typeName)
@@ -54,7 +55,17 @@ func (r *Resolver) Query(ctx context.Context, name, typeName string) (RecordAnsw
 		}
 		return found, nil
 	}
-	return r.query(ctx, q), nil
+	q.checked = true
+	checked := r.query(ctx, q)
+	if checked.Usable() {
+		return checked, nil
+	}
+	q.checked = false
+	plain := r.query(ctx, q)
+	if plain.Usable() {
+		plain.Status, plain.Why = checked.Status, checked.Why
+	}
+	return plain, nil
 }
 
 func (r *Resolver) query(ctx context.Context, q question) RecordAnswer {
@@ -64,7 +75,7 @@ func (r *Resolver) query(ctx context.Context, q question) RecordAnswer {
 	defer r.running.Done()
 	r.stats.requests.Add(1)
 	r.stats.misses.Add(1)
-	t, err := r.chase(ctx, r.state.Load(), q)
+	t, err := r.newRun(r.state.Load(), q.checked, nil).chase(ctx, q)
 	if err != nil {
 		a := failed(err, time.Time{})
 		r.count(a)
@@ -78,14 +89,18 @@ func (r *Resolver) query(ctx context.Context, q question) RecordAnswer {
 }
 
 // record shows a record without its header; a name at its end has no final
-// dot, as everywhere here.
+// dot, as everywhere here. Names are in lower case: where a server compressed
+// one, the case is that of the question, which mixCase made up.
 func record(rr mdns.RR) Record {
 	text := strings.TrimPrefix(rr.String(), rr.Header().String())
 	switch rr.(type) {
 	case *mdns.MX, *mdns.NS, *mdns.CNAME, *mdns.PTR:
+		text = strings.ToLower(text)
 		if len(text) > 1 && !strings.HasSuffix(text, " .") {
 			text = strings.TrimSuffix(text, ".")
 		}
+	case *mdns.SOA:
+		text = strings.ToLower(text)
 	}
 	return Record{mdns.TypeToString[rr.Header().Rrtype], text, lifetime(rr.Header().Ttl)}
 }

@@ -3,7 +3,9 @@ package dns
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -15,8 +17,9 @@ import (
 )
 
 const (
-	maxRecords = 64 // kept of one answer
-	maxReverse = 4  // names of an address that are looked up in turn
+	maxRecords = 64  // kept of one answer
+	maxTLSA    = 256 // of which any may be the one that fits
+	maxReverse = 4   // names of an address that are looked up in turn
 )
 
 var errNoHost = errors.New("no usable host name in the MX records")
@@ -27,25 +30,63 @@ var errNoHost = errors.New("no usable host name in the MX records")
 // out, and if no other is there the lookup has failed: the domain does have
 // mail exchangers.
 func (r *Resolver) MX(ctx context.Context, name string) lookup.MXAnswer {
-	a, common := r.records(ctx, name, mdns.TypeMX)
-	return lookup.MXAnswer{Answer: common, Records: slices.Clone(a.mx)}
+	return r.mx(ctx, question{name: name, qtype: mdns.TypeMX})
 }
 
 // Addrs looks up the addresses of one family of a host.
 func (r *Resolver) Addrs(ctx context.Context, name string, v6 bool) lookup.AddrAnswer {
-	qtype := mdns.TypeA
-	if v6 {
-		qtype = mdns.TypeAAAA
-	}
-	a, common := r.records(ctx, name, qtype)
+	return r.addrs(ctx, question{name: name, qtype: addressType(v6)})
+}
+
+// Checked is the resolver for who rests on what DNSSEC proves: its answers
+// are validated, and one that does not hold is Bogus. They are kept apart from
+// those of the resolver itself, which are never validated: mail that asks for
+// no proof goes on where servers strip signatures or answer for private names.
+type Checked struct{ r *Resolver }
+
+// Checked gives the validating side of r.
+func (r *Resolver) Checked() Checked { return Checked{r} }
+
+// MX is Resolver.MX, validated.
+func (c Checked) MX(ctx context.Context, name string) lookup.MXAnswer {
+	return c.r.mx(ctx, question{name: name, qtype: mdns.TypeMX, checked: true})
+}
+
+// Addrs is Resolver.Addrs, validated.
+func (c Checked) Addrs(ctx context.Context, name string, v6 bool) lookup.AddrAnswer {
+	return c.r.addrs(ctx, question{name: name, qtype: addressType(v6), checked: true})
+}
+
+// TLSA looks up the TLSA records at a name such as
+// "_25._tcp.mail.example.com" (RFC 6698 §3). Of more than 256 the rest is left
+// out.
+func (c Checked) TLSA(ctx context.Context, name string) lookup.TLSAAnswer {
+	a, common := c.r.records(ctx, question{name: name, qtype: mdns.TypeTLSA, checked: true})
+	return lookup.TLSAAnswer{Answer: common, Records: slices.Clone(a.tlsa)}
+}
+
+func (r *Resolver) mx(ctx context.Context, q question) lookup.MXAnswer {
+	a, common := r.records(ctx, q)
+	return lookup.MXAnswer{Answer: common, Records: slices.Clone(a.mx)}
+}
+
+func (r *Resolver) addrs(ctx context.Context, q question) lookup.AddrAnswer {
+	a, common := r.records(ctx, q)
 	return lookup.AddrAnswer{Answer: common, Addrs: slices.Clone(a.addrs)}
+}
+
+func addressType(v6 bool) uint16 {
+	if v6 {
+		return mdns.TypeAAAA
+	}
+	return mdns.TypeA
 }
 
 // PTR looks up the names that an address points to. Whether they lead back to
 // it is not looked at: see Reverse. Names that cannot be host names are left
 // out.
 func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) lookup.NameAnswer {
-	a, common := r.records(ctx, reverseName(addr), mdns.TypePTR)
+	a, common := r.records(ctx, question{name: reverseName(addr), qtype: mdns.TypePTR})
 	return lookup.NameAnswer{Answer: common, Names: slices.Clone(a.names)}
 }
 
@@ -81,17 +122,18 @@ func (r *Resolver) reverseTimeout() time.Duration {
 
 // records finds the answer for a name as somebody wrote it. What DNS cannot
 // hold does not exist: no later attempt would find it.
-func (r *Resolver) records(ctx context.Context, name string, qtype uint16) (*answer, lookup.Answer) {
-	one, ok := canonical(name)
+func (r *Resolver) records(ctx context.Context, q question) (*answer, lookup.Answer) {
+	one, ok := canonical(q.name)
 	if !ok {
-		a := &answer{Answer: fact(name)}
+		a := &answer{Answer: fact(q.name)}
 		a.NXDomain = true
 		return a, a.Answer
 	}
-	if a := own(one, qtype); a != nil {
+	if a := own(one, q.qtype); a != nil {
 		return a, a.Answer
 	}
-	a := r.find(ctx, question{name: one, qtype: qtype})
+	q.name = one
+	a := r.find(ctx, q)
 	return a, a.left(r.clock())
 }
 
@@ -123,6 +165,7 @@ func fact(name string) lookup.Answer {
 func (t *trail) answer() *answer {
 	a := &answer{}
 	a.Status, a.NXDomain, a.Canonical, a.TTL = t.status, t.nxdomain, t.name, t.ttl
+	a.Alias = t.first
 	for _, rr := range t.records {
 		switch rr := rr.(type) {
 		case *mdns.MX:
@@ -133,6 +176,8 @@ func (t *trail) answer() *answer {
 			a.addAddr(rr.AAAA, 16)
 		case *mdns.PTR:
 			a.addName(received(rr.Ptr))
+		case *mdns.TLSA:
+			a.addTLSA(rr)
 		}
 	}
 	if len(a.mx) > 0 {
@@ -150,6 +195,13 @@ func (a *answer) addAddr(ip []byte, length int) {
 	}
 	if addr, ok := netip.AddrFromSlice(ip); ok && len(ip) == length && len(a.addrs) < maxRecords {
 		a.addrs = append(a.addrs, addr)
+	}
+}
+
+func (a *answer) addTLSA(rr *mdns.TLSA) {
+	data, err := hex.DecodeString(rr.Certificate)
+	if err == nil && len(a.tlsa) < maxTLSA {
+		a.tlsa = append(a.tlsa, lookup.TLSA{Usage: rr.Usage, Selector: rr.Selector, MatchingType: rr.MatchingType, Data: data})
 	}
 }
 
@@ -185,7 +237,7 @@ func exchangers(all []lookup.MX) []lookup.MX {
 
 // none reports whether a usable answer says that there is nothing.
 func (a *answer) none() bool {
-	return a.Usable() && len(a.mx) == 0 && len(a.addrs) == 0 && len(a.names) == 0
+	return a.Usable() && len(a.mx) == 0 && len(a.addrs) == 0 && len(a.names) == 0 && len(a.tlsa) == 0
 }
 
 // told is the answer as the mail log tells it.
@@ -193,6 +245,9 @@ func (a *answer) told(q question) maillog.CachedAnswer {
 	c := maillog.CachedAnswer{Name: q.name, Type: q.typeName(), Status: a.Status, MX: a.mx, Texts: slices.Clone(a.names)}
 	for _, addr := range a.addrs {
 		c.Texts = append(c.Texts, addr.String())
+	}
+	for _, t := range a.tlsa {
+		c.Texts = append(c.Texts, fmt.Sprintf("%02x%02x%02x%x", t.Usage, t.Selector, t.MatchingType, t.Data))
 	}
 	return c
 }

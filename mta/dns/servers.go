@@ -21,7 +21,8 @@ const hopelessTimeout = time.Second
 
 // server is one address to ask, and how it did lately.
 type server struct {
-	addr netip.AddrPort
+	addr      netip.AddrPort
+	authority bool // of a zone; it does not resolve for others
 
 	mu    sync.Mutex
 	fails int       // in a row
@@ -45,6 +46,13 @@ func (s *server) ended(well bool, now time.Time) time.Duration {
 	avoid = min(avoid, maxAvoid)
 	s.until = now.Add(avoid)
 	return avoid
+}
+
+// shun has the server asked after all others for a while.
+func (s *server) shun(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails, s.until = strikes, now.Add(maxAvoid)
 }
 
 func (s *server) avoided(now time.Time) bool {

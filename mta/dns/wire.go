@@ -24,6 +24,7 @@ type fault struct {
 	why    string // for operators: "ServFail", "timeout asking 192.0.2.1"
 	said   string // "SERVER FAILED"
 	passes bool
+	bogus  bool // what it said does not hold against the chain of trust
 	err    error
 }
 

@@ -196,4 +196,9 @@ const (
 	ReasonCertUntrusted Reason = "certificate-not-trusted"   // self-signed, unknown issuer, incomplete chain
 	ReasonCertRevoked   Reason = "certificate-revoked"       // by its authority, before its end
 	ReasonCertificate   Reason = "validation-failure"        // anything else that is wrong with it
+
+	// DANE (RFC 8460 §4.3.2.1).
+	ReasonTLSA   Reason = "tlsa-invalid"   // no usable record, or none that fits the certificate
+	ReasonDNSSEC Reason = "dnssec-invalid" // an answer that does not hold against the chain of trust
+	ReasonDANE   Reason = "dane-required"  // mandatory, and the host cannot be authenticated so; or an SMTP route is in the way
 )

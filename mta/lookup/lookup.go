@@ -9,6 +9,7 @@
 package lookup
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -43,6 +44,7 @@ type Answer struct {
 	Status    Status
 	NXDomain  bool          // the name does not exist, with any type; meaningful if Status is Insecure or Secure
 	Canonical string        // the name the records stand at after aliases, lower case, without final dot
+	Alias     Status        // of the alias at the name that was asked for; meaningful if Canonical is another name
 	TTL       time.Duration // how long the answer may be kept, after clamping
 	Why       string        // for operators, when Status is Failed or Bogus: "ServFail", "timeout asking 192.0.2.1"
 }
@@ -77,4 +79,22 @@ type AddrAnswer struct {
 type NameAnswer struct {
 	Answer
 	Names []string // lower case, without final dot
+}
+
+// TLSA is one record of RFC 6698 §2.1, as it was published: whether it can be
+// used is for the reader to say.
+type TLSA struct {
+	Usage, Selector, MatchingType uint8
+	Data                          []byte
+}
+
+// String gives the record as in a zone file, the data in hexadecimal digits.
+func (t TLSA) String() string {
+	return fmt.Sprintf("%d %d %d %x", t.Usage, t.Selector, t.MatchingType, t.Data)
+}
+
+// TLSAAnswer is the TLSA records of a service.
+type TLSAAnswer struct {
+	Answer
+	Records []TLSA
 }

@@ -48,6 +48,44 @@ func (l *Log) CertificateUnverified(d envelope.DCID, why string) {
 	l.infof("DCID %d TLS certificate not verified: %s", d, line(why))
 }
 
+// DANEVerdict is what became of DANE at a host, or for a domain.
+type DANEVerdict string
+
+// All verdicts but success, which TLS success tells (DeliverySecured).
+const (
+	DANEFailed          DANEVerdict = "failed"                         // nothing is sent there
+	DANEUnauthenticated DANEVerdict = "requires unauthenticated TLS"   // TLSA records are there, none can be used
+	DANEFallback        DANEVerdict = "falls back to the TLS settings" // there is no DANE at the host
+	DANENotApplicable   DANEVerdict = "is not used"
+)
+
+// DANEOutcome is a verdict of DANE and why.
+type DANEOutcome struct {
+	DCID    envelope.DCID // 0 before a connection
+	MID     envelope.MID
+	Domain  string
+	Host    string // empty where it is about the domain as a whole
+	Verdict DANEVerdict
+	Reason  envelope.Reason // of DANEFailed
+	Why     string
+}
+
+// DANE writes what came of DANE, where that is not success.
+func (l *Log) DANE(o DANEOutcome) {
+	var text strings.Builder
+	if o.DCID != 0 {
+		fmt.Fprintf(&text, "DCID %d ", o.DCID)
+	}
+	fmt.Fprintf(&text, "MID %d DANE %s for %s", o.MID, o.Verdict, line(o.Domain))
+	if o.Host != "" {
+		text.WriteString(" host " + line(o.Host))
+	}
+	if o.Reason != envelope.ReasonNone {
+		fmt.Fprintf(&text, " reason: %s", o.Reason)
+	}
+	l.infof("%s: %s", text.String(), line(o.Why))
+}
+
 // DeliveryStarted writes that a message goes out on a connection.
 func (l *Log) DeliveryStarted(d envelope.DCID, m envelope.MID, to []envelope.RID) {
 	l.infof("Delivery start DCID %d MID %d to RID %s", d, m, rids(to))

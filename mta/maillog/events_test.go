@@ -96,6 +96,17 @@ func TestDeliveryText(t *testing.T) {
 		{"2.4 TLS required", func() { h.TLSRequired(5, peer.Addr()); h.CertificateUnverified(5, "self-signed\ncertificate") },
 			"Info: DCID 5 IP 192.0.2.4 TLS was required but could not be successfully negotiated\n" +
 				`Info: DCID 5 TLS certificate not verified: self-signed\ncertificate`},
+		{"DANE failed, at a host and for a domain", func() {
+			h.DANE(DANEOutcome{DCID: 5, MID: 7, Domain: "a.test", Host: "mx.a.test", Verdict: DANEFailed, Reason: envelope.ReasonTLSA, Why: "it does\nnot fit"})
+			h.DANE(DANEOutcome{MID: 7, Domain: "a.test", Verdict: DANEFailed, Reason: envelope.ReasonDNSSEC, Why: "forged"})
+		}, `Info: DCID 5 MID 7 DANE failed for a.test host mx.a.test reason: tlsa-invalid: it does\nnot fit` +
+			"\nInfo: MID 7 DANE failed for a.test reason: dnssec-invalid: forged"},
+		{"DANE otherwise", func() {
+			for _, v := range []DANEVerdict{DANEUnauthenticated, DANEFallback, DANENotApplicable} {
+				h.DANE(DANEOutcome{MID: 7, Domain: "a.test", Host: "h", Verdict: v, Why: "why"})
+			}
+		}, "Info: MID 7 DANE requires unauthenticated TLS for a.test host h: why\n" +
+			"Info: MID 7 DANE falls back to the TLS settings for a.test host h: why\nInfo: MID 7 DANE is not used for a.test host h: why"},
 		{"2.4 connection error", func() {
 			h.ConnectionFailed(ConnectionError{DCID: 5, Domain: "example.net", Remote: peer, Details: "timeout", Reason: "network error"})
 		}, "Info: Connection Error: DCID 5 domain: example.net IP:192.0.2.4 port: 25 details: timeout interface: unknown reason: network error"},
@@ -131,6 +142,9 @@ func TestSystemText(t *testing.T) {
 			"Info: Deliveries are resumed [ALL]\nInfo: Receiving is resumed [In, Out]"},
 		{"2.5 set aside", func() { h.SetAside(7, "damaged: body checksum") }, "Critical: MID 7 set aside: damaged: body checksum"},
 		{"2.5 DNS", func() { h.DNSTemporaryFailure("example.net", "MX", "ServFail") }, "Info: DNS Temporary Failure example.net MX - ServFail"},
+		{"2.6 invalid DNSSEC response", func() {
+			h.InvalidDNSSECResponse(DNSSECError{Name: "example.net", Type: "MX", Server: netip.MustParseAddrPort("192.0.2.53:53"), Why: "Unsupported qtype"})
+		}, "Warning: Received an invalid DNSSEC Response: DNSSEC_Error('example.net', 'MX', '192.0.2.53', 'DNSSEC Error for hostname example.net (MX) while asking 192.0.2.53. Error was: Unsupported qtype') of qtype MX looking up example.net"},
 		{"2.5 invalid response", func() { h.InvalidDNSResponse("SERVER FAILED", netip.MustParseAddrPort("192.0.2.53:53"), "example.net") },
 			"Warning: Received an invalid DNS Response: SERVER FAILED to IP 192.0.2.53 looking up example.net"},
 		{"2.6 query", func() { h.DNSQuery("ietf.org", "MX"); h.DNSQueryServer("ietf.org", "MX", 0) },

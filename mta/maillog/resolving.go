@@ -92,6 +92,20 @@ func (l *Log) InvalidDNSResponse(what string, server netip.AddrPort, name string
 	l.logf(Warning, "Received an invalid DNS Response: %s to IP %s looking up %s", line(what), serverText(server), word(name))
 }
 
+// DNSSECError is an answer that does not hold against the chain of trust.
+type DNSSECError struct {
+	Name, Type string
+	Server     netip.AddrPort
+	Why        string
+}
+
+// InvalidDNSSECResponse writes an answer that does not validate (Warning).
+func (l *Log) InvalidDNSSECResponse(e DNSSECError) {
+	server := serverText(e.Server)
+	l.logf(Warning, "Received an invalid DNSSEC Response: DNSSEC_Error(%s, %s, %s, 'DNSSEC Error for hostname %s (%s) while asking %s. Error was: %s') of qtype %s looking up %s",
+		literal(e.Name), literal(e.Type), literal(server), word(e.Name), word(e.Type), server, line(e.Why), word(e.Type), word(e.Name))
+}
+
 // serverText leaves out the port that name servers have.
 func serverText(server netip.AddrPort) string {
 	if server.Port() == 53 {

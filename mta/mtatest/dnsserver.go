@@ -29,6 +29,9 @@ type DNSServer struct {
 
 	mu      sync.Mutex
 	records []mdns.RR
+	lab     *Lab     // if not nil, knows the answers instead of records
+	zones   []string // of the lab that the server has; nil: it resolves them all
+	usual   Act      // what it does without a script
 	scripts map[scriptKey][]Act
 	queries []DNSQuery
 	arrived chan struct{} // closed and renewed with each query
@@ -61,10 +64,33 @@ func NewDNSServer(t testing.TB, zone string) *DNSServer {
 	return NewDNSServerAt(t, netip.MustParseAddr("127.0.0.1"), zone)
 }
 
+// NewLabServer starts a server like NewDNSServer that knows what a lab knows,
+// signatures included.
+func NewLabServer(t testing.TB, lab *Lab) *DNSServer {
+	t.Helper()
+	s := NewDNSServer(t, "")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lab = lab
+	return s
+}
+
+// NewZoneServer starts a server that has zones of a lab and nothing else, and
+// refers to others for the zones below.
+func NewZoneServer(t testing.TB, lab *Lab, zones ...string) *DNSServer {
+	t.Helper()
+	s := NewLabServer(t, lab)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.zones = zones
+	return s
+}
+
 // NewDNSServerAt is NewDNSServer on another loopback address.
 func NewDNSServerAt(t testing.TB, addr netip.Addr, zone string) *DNSServer {
 	t.Helper()
 	s := &DNSServer{
+		usual:   Honest,
 		scripts: make(map[scriptKey][]Act),
 		arrived: make(chan struct{}),
 		conns:   make(map[net.Conn]bool),
@@ -148,6 +174,13 @@ func (s *DNSServer) Script(name, qtype string, acts ...Act) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.scripts[scriptKey{oneForm(name), mdns.StringToType[qtype]}] = acts
+}
+
+// Usually sets what the server does with questions that have no script.
+func (s *DNSServer) Usually(act Act) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.usual = act
 }
 
 // Queries gives what was asked so far, in order of arrival.
@@ -264,14 +297,11 @@ func (s *DNSServer) handle(raw []byte, x *DNSExchange) {
 		return
 	}
 	x.Query = q
-	act := s.note(x)
-	if act == nil {
-		act = Honest
-	}
-	act(x)
+	s.note(x)(x)
 }
 
-// note records the question and takes the next act of its script.
+// note records the question and takes the next act of its script, or the
+// usual one.
 func (s *DNSServer) note(x *DNSExchange) Act {
 	asked := x.Query.Question[0]
 	q := DNSQuery{
@@ -295,7 +325,7 @@ func (s *DNSServer) note(x *DNSExchange) Act {
 			return acts[0]
 		}
 	}
-	return nil
+	return s.usual
 }
 
 func oneForm(name string) string { return mdns.CanonicalName(name) }

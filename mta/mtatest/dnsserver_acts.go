@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	mdns "github.com/miekg/dns"
@@ -113,6 +114,24 @@ func Changed(change func(*mdns.Msg)) Act {
 		change(m)
 		x.Send(m)
 	}
+}
+
+// Stripped sends the honest reply without what DNSSEC needs, as many
+// forwarders do.
+func Stripped(x *DNSExchange) {
+	Changed(func(m *mdns.Msg) {
+		m.Answer, m.Ns = unsigned(m.Answer), unsigned(m.Ns)
+	})(x)
+}
+
+func unsigned(section []mdns.RR) []mdns.RR {
+	return slices.DeleteFunc(section, func(rr mdns.RR) bool {
+		switch rr.Header().Rrtype {
+		case mdns.TypeRRSIG, mdns.TypeNSEC, mdns.TypeNSEC3:
+			return true
+		}
+		return false
+	})
 }
 
 // ForgedAddr is the address that forged answers hold. Whoever believes it has

@@ -23,6 +23,15 @@ func (s *DNSServer) answer(q *mdns.Msg) *mdns.Msg {
 		m.SetEdns0(4096, opt.Do())
 	}
 	asked := q.Question[0]
+	if s.lab != nil {
+		known := s.lab.Answer(asked)
+		if s.zones != nil {
+			known = s.lab.AnswerFrom(s.zones, asked)
+			m.RecursionAvailable, m.Authoritative = false, known.Authoritative
+		}
+		m.Rcode, m.Answer, m.Ns, m.Extra = known.Rcode, known.Answer, known.Ns, append(known.Extra, m.Extra...)
+		return m
+	}
 	name := asked.Name
 	for range maxChain {
 		found := s.at(name)

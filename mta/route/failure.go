@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"esa/mta/envelope"
+	"esa/mta/lookup"
 )
 
 // badHost is the phrase of the mail log for X.1.2 (reference 2.4).
@@ -70,14 +71,19 @@ func (e *LookupError) Error() string {
 	return fmt.Sprintf("looking up %s (%s): %s", e.Name, e.Type, e.Why)
 }
 
-func softError(name, kind, why string) *envelope.Failure {
-	return &envelope.Failure{
+// softError is a lookup that did not end, or whose answer does not hold.
+func softError(name, kind string, a lookup.Answer) *envelope.Failure {
+	f := &envelope.Failure{
 		Enhanced: "4.1.2",
 		Phrase:   badHost,
 		Reason:   envelope.ReasonDNS,
-		Reply:    []string{fmt.Sprintf("DNS Soft Error looking up %s (%s):  %s", name, kind, why)},
-		Err:      &LookupError{Name: name, Type: kind, Why: why},
+		Reply:    []string{fmt.Sprintf("DNS Soft Error looking up %s (%s):  %s", name, kind, a.Why)},
+		Err:      &LookupError{Name: name, Type: kind, Why: a.Why},
 	}
+	if a.Status == lookup.Bogus {
+		f.Reason = envelope.ReasonDNSSEC
+	}
+	return f
 }
 
 // unusable is a host that has an address, but of a family that mail does not

@@ -23,6 +23,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net/netip"
@@ -68,6 +69,9 @@ type Planner struct {
 	Family   Family
 	NoIPv4   bool // mail cannot leave by this family: the source interface has none
 	NoIPv6   bool
+	// Spare is for who may find hosts unfit before it tries them: plans hold
+	// more hops than may be tried, and the caller uses Cut.
+	Spare bool
 }
 
 // Plan is where to try, in order.
@@ -78,13 +82,25 @@ type Plan struct {
 	// among the hops: the hosts of the route, and of MX records. They are in the
 	// form of a Resolver; at most 20 of a set of MX records.
 	Hosts []string
+	// Missing are hosts without a hop, and why: what could not be looked up.
+	Missing []*envelope.Failure
 }
 
 // NextHop is one address to try.
 type NextHop struct {
 	Host string // the name that the address is of; a literal in its brackets
 	Addr netip.AddrPort
-	MX   bool // found by MX records, the implicit one included
+	MX   bool    // found by MX records, the implicit one included
+	From *Origin // nil for an address that was written down
+}
+
+// Origin is what DNS answered on the way to a host. The hops of one host share
+// it, and nobody changes it.
+type Origin struct {
+	Domain   string              // whose mail exchangers were asked for; the host itself where none were
+	Expanded string              // where aliases of Domain lead; the same if there are none
+	MX       lookup.Status       // of what named the host; Secure where the operator did, in a route
+	Addrs    []lookup.AddrAnswer // of the host, each family that was asked for
 }
 
 // Plan gives the next hops of a domain or address literal: at least one unless
@@ -106,7 +122,11 @@ func (p *Planner) Plan(ctx context.Context, domain string) (Plan, *envelope.Fail
 	if len(s.hops) == 0 {
 		return Plan{}, s.failure(domain)
 	}
-	return Plan{Hops: cut(s.hops), Hosts: s.hosts}, nil
+	plan := Plan{Hops: s.hops, Hosts: s.hosts, Missing: s.missing}
+	if !p.Spare {
+		plan.Hops = Cut(s.hops)
+	}
+	return plan, nil
 }
 
 // PlanVia gives the next hops of a machine that an operator names: its
@@ -115,7 +135,7 @@ func (p *Planner) PlanVia(ctx context.Context, m envelope.Machine) (Plan, *envel
 	s := search{p: p, ctx: ctx, byRoute: true}
 	s.add(s.host(Host{Name: m.Host, Port: m.Port, Bracketed: true}))
 	if len(s.hops) > 0 {
-		return Plan{Hops: cut(s.hops), Hosts: s.hosts}, nil
+		return Plan{Hops: Cut(s.hops), Hosts: s.hosts}, nil
 	}
 	f := s.failure(m.Host)
 	if f.Permanent { // ourselves: the operator can mend it, the sender cannot
@@ -132,6 +152,7 @@ type search struct {
 	hops    []NextHop
 	hosts   []string
 	looked  int // hosts whose addresses were asked for
+	missing []*envelope.Failure
 	soft    *envelope.Failure
 	hard    *envelope.Failure
 	loop    bool
@@ -140,7 +161,8 @@ type search struct {
 // add appends hops that are not there yet.
 func (s *search) add(hops []NextHop) {
 	for _, h := range hops {
-		if !slices.ContainsFunc(s.hops, func(o NextHop) bool { return o.Addr == h.Addr }) {
+		same := func(o NextHop) bool { return o.Addr == h.Addr && (o.Host == h.Host || !s.p.Spare) }
+		if !slices.ContainsFunc(s.hops, same) {
 			s.hops = append(s.hops, h)
 		}
 	}
@@ -153,13 +175,14 @@ func (s *search) named(host string) {
 	}
 }
 
-func (s *search) full() bool { return len(s.hops) >= MaxHops || s.looked >= maxHosts }
+// full reports whether there is enough of n hops.
+func (s *search) full(n int) bool { return n >= MaxHops && !s.p.Spare || s.looked >= maxHosts }
 
 // route adds the hosts of an SMTP route: groups by priority, and the hosts of
 // a group by turns, so that one with many addresses does not use up the plan.
 func (s *search) route(r *row) {
 	for _, group := range r.next() {
-		if s.full() {
+		if s.full(len(s.hops)) {
 			return
 		}
 		lists := make([][]NextHop, 0, len(group))
@@ -183,7 +206,7 @@ func (s *search) host(h Host) []NextHop {
 	if !h.Bracketed {
 		return s.exchange(name, port)
 	}
-	hops, _ := s.addresses(name, port)
+	hops, _ := s.addresses(name, port, Origin{Domain: name, Expanded: name, MX: lookup.Secure})
 	return hops
 }
 
@@ -206,7 +229,7 @@ func (s *search) exchange(name string, port uint16) []NextHop {
 	answer := s.p.Resolver.MX(s.ctx, name)
 	switch {
 	case !answer.Usable():
-		s.defers(softError(name, "MX", answer.Why))
+		s.defers(softError(name, "MX", answer.Answer))
 		return nil
 	case answer.NXDomain:
 		s.refuses(noDomain(name))
@@ -216,8 +239,9 @@ func (s *search) exchange(name string, port uint16) []NextHop {
 		return nil
 	}
 	var hops []NextHop
+	from := Origin{Domain: name, Expanded: cmp.Or(answer.Canonical, name), MX: answer.Status}
 	for _, level := range s.levels(name, answer.Records) {
-		lists, self := s.level(level, port)
+		lists, self := s.level(level, port, from)
 		if self {
 			s.loop = true
 			break
@@ -227,7 +251,7 @@ func (s *search) exchange(name string, port uint16) []NextHop {
 		for i := range found {
 			found[i].MX = true
 		}
-		if hops = append(hops, found...); len(hops) >= MaxHops || s.looked >= maxHosts {
+		if hops = append(hops, found...); s.full(len(hops)) {
 			break
 		}
 	}
@@ -257,12 +281,12 @@ func (s *search) levels(name string, records []lookup.MX) [][]string {
 
 // level looks up all hosts of one preference: that one of them is ourselves
 // must be known before another is used.
-func (s *search) level(hosts []string, port uint16) (lists [][]NextHop, self bool) {
+func (s *search) level(hosts []string, port uint16, from Origin) (lists [][]NextHop, self bool) {
 	for _, host := range hosts {
 		if s.looked >= maxHosts {
 			break
 		}
-		hops, own := s.addresses(host, port)
+		hops, own := s.addresses(host, port, from)
 		lists = append(lists, hops)
 		self = self || own
 	}
@@ -270,22 +294,23 @@ func (s *search) level(hosts []string, port uint16) (lists [][]NextHop, self boo
 }
 
 // addresses gives the hops of a host in the order of families, and whether one
-// of its addresses is our own.
-func (s *search) addresses(host string, port uint16) (hops []NextHop, self bool) {
+// of its addresses is our own. from is what led to the host.
+func (s *search) addresses(host string, port uint16, from Origin) (hops []NextHop, self bool) {
 	s.looked++
 	var why *envelope.Failure
 	exists := true
 	for _, v6 := range s.p.families() {
 		answer := s.p.Resolver.Addrs(s.ctx, host, v6)
+		from.Addrs = append(from.Addrs, answer)
 		if !answer.Usable() {
-			why = softError(host, recordType(v6), answer.Why)
+			why = softError(host, recordType(v6), answer.Answer)
 			continue
 		}
 		exists = exists && !answer.NXDomain
 		addrs := slices.Clone(answer.Addrs)
 		shuffle(s.p.Rand, addrs)
 		for _, a := range addrs {
-			hop := NextHop{Host: host, Addr: netip.AddrPortFrom(a.Unmap().WithZone(""), port)}
+			hop := NextHop{Host: host, Addr: netip.AddrPortFrom(a.Unmap().WithZone(""), port), From: &from}
 			if s.p.isSelf(hop.Addr) {
 				self, s.loop = true, true
 				continue
@@ -298,9 +323,14 @@ func (s *search) addresses(host string, port uint16) (hops []NextHop, self bool)
 	case !exists:
 		s.refuses(noAddress(host, "NXDomain"))
 	case why != nil:
+		why.Host = host
+		s.missing = append(s.missing, why)
 		s.defers(why)
 	default:
 		s.otherFamily(host)
+	}
+	if s.p.Spare {
+		hops = Cut(hops) // no more of one host can be used
 	}
 	return hops, self
 }
@@ -314,7 +344,7 @@ func (s *search) otherFamily(host string) {
 		}
 		answer := s.p.Resolver.Addrs(s.ctx, host, v6)
 		if !answer.Usable() {
-			s.defers(softError(host, recordType(v6), answer.Why))
+			s.defers(softError(host, recordType(v6), answer.Answer))
 			return
 		}
 		if len(answer.Addrs) > 0 {
@@ -353,7 +383,7 @@ func (s *search) failure(domain string) *envelope.Failure {
 	case s.hard != nil:
 		return s.hard
 	}
-	return softError(domain, "MX", "no host to try")
+	return softError(domain, "MX", lookup.Answer{Why: "no host to try"})
 }
 
 // isSelf reports whether a next hop is one of our listeners. The unspecified
@@ -415,9 +445,9 @@ func interleave(lists [][]NextHop) []NextHop {
 	return out
 }
 
-// cut bounds the plan. A family that would be cut off whole keeps two places:
+// Cut gives the hops to try, at most MaxHops. A family that would be cut off whole keeps two places:
 // a path that one family does not have must not hide the other's.
-func cut(hops []NextHop) []NextHop {
+func Cut(hops []NextHop) []NextHop {
 	if len(hops) <= MaxHops {
 		return hops
 	}

@@ -144,7 +144,7 @@ func TestPlanFailures(t *testing.T) {
 		{name: "null MX", domain: "d.test", zone: zone{"MX d.test": "0 ."}, want: "5.1.10 null-mx permanent"},
 		{name: "SERVFAIL", domain: "d.test", zone: zone{"MX d.test": "servfail"},
 			want: "4.1.2 dns-failure waits", reply: "DNS Soft Error looking up d.test (MX):  ServFail"},
-		{name: "bogus", domain: "d.test", zone: zone{"MX d.test": "bogus"}, want: "4.1.2 dns-failure waits"},
+		{name: "bogus", domain: "d.test", zone: zone{"MX d.test": "bogus"}, want: "4.1.2 dnssec-invalid waits"},
 		{name: "no MX, no address", domain: "d.test", zone: zone{},
 			want: "5.1.2 no-address permanent", reply: "DNS Hard Error looking up d.test (A):  NoData"},
 		{name: "exchanger does not exist", domain: "d.test", zone: zone{"MX d.test": "10 a.test", "AAAA a.test": "nxdomain", "A a.test": "nxdomain"},
@@ -358,5 +358,37 @@ func TestPlanHosts(t *testing.T) {
 		if got := strings.Join(plan.Hosts, " "); f != nil || got != tt.want {
 			t.Errorf("%s by %v: %q, %v; want %q", tt.domain, tt.hosts, got, f, tt.want)
 		}
+	}
+}
+
+// TestSparePlan: a plan for who may find hosts unfit goes on beyond what may be
+// tried, tells what DNS said, and names a shared address under each host.
+func TestSparePlan(t *testing.T) {
+	z := zone{"MX d.test": "10 a.test, 20 b.test, 30 c.test, 40 gone.test, 50 down.test", "A b.test": "192.0.2.11", "A c.test": "192.0.2.2",
+		"A a.test":    "192.0.2.11, 192.0.2.12, 192.0.2.13, 192.0.2.14, 192.0.2.15, 192.0.2.16, 192.0.2.17",
+		"A gone.test": "nxdomain", "AAAA gone.test": "nxdomain", "A down.test": "servfail", "AAAA down.test": "bogus"}
+	p := Planner{Resolver: z, Rand: inOrder, Spare: true}
+	plan, f := p.Plan(t.Context(), "d.test")
+	if f != nil {
+		t.Fatal(f)
+	}
+	want := "192.0.2.11:25 192.0.2.12:25 192.0.2.13:25 192.0.2.14:25 192.0.2.15:25 192.0.2.11:25 192.0.2.2:25"
+	if got := addrs(plan); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if len(plan.Missing) != 1 || plan.Missing[0].Host != "down.test" {
+		t.Errorf("missing: %+v", plan.Missing)
+	}
+	last := plan.Hops[len(plan.Hops)-1]
+	if o := last.From; o == nil || o.Domain != "d.test" || o.Expanded != "d.test" || o.MX != lookup.Insecure || len(o.Addrs) != 2 || len(o.Addrs[1].Addrs) != 1 {
+		t.Errorf("origin: %+v", o)
+	}
+	if cut := Cut(plan.Hops); len(cut) != MaxHops {
+		t.Errorf("%d hops to try", len(cut))
+	}
+	p.Table = NewTable([]Route{{Domain: All, Hosts: []Host{{Name: "192.0.2.9"}, {Name: "b.test", Bracketed: true}}}})
+	plan, _ = p.Plan(t.Context(), "d.test")
+	if o := plan.Hops[1].From; plan.Hops[0].From != nil || o == nil || o.Domain != "b.test" || o.MX != lookup.Secure {
+		t.Errorf("by route: %+v", plan.Hops)
 	}
 }
