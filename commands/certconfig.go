@@ -31,7 +31,15 @@ machine trusts (SYSTEM) and those imported (CUSTOM). TLSA shows the DNS records
 that let senders authenticate our listeners by DANE, and compares them with what
 is published: 3 1 1 names the key of the certificate, 2 1 1 that of its issuer.
 Publish those of a new key some TTLs before it is committed. Files are read
-from and written to the directory configuration/.`,
+from and written to the directory configuration/.
+
+CRL keeps certificate revocation lists. A list is fetched by http or https when
+its refresh says so and when it becomes outdated, and must be signed by one of
+the authorities of CERTAUTHORITY. SETUP chooses what is checked: the certificates
+of clients where a mail flow policy verifies them, those of servers where a
+destination does. A list that is missing, or outdated and not to be had, revokes
+nothing: mail goes on, and the log and an alert tell. SCHEDULE is "daily at
+HH:MM", "every DAY at HH:MM" or "every N hours", in quotes.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: "certconfig print", Run: certPrintForm},
@@ -46,6 +54,11 @@ from and written to the directory configuration/.`,
 			{Usage: "certconfig certauthority system|custom export FILE [AUTHORITY]", Run: authorityExportForm},
 			{Usage: "certconfig certauthority custom import FILE", Run: authorityImportForm},
 			{Usage: "certconfig certauthority custom delete AUTHORITY", Run: authorityDeleteForm},
+			{Usage: usage("certconfig crl new|edit LIST", crlKeys(&store.CRLSource{})), Run: crlSetForm},
+			{Usage: "certconfig crl delete LIST", Run: crlDeleteForm},
+			{Usage: usage("certconfig crl setup", crlUseKeys(&crlUse{})), Run: crlSetupForm},
+			{Usage: "certconfig crl print", Run: crlPrintForm},
+			{Usage: "certconfig crl update [LIST]", Run: crlUpdateForm},
 		},
 		Dialog: certDialog,
 	}
@@ -56,6 +69,7 @@ func certDialog(d *Dialog, env Env) error {
 		ops := []shell.Op{
 			{Word: "CERTIFICATE", Text: "Import, Create a request, Edit or Remove Certificate Profiles"},
 			{Word: "CERTAUTHORITY", Text: "Manage System and Customized Authorities"},
+			{Word: "CRL", Text: "Manage Certificate Revocation Lists"},
 			{Word: "TLSA", Text: "View the TLSA records to publish for listeners"},
 		}
 		for d.Menu("", ops...) {
@@ -64,6 +78,8 @@ func certDialog(d *Dialog, env Env) error {
 				certificateMenu(d, env, cfg)
 			case "CERTAUTHORITY":
 				authorityMenu(d, env, cfg)
+			case "CRL":
+				crlMenu(d, env, cfg)
 			case "TLSA":
 				showTLSA(d, env, cfg)
 			}

@@ -171,3 +171,106 @@ func authorityDeleteForm(d *Dialog, env Env, args []string) error {
 		return d.Err()
 	})
 }
+
+// crlKeys lists the keys of the forms over one revocation list.
+func crlKeys(s *store.CRLSource) []key {
+	return []key{
+		{"url", "URL", parsed(&s.URL, store.ParseCRLURL)},
+		{"further", "URL|none", parsed(&s.Further, noneOr(store.ParseCRLURL))},
+		{"refresh", "SCHEDULE", parsed(&s.Refresh, store.ParseCRLSchedule)},
+	}
+}
+
+// crlUseKeys lists the keys of the form of CRL SETUP.
+func crlUseKeys(use *crlUse) []key {
+	return []key{{"listeners", "yes|no", yesNo(&use.listener)}, {"delivery", "yes|no", yesNo(&use.delivery)}}
+}
+
+func crlSetForm(d *Dialog, env Env, args []string) error {
+	return env.Edit(func(cfg *store.Config) error {
+		if args[0] == "new" {
+			return crlNewForm(d, cfg, args[1:])
+		}
+		place, err := knownCRL(cfg, args[1])
+		if err != nil {
+			return err
+		}
+		s := *place
+		if err := setKeys(crlKeys(&s), args[2:]); err != nil {
+			return err
+		}
+		return changeCRL(d, place, s)
+	})
+}
+
+func crlNewForm(d *Dialog, cfg *store.Config, args []string) error {
+	if err := roomForCRL(cfg); err != nil {
+		return err
+	}
+	s := store.CRLSource{Refresh: store.DailyCRL()}
+	var err error
+	if s.Name, err = freeCRLName(cfg, args[0]); err != nil {
+		return err
+	}
+	if err := setKeys(crlKeys(&s), args[1:]); err != nil {
+		return err
+	}
+	if s.URL == "" {
+		return shell.Refusedf("Invalid arguments: url= is missing.")
+	}
+	return addCRL(d, cfg, s)
+}
+
+// knownCRL finds the revocation list that a one-line form means.
+func knownCRL(cfg *store.Config, name string) (*store.CRLSource, error) {
+	if s := cfg.Revocation.CRLSource(name); s != nil {
+		return s, nil
+	}
+	return nil, shell.Refusedf("There is no revocation list %q.", name)
+}
+
+func crlDeleteForm(d *Dialog, env Env, args []string) error {
+	return env.Edit(func(cfg *store.Config) error {
+		s, err := knownCRL(cfg, args[0])
+		if err == nil {
+			deleteCRL(d, cfg, s.Name)
+		}
+		return err
+	})
+}
+
+func crlSetupForm(d *Dialog, env Env, args []string) error {
+	return env.Edit(func(cfg *store.Config) error {
+		use := crlUse{cfg.Revocation.Listener, cfg.Revocation.Delivery}
+		if err := setKeys(crlUseKeys(&use), args); err != nil {
+			return err
+		}
+		useCRL(d, cfg, use)
+		return nil
+	})
+}
+
+func crlPrintForm(d *Dialog, env Env, _ []string) error {
+	cfg := env.Config()
+	d.Text(crlSummary(cfg))
+	if len(cfg.Revocation.Sources) > 0 {
+		d.Text("\n" + crlTable(env, cfg))
+	}
+	return d.Err()
+}
+
+func crlUpdateForm(d *Dialog, env Env, args []string) error {
+	cfg := env.Config()
+	sources := cfg.Revocation.Sources
+	if len(args) > 0 {
+		s, err := knownCRL(cfg, args[0])
+		if err != nil {
+			return err
+		}
+		sources = []store.CRLSource{*s}
+	}
+	if len(sources) == 0 {
+		return shell.Refusedf("There are no revocation lists.")
+	}
+	return crlUpdateAll(d, env, sources)
+}

@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net/netip"
 	"regexp"
@@ -33,26 +34,27 @@ type (
 
 // Env is what a command may see and do. One is made for each session.
 type Env struct {
-	Who      store.Who
-	Started  time.Time      // when the session began
-	Session  *store.Session // its pending configuration
-	Store    *store.Store   // running configuration and history
-	Gateway  Gateway
-	Look     Look
-	TLS      TLS
-	DNSSEC   DNSSEC
-	DANE     DANE
-	Mail     Mail
-	Service  Service
-	Logs     Logs
-	Machine  Machine
-	Files    Files
-	Ciphers  Ciphers
-	Sessions func() []SessionInfo
-	Clock    func() time.Time
-	NewKey   func(store.KeyType) (crypto.Signer, error)
-	Wait     func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
-	Version  Version
+	Who        store.Who
+	Started    time.Time      // when the session began
+	Session    *store.Session // its pending configuration
+	Store      *store.Store   // running configuration and history
+	Gateway    Gateway
+	Look       Look
+	TLS        TLS
+	DNSSEC     DNSSEC
+	DANE       DANE
+	Revocation Revocation // the lists of revoked certificates at work
+	Mail       Mail
+	Service    Service
+	Logs       Logs
+	Machine    Machine
+	Files      Files
+	Ciphers    Ciphers
+	Sessions   func() []SessionInfo
+	Clock      func() time.Time
+	NewKey     func(store.KeyType) (crypto.Signer, error)
+	Wait       func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
+	Version    Version
 }
 
 // Config is the configuration as this session has it: with its own pending
@@ -96,6 +98,38 @@ type Gateway interface {
 	// that a gateway has left.
 	Alerts() ([]Alert, error)
 }
+
+// Revocation is what commands ask of the revocation lists that run.
+type Revocation interface {
+	// RevocationLists tells of the lists of the running configuration; offline,
+	// what a gateway has left of them.
+	RevocationLists() []RevocationList
+	// UpdateRevocationList fetches one of them now, within a minute or so.
+	// Errors are *FetchError, whose text is in part the host's, or a refusal
+	// fit for operators.
+	UpdateRevocationList(ctx context.Context, name string) (RevocationList, error)
+}
+
+// RevocationList is the state of one revocation list.
+type RevocationList struct {
+	Name       string
+	Fetched    time.Time // zero: there is none
+	Issued     time.Time
+	NextUpdate time.Time
+	Entries    int
+	Due        time.Time // of the next fetch; zero: now
+	Failed     time.Time // zero: the last fetch did not
+	Err        error     // why; its text is in part the host's
+}
+
+// ErrNotCommitted says that a list is not part of the running configuration.
+var ErrNotCommitted = errors.New("it is not committed")
+
+// FetchError says why a list could not be fetched.
+type FetchError struct{ Err error }
+
+func (e *FetchError) Error() string { return e.Err.Error() }
+func (e *FetchError) Unwrap() error { return e.Err }
 
 // Alert is one alert that was raised.
 type Alert struct {

@@ -26,6 +26,7 @@ package commands
 //	test mail HOW                 the next act on mail goes so: see fakeMail
 //	test store closed             the database fails from here on
 //	test alerts none              no alert is kept
+//	test lists offline            revocation lists cannot be fetched: the gateway does not run
 //	test welcome                  what is shown and asked at login
 //	test pki FILE NAME...         puts certificates of testdata/certconfig/pki into one file
 //	test p12 FILE PASSPHRASE NAME...
@@ -152,7 +153,7 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
 		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
@@ -214,6 +215,10 @@ func (w *world) testCommand() Command {
 			w.gateway.noAlerts = true
 			return nil
 		}},
+		{Usage: "test lists offline", Run: func(*Dialog, Env, []string) error {
+			w.gateway.noLists = true
+			return nil
+		}},
 		{Usage: "test pki FILE NAME...", Run: w.pki},
 		{Usage: "test p12 FILE PASSPHRASE KEY NAME...", Run: w.p12},
 		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
@@ -262,6 +267,7 @@ type fakeGateway struct {
 	checkFails  error // what the next Check ends with
 	commitFails error
 	noAlerts    bool
+	noLists     bool // offline
 }
 
 // stage makes the next check or commit fail.

@@ -169,7 +169,7 @@ func (r *tlsReport) names(match string) {
 func (r *tlsReport) Failed(to netip.AddrPort, f envelope.Failure) {
 	text := printable(strings.Join(f.Reply, " "))
 	switch f.Reason {
-	case envelope.ReasonCertHost, envelope.ReasonCertExpired, envelope.ReasonCertUntrusted, envelope.ReasonCertificate:
+	case envelope.ReasonCertHost, envelope.ReasonCertExpired, envelope.ReasonCertUntrusted, envelope.ReasonCertRevoked, envelope.ReasonCertificate:
 		if f.Reason == envelope.ReasonCertHost {
 			r.names("")
 		}

@@ -132,7 +132,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 
 	problems := next.Validate()
 	var more []store.Problem
-	c.generation, more = build(next, c.merged.Revision+1, g.Authorities)
+	c.generation, more = build(next, c.merged.Revision+1, g.trust())
 	problems = addNew(problems, more)
 	if g.live == nil {
 		// What cannot be bound here and now may be there when the gateway starts.

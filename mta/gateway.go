@@ -36,6 +36,7 @@ import (
 
 	"esa/mta/alert"
 	"esa/mta/counters"
+	"esa/mta/crl"
 	"esa/mta/delivery"
 	"esa/mta/dns"
 	"esa/mta/maillog"
@@ -91,6 +92,7 @@ type live struct {
 	client   *delivery.Client
 	alerts   *alert.Alerts
 	courier  *delivery.Client // of alerts: nobody is told of what fails there
+	lists    *crl.Lists       // of revoked certificates
 	queue    *queue.Queue
 	server   *smtpd.Server
 	sockets  *socket.Set
@@ -103,7 +105,7 @@ type live struct {
 func Offline(o Options) *Gateway {
 	g := &Gateway{Options: o.withDefaults(), bindRetry: bindRetry}
 	config, revision := o.Store.Running()
-	generation, _ := build(config, revision, o.Authorities)
+	generation, _ := build(config, revision, g.trust())
 	g.current.Store(generation)
 	g.keepCopy()
 	return g
@@ -160,6 +162,7 @@ func (g *Gateway) open() (_ *live, err error) {
 	if err := g.openAlerts(l); err != nil {
 		return nil, err
 	}
+	l.lists = g.openLists(l)
 	l.queue, err = queue.Open(queue.Options{
 		Dir: filepath.Join(g.Dir, "queue"), Courier: l.client, Log: l.log, Counters: l.counters,
 		Clock: g.Clock, Diag: g.Diag, Hostname: func() string { return g.current.Load().config.Hostname },
@@ -265,6 +268,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var queueErr error
 	running.Go(func() { queueErr = l.queue.Run(work) })
 	running.Go(func() { l.alerts.Run(work) })
+	running.Go(func() { l.lists.Run(work) })
 	running.Go(func() {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
@@ -297,6 +301,7 @@ func (g *Gateway) configure(next *generation) {
 		g.Diag.Error("configuring logs", "error", err)
 	}
 	l.resolver.Configure(l.resolving(next.dns))
+	l.lists.Configure(next.revocation)
 	l.client.Configure(next.delivery)
 	l.courier.Configure(next.alertDelivery)
 	l.alerts.Configure(next.alerts)

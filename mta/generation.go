@@ -11,6 +11,7 @@ import (
 
 	"esa/mta/alert"
 	"esa/mta/bounce"
+	"esa/mta/crl"
 	"esa/mta/delivery"
 	"esa/mta/dns"
 	"esa/mta/dnssec"
@@ -37,6 +38,7 @@ type generation struct {
 	sockets     []socket.Want
 	delivery    *delivery.Settings
 	alerts      alert.Settings
+	revocation  crl.Settings
 	queue       queue.Policy
 	dns         dns.Settings
 	logs        []maillog.Subscription
@@ -45,10 +47,15 @@ type generation struct {
 	alertDelivery *delivery.Settings
 }
 
+// trust is what peers' certificates are judged by beside the configuration.
+type trust struct {
+	system  []*x509.Certificate // authorities that the machine trusts
+	revoked func(chain []*x509.Certificate) error
+}
+
 // build makes a generation, or says everything that keeps the configuration
-// from running. It opens nothing; system are the authorities that the machine
-// trusts to certify peers.
-func build(c *store.Config, revision uint64, system []*x509.Certificate) (*generation, []store.Problem) {
+// from running. It opens nothing.
+func build(c *store.Config, revision uint64, by trust) (*generation, []store.Problem) {
 	g := &generation{revision: revision, config: c, listeners: map[netip.AddrPort]*smtpd.Settings{}}
 	var problems []store.Problem
 	exceptions, err := exceptionTable(c.Exceptions)
@@ -63,8 +70,11 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 	if err != nil {
 		problems = append(problems, store.Problem{Place: "outbound SSL settings", Text: sentence(err), Fix: "sslconfig -> OUTBOUND"})
 	}
-	roots := c.Authorities.Roots(system)
+	roots := c.Authorities.Roots(by.system)
 	inbound.Roots = roots
+	if c.Revocation.Listener {
+		inbound.Revoked = by.revoked
+	}
 	largest := int64(0)
 	for _, l := range c.Listeners {
 		settings, err := listenerSettings(c, l, revision)
@@ -92,6 +102,10 @@ func build(c *store.Config, revision uint64, system []*x509.Certificate) (*gener
 	to := newDestinations(c)
 	g.delivery = deliverySettings(c, to, g.sockets, revision)
 	g.delivery.TLS = deliveryTLS(c, outbound, roots)
+	if c.Revocation.Delivery {
+		g.delivery.TLS.Revoked = by.revoked
+	}
+	g.revocation = revocationSettings(c, by.system)
 	g.alertDelivery = alertDelivery(c, g.delivery)
 	g.alerts = alertSettings(c)
 	g.queue = queuePolicy(c, to)

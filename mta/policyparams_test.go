@@ -15,7 +15,7 @@ func TestReceptionOfAGeneration(t *testing.T) {
 	c := store.Factory(store.FactoryFacts{Hostname: "gw.test"})
 	c.Reception = store.Reception{MaxConnections: 7, HeaderLines: 0, CounterReset: 120, Unsuccessful: 30, ConnectionTime: 60, AddMessageID: true, RejectRecipients: true}
 	c.Exceptions = []store.Exception{{Address: "@a.test", Allow: true}}
-	g, problems := build(c, 1, nil)
+	g, problems := build(c, 1, trust{})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -42,7 +42,7 @@ func TestPolicyParamsOfAGeneration(t *testing.T) {
 		TLS:         store.PolicyTLS{Mode: store.TLSPreferred, Addresses: "a@, b.test"},
 		SenderCheck: store.SenderCheck{Use: store.Yes, Malformed: reply(501), Unresolved: reply(450), Nonexistent: reply(550)}, UseExceptions: store.Yes,
 	}
-	g, problems := build(c, 1, nil)
+	g, problems := build(c, 1, trust{})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

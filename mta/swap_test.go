@@ -111,7 +111,7 @@ func TestSwap_AConnectionBetweenPointerAndSockets(t *testing.T) {
 	without, _ := w.store.Running()
 	without = without.Clone()
 	without.Listeners = nil
-	next, _ := build(without, 2, nil)
+	next, _ := build(without, 2, trust{})
 	w.gateway.current.Store(next)
 	c := connect(t, w.addr)
 	c.want("421")

@@ -51,25 +51,32 @@ func (a Authority) Certificate() (*x509.Certificate, error) {
 	return certs[0], nil
 }
 
-// Roots gives what peers are verified against: system holds the authorities of
-// the machine and is used if that list is enabled. With both lists disabled
-// the pool is empty, and nobody is verified; it is never nil, which would mean
-// the machine's list to crypto/x509.
+// Roots gives what peers are verified against: those of Trusted. With both
+// lists disabled the pool is empty, and nobody is verified; it is never nil,
+// which would mean the machine's list to crypto/x509.
 func (a Authorities) Roots(system []*x509.Certificate) *x509.CertPool {
 	pool := x509.NewCertPool()
+	for _, cert := range a.Trusted(system) {
+		pool.AddCert(cert)
+	}
+	return pool
+}
+
+// Trusted gives the authorities of the lists that are enabled; system holds
+// those of the machine.
+func (a Authorities) Trusted(system []*x509.Certificate) []*x509.Certificate {
+	var trusted []*x509.Certificate
 	if a.System {
-		for _, cert := range system {
-			pool.AddCert(cert)
-		}
+		trusted = append(trusted, system...)
 	}
 	if a.Custom {
 		for _, authority := range a.List {
 			if cert, err := authority.Certificate(); err == nil {
-				pool.AddCert(cert)
+				trusted = append(trusted, cert)
 			}
 		}
 	}
-	return pool
+	return trusted
 }
 
 // Known gives the authorities that peers are expected to have: those of the

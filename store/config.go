@@ -49,6 +49,7 @@ type Config struct {
 	LogSettings    LogSettings       `label:"Log settings" object:"log settings"`
 	Certificates   []Certificate     `label:"Certificates" object:"certificate"`
 	Authorities    Authorities       `label:"Certificate authorities" object:"certificate authorities"`
+	Revocation     Revocation        `label:"Certificate revocation lists" object:"certificate revocation"`
 	SSL            SSL               `label:"SSL settings" object:"SSL settings"`
 	Alerts         Alerts            `label:"Alerts" object:"alert settings"`
 }
@@ -94,6 +95,7 @@ func (c *Config) Validate() []Problem {
 	c.validateLogs(&p)
 	c.validateCertificates(&p)
 	c.validateAuthorities(&p)
+	c.validateRevocation(&p)
 	c.validateSSL(&p)
 	c.validateAlerts(&p)
 	return p

@@ -23,26 +23,27 @@ import (
 // environment is what the commands of one session see and do.
 func (c *console) environment(who store.Who, pending *store.Session, started time.Time) commands.Env {
 	return commands.Env{
-		Who:      who,
-		Started:  started,
-		Session:  pending,
-		Store:    c.process.store,
-		Gateway:  gatewayView{c.process.gateway, c.process.gauges},
-		Look:     lookView{c.process.gateway},
-		TLS:      lookView{c.process.gateway},
-		DNSSEC:   dnssecView{c.process.gateway},
-		DANE:     daneView{c.process.gateway},
-		Mail:     mailView{c.process.gateway},
-		Service:  serviceView{c.process.gateway},
-		Logs:     logView{c.process.gateway},
-		Machine:  machine{},
-		Files:    folder(filepath.Join(c.process.dir.path, "configuration")),
-		Ciphers:  tlsconf.Catalogue{},
-		Sessions: c.list,
-		Clock:    time.Now,
-		NewKey:   store.NewKey,
-		Wait:     wait,
-		Version:  c.version,
+		Who:        who,
+		Started:    started,
+		Session:    pending,
+		Store:      c.process.store,
+		Gateway:    gatewayView{c.process.gateway, c.process.gauges},
+		Look:       lookView{c.process.gateway},
+		TLS:        lookView{c.process.gateway},
+		Revocation: revocationView{c.process.gateway},
+		DNSSEC:     dnssecView{c.process.gateway},
+		DANE:       daneView{c.process.gateway},
+		Mail:       mailView{c.process.gateway},
+		Service:    serviceView{c.process.gateway},
+		Logs:       logView{c.process.gateway},
+		Machine:    machine{},
+		Files:      folder(filepath.Join(c.process.dir.path, "configuration")),
+		Ciphers:    tlsconf.Catalogue{},
+		Sessions:   c.list,
+		Clock:      time.Now,
+		NewKey:     store.NewKey,
+		Wait:       wait,
+		Version:    c.version,
 	}
 }
 
@@ -143,9 +144,6 @@ func (f folder) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	root, err := os.OpenRoot(string(f))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, shell.Refusedf("Error: the file %q does not exist: there is no data directory.", name)
-	}
 	if err != nil {
 		return nil, err
 	}

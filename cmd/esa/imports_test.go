@@ -46,6 +46,7 @@ var mayImport = []struct {
 		"delivery knows neither the store nor receiving"},
 	{"esa/mta/queue", []string{"esa/mta/envelope", "esa/mta/bounce", "esa/mta/message", "esa/mta/maillog", "esa/mta/counters"},
 		"the queue delivers through its own interface"},
+	{"esa/mta/crl", []string{"esa/mta/maillog"}, "lists of revoked certificates, for whoever verifies a chain"},
 	{"esa/mta/alert", []string{"esa/mta/envelope", "esa/mta/message", "esa/mta/maillog"},
 		"alerts are delivered through an interface of their own"},
 	{"esa/mta/mtatest", []string{"esa/mta/..."}, "test support of mta"},

@@ -236,7 +236,7 @@ func TestRevoked(t *testing.T) {
 			return nil
 		}
 		w.secured(RequireVerified, a)
-		check(t, w.deliver(job(plainText, "a")), "deferred 4.7.5 0 validation-failure")
+		check(t, w.deliver(job(plainText, "a")), "deferred 4.7.5 0 certificate-revoked")
 		if !strings.Contains(w.log(), "TLS failed: verify error: revoked on 1999-12-24\n") {
 			t.Errorf("log:\n%s", w.log())
 		}

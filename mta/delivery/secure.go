@@ -259,7 +259,7 @@ func (c *conn) certify(ctx context.Context, g guard, presented []*x509.Certifica
 	}
 	if s.Revoked != nil {
 		if err := s.Revoked(chain); err != nil {
-			return "", &identity.Fault{Reason: envelope.ReasonCertificate, Text: err.Error()}
+			return "", &identity.Fault{Reason: envelope.ReasonCertRevoked, Text: err.Error()}
 		}
 	}
 	name, ok := identity.Match(presented[0], g.by, identity.Reference{
@@ -324,7 +324,7 @@ func insecure(status string, reason envelope.Reason, text string) *envelope.Fail
 func unprotected(f *envelope.Failure) bool {
 	switch f.Reason {
 	case envelope.ReasonNoSTARTTLS, envelope.ReasonNoTLS, envelope.ReasonHandshake,
-		envelope.ReasonCertHost, envelope.ReasonCertExpired, envelope.ReasonCertUntrusted, envelope.ReasonCertificate,
+		envelope.ReasonCertHost, envelope.ReasonCertExpired, envelope.ReasonCertUntrusted, envelope.ReasonCertRevoked, envelope.ReasonCertificate,
 		envelope.ReasonTLSA:
 		return true
 	}

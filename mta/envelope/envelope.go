@@ -194,6 +194,7 @@ const (
 	ReasonCertHost      Reason = "certificate-host-mismatch" // for somebody else
 	ReasonCertExpired   Reason = "certificate-expired"       // or not valid yet
 	ReasonCertUntrusted Reason = "certificate-not-trusted"   // self-signed, unknown issuer, incomplete chain
+	ReasonCertRevoked   Reason = "certificate-revoked"       // by its authority, before its end
 	ReasonCertificate   Reason = "validation-failure"        // anything else that is wrong with it
 
 	// DANE (RFC 8460 §4.3.2.1).

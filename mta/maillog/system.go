@@ -2,6 +2,7 @@ package maillog
 
 import (
 	"strings"
+	"time"
 
 	"esa/mta/envelope"
 )
@@ -43,3 +44,27 @@ func (l *Log) ReceivingResumed(listeners []string) {
 func (l *Log) DNSTemporaryFailure(domain, qtype, why string) {
 	l.infof("DNS Temporary Failure %s %s - %s", word(domain), qtype, line(why))
 }
+
+// RevocationListFetched writes that a certificate revocation list came, with
+// how many certificates it revokes and until when it holds. The words of these
+// three are ours.
+func (l *Log) RevocationListFetched(name string, entries int, nextUpdate time.Time) {
+	l.infof("CRL %s fetched: %d entries, next update %s", word(name), entries, listTime(nextUpdate))
+}
+
+// RevocationListFailed writes why a list could not be fetched.
+func (l *Log) RevocationListFailed(name string, why error) {
+	l.logf(Warning, "CRL %s not fetched: %s", word(name), line(why.Error()))
+}
+
+// RevocationListLacking writes that nothing is checked against a list: there is
+// none, or its next update was due at a time.
+func (l *Log) RevocationListLacking(name string, due time.Time) {
+	if due.IsZero() {
+		l.logf(Warning, "CRL %s is missing: no certificate is checked against it", word(name))
+		return
+	}
+	l.logf(Warning, "CRL %s is outdated since %s: no certificate is checked against it", word(name), listTime(due))
+}
+
+func listTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }

@@ -117,3 +117,39 @@ func sign(t testing.TB, c *x509.Certificate, by *Authority) (*x509.Certificate, 
 	}
 	return signed, key
 }
+
+// ListSpec says what a revocation list holds beside the serial numbers. A zero
+// time is an hour before Now, or a day after it.
+type ListSpec struct {
+	Now        time.Time
+	ThisUpdate time.Time
+	NextUpdate time.Time
+	Number     int64
+	Extensions []pkix.Extension
+	Entries    []x509.RevocationListEntry // beside revoked
+}
+
+// Revoke makes a revocation list of the authority, in DER.
+func (a *Authority) Revoke(t testing.TB, spec ListSpec, revoked ...*x509.Certificate) []byte {
+	t.Helper()
+	list := &x509.RevocationList{
+		Number: big.NewInt(spec.Number + 1), ThisUpdate: spec.ThisUpdate, NextUpdate: spec.NextUpdate,
+		ExtraExtensions: spec.Extensions, RevokedCertificateEntries: spec.Entries,
+	}
+	if list.ThisUpdate.IsZero() {
+		list.ThisUpdate = spec.Now.Add(-time.Hour)
+	}
+	if list.NextUpdate.IsZero() {
+		list.NextUpdate = spec.Now.Add(24 * time.Hour)
+	}
+	for _, c := range revoked {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
+			SerialNumber: c.SerialNumber, RevocationTime: list.ThisUpdate.Add(-time.Hour), ReasonCode: 1,
+		})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.Certificate, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
