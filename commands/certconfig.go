@@ -27,17 +27,19 @@ and what is wrong with it. The certificate Demo is there from the start: it
 encrypts, and nobody can verify it.
 
 CERTAUTHORITY says which authorities peers are verified against: those that the
-machine trusts (SYSTEM) and those imported (CUSTOM). Files are read from and
-written to the directory configuration/.
-
-TLSA shows the records by which senders authenticate public listeners (DANE),
-one for the key of each certificate and one for that of its issuer, and what DNS
-has. commit check warns of a certificate that fits none of those published.`,
+machine trusts (SYSTEM) and those imported (CUSTOM). TLSA shows the DNS records
+that let senders authenticate our listeners by DANE, and compares them with what
+is published: 3 1 1 names the key of the certificate, 2 1 1 that of its issuer.
+Publish those of a new key some TTLs before it is committed. Files are read
+from and written to the directory configuration/.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: "certconfig print", Run: certPrintForm},
+			{Usage: "certconfig tlsa", Run: func(d *Dialog, env Env, _ []string) error {
+				showTLSA(d, env, env.Config())
+				return d.Err()
+			}},
 			{Usage: usage("certconfig new PROFILE", newKeys(&newCertificate{})), Run: certNewForm},
-			{Usage: "certconfig tlsa", Run: certTLSAForm},
 			{Usage: "certconfig csr PROFILE", Run: certRequestForm},
 			{Usage: "certconfig delete PROFILE", Run: certDeleteForm},
 			{Usage: "certconfig certauthority system|custom enable|disable|print", Run: authorityForm},
@@ -54,7 +56,7 @@ func certDialog(d *Dialog, env Env) error {
 		ops := []shell.Op{
 			{Word: "CERTIFICATE", Text: "Import, Create a request, Edit or Remove Certificate Profiles"},
 			{Word: "CERTAUTHORITY", Text: "Manage System and Customized Authorities"},
-			{Word: "TLSA", Text: "View the TLSA records to publish for DANE"},
+			{Word: "TLSA", Text: "View the TLSA records to publish for listeners"},
 		}
 		for d.Menu("", ops...) {
 			switch d.Op() {
@@ -63,7 +65,7 @@ func certDialog(d *Dialog, env Env) error {
 			case "CERTAUTHORITY":
 				authorityMenu(d, env, cfg)
 			case "TLSA":
-				certTLSA(d, env, cfg)
+				showTLSA(d, env, cfg)
 			}
 		}
 		return d.Err()

@@ -176,7 +176,6 @@ func withMailHosts(d *Dialog, env Env, report store.CommitReport) store.CommitRe
 	for _, v := range mailHosts(d, env, env.Config()) {
 		report.Warnings = append(report.Warnings, v.Problem)
 	}
-	report.Warnings = append(report.Warnings, tlsaProblems(d.Context(), env, env.Config())...)
 	return report
 }
 

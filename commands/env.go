@@ -85,6 +85,9 @@ type Gateway interface {
 	// ProbeDNS asks a server whether it answers, within two seconds; the text
 	// is for the operator.
 	ProbeDNS(ctx context.Context, server netip.AddrPort) string
+	// PublishedTLSA asks DNS for the TLSA records of the listeners, and holds
+	// their certificates against them.
+	PublishedTLSA(ctx context.Context, c *store.Config) []store.PublishedTLSA
 	// MailHosts asks DNS whether the MX records of the domains that listeners
 	// take mail for agree with the host names of their interfaces, within some
 	// seconds. What could not be asked is told among the verdicts.

@@ -368,6 +368,24 @@ func (g *fakeGateway) MailHosts(_ context.Context, c *store.Config) []store.Verd
 	return c.MailHostVerdicts(found)
 }
 
+// PublishedTLSA is as the profile's name says.
+func (g *fakeGateway) PublishedTLSA(_ context.Context, c *store.Config) []store.PublishedTLSA {
+	var found []store.PublishedTLSA
+	for _, s := range c.TLSAServices() {
+		p := store.PublishedTLSA{TLSAService: s, State: store.TLSANone}
+		switch s.Certificate {
+		case "fits":
+			p.State, p.Published = store.TLSAFits, []string{s.Records[0].String()}
+		case "broken":
+			p.State, p.Published = store.TLSABroken, []string{"3 1 1 00"}
+		case "silent":
+			p.State, p.Why = store.TLSAUnknown, "timeout asking 192.0.2.53"
+		}
+		found = append(found, p)
+	}
+	return found
+}
+
 // Alerts gives two, unless there are none yet.
 func (g *fakeGateway) Alerts() ([]Alert, error) {
 	if g.noAlerts {

@@ -74,7 +74,7 @@ func hostNumbers(h Host) string {
 	b.WriteString("Counters:\n  Queue\n")
 	row("    Soft Bounced Events", h.Counters["soft_bounced_evts"])
 	b.WriteString("  Completion\n")
-	for _, r := range statusCounters()[10:] {
+	for _, r := range completedRecipients() {
 		row(r.label, h.Counters[r.name])
 	}
 	b.WriteString("\nGauges:\n  Queue\n")
@@ -172,6 +172,9 @@ func hostTroubles(h HostDetail, now time.Time) string {
 		next = "Now"
 	}
 	fmt.Fprintf(&b, "Next Attempt          %s\n", next)
+	if h.Limited {
+		b.WriteString("Held Back By          the recipient limit (see destconfig)\n")
+	}
 	if h.Last.Reason == envelope.ReasonNone {
 		b.WriteString("Last Failure          None\n")
 		return b.String()

@@ -51,6 +51,7 @@ type HostDetail struct {
 	LastActivity time.Time        // zero: none
 	Suspended    bool             // delivery to it, by an operator
 	NextAttempt  time.Time        // zero: none is planned, or it is due
+	Limited      bool             // NextAttempt is when the recipient limit allows it
 	Last         envelope.Failure // the last failure; Reason is empty if there was none
 	LastAt       time.Time
 	Last5XX      envelope.Failure // of a recipient refused for good; Code is 0 if there was none

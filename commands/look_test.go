@@ -23,7 +23,6 @@ type fakeLook struct {
 	waited  int
 	flushed int
 	reset   int
-	tlsa    []Record // of every name
 }
 
 // wait lets the clock go on. Nobody watches a display for ever.
@@ -78,6 +77,8 @@ func (f *fakeLook) Host(_ context.Context, domain string) (HostDetail, error) {
 		d.Addresses = []HostAddresses{{0, []netip.Addr{netip.MustParseAddr("192.0.2.25")}}}
 	case "suspended.example":
 		d.Suspended, d.Active, d.Unattempted = true, 1, 1
+	case "limited.example":
+		d.Active, d.Unattempted, d.NextAttempt, d.Limited = 2, 2, now.Add(4*time.Minute), true
 	case "null.example":
 		d.MX.Records = []lookup.MX{{}}
 	case "nowhere.example":
@@ -107,8 +108,6 @@ func (f *fakeLook) QueryDNS(_ context.Context, name, queryType string) (Records,
 		a.NXDomain = true
 	case name == "failed.example":
 		a.Status, a.Why = lookup.Failed, "ServFail"
-	case queryType == "TLSA":
-		a.Status, a.Records = lookup.Secure, f.tlsa
 	case queryType == "A":
 		a.Records = []Record{{"A", "192.0.2.2", 30 * time.Minute}, {"A", "192.0.2.3", 30 * time.Minute}}
 	case queryType == "MX":

@@ -67,6 +67,7 @@ type QueuedRecipient struct {
 	Underway    bool
 	Suspended   bool
 	NextAttempt time.Time       // zero: it is due
+	Limited     bool            // NextAttempt is when the recipient limit of Domain allows it
 	Reason      envelope.Reason // of the last failure
 	Code        int
 	Reply       string // of the peer, as received

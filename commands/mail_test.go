@@ -56,6 +56,7 @@ func newMail(c *clock) *fakeMail {
 	first[1].Done = true
 	first[2].Underway, first[2].Attempts, first[2].Reason = true, 1, envelope.ReasonTimeout
 	f.queue[2].Recipients[0].Domain, f.queue[2].Recipients[0].Attempts = "[192.0.2.7]", 1
+	f.queue[2].Recipients[1].NextAttempt, f.queue[2].Recipients[1].Limited = now.Add(4*time.Minute), true
 	f.queue[3].Recipients[0].Suspended = true
 	for _, q := range f.queue {
 		f.text[q.Message.MID] = "Received: from x\r\nSubject: " + q.Message.Subject + "\r\n\r\nHello.\r\nFrom here on\r\n>From there\r\n"

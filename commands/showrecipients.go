@@ -107,6 +107,9 @@ func fate(r QueuedRecipient, to envelope.Recipient, now time.Time) []string {
 	case r.Attempts > 0:
 		lines = append(lines, "Next attempt: now")
 	}
+	if r.Limited {
+		lines = append(lines, "Held back by: the recipient limit (see destconfig)")
+	}
 	if r.Reason == envelope.ReasonNone {
 		return lines
 	}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,9 +91,10 @@ type statusRow struct {
 	detail bool   // shown by status detail only
 }
 
-// statusCounters is the counters in the order of the screen.
+// statusCounters is the counters in the order of the screen. Nobody is
+// unsubscribed in this build.
 func statusCounters() []statusRow {
-	return []statusRow{
+	return slices.Concat([]statusRow{
 		{"  Receiving", "", false},
 		{"    Messages Received", "inj_msgs", false},
 		{"    Recipients Received", "inj_recips", false},
@@ -103,6 +105,15 @@ func statusCounters() []statusRow {
 		{"  Queue", "", false},
 		{"    Soft Bounced Events", "soft_bounced_evts", false},
 		{"  Completion", "", false},
+	}, completedRecipients(), []statusRow{
+		{"      Global Unsub. Hits", "global_unsub_hits", true},
+	})
+}
+
+// completedRecipients is what may become of a recipient, for the gateway and
+// for one destination.
+func completedRecipients() []statusRow {
+	return []statusRow{
 		{"    Completed Recipients", "completed_recips", false},
 		{"      Hard Bounced Recipients", "hard_bounced_recips", true},
 		{"        DNS Hard Bounces", "dns_hard_bounced_recips", true},

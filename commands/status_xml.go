@@ -45,7 +45,7 @@ func xmlStatus(s Status, version, hostname string) string {
 			fmt.Fprintf(&b, `    <counter name="%s" reset="%d" uptime="%d" lifetime="%d" />`+"\n", row.name, c.Reset, c.Uptime, c.Lifetime)
 		}
 	}
-	b.WriteString(`    <counter name="global_unsub_hits" reset="0" uptime="0" lifetime="0" />` + "\n  </counters>\n")
+	b.WriteString("  </counters>\n")
 	fmt.Fprintf(&b, `  <current_ids message_id="%d" injection_conn_id="%d" delivery_conn_id="%d" />`+"\n  <rates>\n", s.MID, s.ICID, s.DCID)
 	for _, row := range rateRows() {
 		if row.name != "" {

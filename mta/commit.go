@@ -224,9 +224,12 @@ func (g *Gateway) apply(c *change) {
 		g.current.Store(c.generation)
 		return
 	}
+	before, next := g.current.Load().config, c.generation.config
+	g.suspendRenamed(before, next)
 	g.configure(c.generation)
 	c.sockets.Apply()
 	g.unbound = c.unbound
+	g.forgetSuspended(next)
 }
 
 // bindProblems names the listener that each socket which cannot be had is for.

@@ -18,8 +18,8 @@ const (
 )
 
 // MailHosts asks DNS where mail goes for the domains that listeners take mail
-// for, and gives what does not agree with the host names of their interfaces;
-// it takes some seconds at most. Where something could not be asked, that is
+// for, and gives what does not agree with the host names of their interfaces,
+// and what TLSA records do not agree with the certificates of listeners; it takes some seconds at most. Where something could not be asked, that is
 // among what it gives.
 func (g *Gateway) MailHosts(ctx context.Context, c *store.Config) []store.Verdict {
 	domains := c.MailDomains()
@@ -40,7 +40,7 @@ func (g *Gateway) MailHosts(ctx context.Context, c *store.Config) []store.Verdic
 		lookups.Go(func() { found[i] = mailHosts(domain, g.live.resolver.MX(ctx, domain)) })
 	}
 	lookups.Wait()
-	verdicts := c.MailHostVerdicts(found)
+	verdicts := append(c.MailHostVerdicts(found), store.TLSAVerdicts(g.PublishedTLSA(ctx, c))...)
 	if more := len(domains) - len(asked); more > 0 {
 		verdicts = append(verdicts, store.Verdict{Problem: store.Problem{
 			Place: "MX records", Text: fmt.Sprintf("Those of %d domains were looked up, of %d more they were not.", len(asked), more), Fix: "nslookup DOMAIN MX",

@@ -60,6 +60,55 @@ func (g *Gateway) ChangeSuspension(edit func(*Suspension) error) error {
 	return nil
 }
 
+// suspendRenamed keeps suspended what a commit renames: the new listener at the
+// interface and port of a suspended one. It comes before the commit, so that no
+// mail is taken in between.
+func (g *Gateway) suspendRenamed(before, next *store.Config) {
+	g.suspendListeners(func(names []string) []string {
+		for _, old := range before.Listeners {
+			if !slices.Contains(names, old.Name) || listens(next, old.Name) {
+				continue
+			}
+			for _, l := range next.Listeners {
+				if l.Interface == old.Interface && l.Port == old.Port {
+					names = append(names, l.Name)
+				}
+			}
+		}
+		return names
+	})
+}
+
+// forgetSuspended forgets listeners that are no more: one that has such a name
+// later is another.
+func (g *Gateway) forgetSuspended(config *store.Config) {
+	g.suspendListeners(func(names []string) []string {
+		return slices.DeleteFunc(names, func(name string) bool { return !listens(config, name) })
+	})
+}
+
+// suspendListeners edits the names of suspended listeners for a commit, which
+// nothing can stop any more: if they cannot be saved, they are in effect until
+// a restart.
+func (g *Gateway) suspendListeners(edit func([]string) []string) {
+	g.suspending.Lock()
+	defer g.suspending.Unlock()
+	next := g.suspended.Clone()
+	if next.Listeners = edit(next.Listeners); slices.Equal(next.Listeners, g.suspended.Listeners) {
+		return
+	}
+	if err := next.write(g.suspensionFile()); err != nil {
+		g.Diag.Error("saving which listeners are suspended", "error", err)
+	}
+	g.suspended = next
+	g.live.suspend(next)
+}
+
+// listens reports whether there is a listener of this name.
+func listens(config *store.Config, name string) bool {
+	return slices.ContainsFunc(config.Listeners, func(l store.Listener) bool { return l.Name == name })
+}
+
 // AwaitSessions returns when no session of a suspended listener is open. Those
 // that are when grace is over are cut. It ends early with ctx, and gives how
 // many are left then.

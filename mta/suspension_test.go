@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,30 @@ func TestSuspension_OneListener(t *testing.T) {
 	// A commit takes nothing back.
 	w.commit(func(c *store.Config) { c.Hostname = "new.test" })
 	connect(t, second).want("421")
+}
+
+// TestSuspension_FollowsTheListener: one that is renamed stays suspended, also
+// after a restart; one that is deleted leaves nothing to another of its name.
+func TestSuspension_FollowsTheListener(t *testing.T) {
+	second := freeAddr(t, "127.0.0.2")
+	w := start(t, twoListeners(second))
+	w.suspend(func(s *Suspension) { s.Listeners = []string{"Second"} })
+	w.commit(func(c *store.Config) { c.Listeners[1].Name = "Other" })
+	connect(t, second).want("421")
+	if got := w.gateway.Status().Suspended.Listeners; !slices.Equal(got, []string{"Other"}) {
+		t.Errorf("suspended: %q", got)
+	}
+	w.reopen()
+	w.awaitBound(2)
+	connect(t, second).want("421")
+
+	var deleted store.Listener
+	w.commit(func(c *store.Config) { deleted, c.Listeners = c.Listeners[1], c.Listeners[:1] })
+	w.commit(func(c *store.Config) { c.Listeners = append(c.Listeners, deleted) })
+	dial(t, second)
+	if got := w.gateway.Status().Suspended.Listeners; len(got) != 0 {
+		t.Errorf("suspended: %q", got)
+	}
 }
 
 // TestSuspension_CutsDeliveries when their time is over; the message is there

@@ -290,13 +290,15 @@ func compareXML(t *testing.T, dir string, want map[string]int) {
 }
 
 // labels are the counters as the screens name them.
-var labels = map[string]string{
-	"Messages Received": "inj_msgs", "Recipients Received": "inj_recips", "Gen. Bounce Recipients": "gen_bounce_recips",
-	"Rejected Recipients": "rejected_recips", "Dropped Messages": "dropped_msgs", "Soft Bounced Events": "soft_bounced_evts",
-	"Completed Recipients": "completed_recips", "Hard Bounced Recipients": "hard_bounced_recips", "DNS Hard Bounces": "dns_hard_bounced_recips",
-	"5XX Hard Bounces": "5xx_hard_bounced_recips", "Filter Hard Bounces": "filter_hard_bounced_recips",
-	"Expired Hard Bounces": "expired_hard_bounced_recips", "Other Hard Bounces": "other_hard_bounced_recips",
-	"Delivered Recipients": "delivered_recips", "Deleted Recipients": "deleted_recips",
+func labels() map[string]string {
+	return map[string]string{
+		"Messages Received": "inj_msgs", "Recipients Received": "inj_recips", "Gen. Bounce Recipients": "gen_bounce_recips",
+		"Rejected Recipients": "rejected_recips", "Dropped Messages": "dropped_msgs", "Soft Bounced Events": "soft_bounced_evts",
+		"Completed Recipients": "completed_recips", "Hard Bounced Recipients": "hard_bounced_recips", "DNS Hard Bounces": "dns_hard_bounced_recips",
+		"5XX Hard Bounces": "5xx_hard_bounced_recips", "Filter Hard Bounces": "filter_hard_bounced_recips",
+		"Expired Hard Bounces": "expired_hard_bounced_recips", "Other Hard Bounces": "other_hard_bounced_recips",
+		"Delivered Recipients": "delivered_recips", "Deleted Recipients": "deleted_recips",
+	}
 }
 
 // screen reads the counters of a screen: the last number of their lines.
@@ -304,7 +306,7 @@ func screen(text string) map[string]int {
 	found := map[string]int{}
 	text, _, _ = strings.Cut(text, "\nRates")
 	for line := range strings.Lines(text) {
-		for label, name := range labels {
+		for label, name := range labels() {
 			if rest, ok := strings.CutPrefix(strings.TrimSpace(line), label+" "); ok {
 				words := strings.Fields(strings.ReplaceAll(rest, ",", ""))
 				found[name], _ = strconv.Atoi(words[len(words)-1])

@@ -19,4 +19,7 @@ const (
 	slowClients   = 300
 	stops         = 4
 	bookMessages  = 10000
+	bombs         = 150
+	bombSize      = 1 << 20
+	flood         = 6 * time.Second
 )

@@ -34,7 +34,7 @@ type ledger struct {
 }
 
 // gate is a listener that can keep clients waiting: they are connected and
-// hear nothing.
+// hear nothing, or no answer to MAIL.
 type gate struct {
 	net.Listener
 	mu   sync.Mutex
@@ -43,20 +43,27 @@ type gate struct {
 
 func (g *gate) Accept() (net.Conn, error) {
 	conn, err := g.Listener.Accept()
+	g.pass()
+	return conn, err
+}
+
+// pass waits until clients are let in.
+func (g *gate) pass() {
 	g.mu.Lock()
 	shut := g.shut
 	g.mu.Unlock()
 	if shut != nil {
 		<-shut
 	}
-	return conn, err
 }
 
 // hold makes the sink keep clients waiting until release.
 func (l *ledger) hold() {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	l.gate.shut = make(chan struct{})
+	if l.gate.shut == nil {
+		l.gate.shut = make(chan struct{})
+	}
 }
 
 func (l *ledger) release() {
@@ -96,7 +103,7 @@ type ledgerSession struct {
 
 func (s *ledgerSession) Reset()                                 { s.recipients = 0 }
 func (*ledgerSession) Logout() error                            { return nil }
-func (*ledgerSession) Mail(string, *gosmtp.MailOptions) error   { return nil }
+func (s *ledgerSession) Mail(string, *gosmtp.MailOptions) error { s.ledger.gate.pass(); return nil }
 func (s *ledgerSession) Rcpt(string, *gosmtp.RcptOptions) error { s.recipients++; return nil }
 func (s *ledgerSession) Data(r io.Reader) error {
 	m, err := mail.ReadMessage(bufio.NewReader(r))

@@ -19,4 +19,7 @@ const (
 	slowClients   = 2000
 	stops         = 20
 	bookMessages  = 10000
+	bombs         = 1000
+	bombSize      = 10 << 20
+	flood         = 10 * time.Minute
 )

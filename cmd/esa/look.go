@@ -55,7 +55,7 @@ func (l lookView) Host(ctx context.Context, domain string) (commands.HostDetail,
 		return commands.HostDetail{}, readable(err)
 	}
 	view := commands.HostDetail{
-		Host: hostView(h.Host, l.gateway.Working()), Suspended: h.Suspended, Oldest: h.Oldest.Received, LastActivity: h.LastActivity, NextAttempt: h.NextAttempt,
+		Host: hostView(h.Host, l.gateway.Working()), Suspended: h.Suspended, Oldest: h.Oldest.Received, LastActivity: h.LastActivity, NextAttempt: h.NextAttempt, Limited: h.Limited,
 		Last: h.Last, LastAt: h.LastAt, Last5XX: h.Last5XX, Last5XXAt: h.Last5XXAt,
 		Route: h.Route, MX: h.MX, Expires: h.Expires,
 	}

@@ -59,8 +59,14 @@ type served struct {
 // startServing returns when the console is there.
 func startServing(t *testing.T, dir string) *served {
 	t.Helper()
+	return startComplaining(t, dir, os.Stderr)
+}
+
+// startComplaining does the same; the process has this standard error.
+func startComplaining(t *testing.T, dir string, complaints *os.File) *served {
+	t.Helper()
 	s := &served{t: t, cmd: program(t, dir, "serve"), done: make(chan error, 1)}
-	s.cmd.Stderr = os.Stderr
+	s.cmd.Stderr = complaints
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,10 @@ type process struct {
 // openProcess opens a data directory, with a gateway that moves mail or
 // offline.
 func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, err error) {
+	// A core would hold every private key.
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		return nil, fmt.Errorf("forbidding cores: %w", err)
+	}
 	p := &process{gauges: newGauges(inv.dir)}
 	defer func() {
 		if err != nil {

@@ -107,6 +107,30 @@ func TestIntervalsSurviveRestart(t *testing.T) {
 	h.wantCount("when the interval is over", h.after(5*time.Minute), 1)
 }
 
+// TestRepetitionDuringPass: what is raised while a pass begins is held back no
+// less. A clock that is read before the lock is taken lets an alert come in
+// between, whose time is then later than that of the pass.
+func TestRepetitionDuringPass(t *testing.T) {
+	h := newHarness(t)
+	h.o.Clock = func() time.Time {
+		read := h.now
+		if h.mu.TryLock() {
+			h.mu.Unlock()
+			h.now = h.now.Add(time.Millisecond)
+			h.Raise(broken)
+			h.Raise(broken)
+		}
+		return read
+	}
+	mails := h.after(0)
+	h.Raise(broken)
+	h.Raise(broken)
+	h.wantCount("repeated during the pass", append(mails, h.after(0)...), 1)
+	if stored := h.Stored(); len(stored) != 1 {
+		t.Errorf("%+v", stored)
+	}
+}
+
 func TestClockSetBack(t *testing.T) {
 	h := newHarness(t)
 	h.Raise(broken)

@@ -72,7 +72,7 @@ func (h *harness) after(d time.Duration) []string {
 		h.pass(h.t.Context())
 		h.senders.Wait()
 	}
-	h.save(h.collect(h.now))
+	h.save(h.collect())
 	return h.post.texts()[before:]
 }
 

@@ -26,15 +26,14 @@ func (a *Alerts) Run(ctx context.Context) {
 		}
 	}
 	a.senders.Wait()
-	a.save(a.collect(a.o.Clock()))
+	a.save(a.collect())
 }
 
 // pass does all that is due, and gives how long nothing will be.
 func (a *Alerts) pass(ctx context.Context) time.Duration {
-	now := a.o.Clock()
-	c := a.collect(now)
-	a.save(c)
+	a.save(a.collect())
 	a.mu.Lock()
+	now := a.o.Clock()
 	due := a.state.due(now, a.sending)
 	for i := range due {
 		a.sending[due[i].ID] = true
@@ -79,10 +78,12 @@ type collected struct {
 }
 
 // collect takes what was raised, what was repeated and what certificates say
-// into the state.
-func (a *Alerts) collect(now time.Time) collected {
+// into the state. The clock is read under the lock: a time from before would be
+// earlier than what Raise has noted meanwhile, as that of a clock set back.
+func (a *Alerts) collect() collected {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	now := a.o.Clock()
 	var c collected
 	if !a.configured {
 		return c

@@ -89,14 +89,18 @@ func (r *Resolver) query(ctx context.Context, q question) RecordAnswer {
 }
 
 // record shows a record without its header; a name at its end has no final
-// dot, as everywhere here.
+// dot, as everywhere here. Names are in lower case: where a server compressed
+// one, the case is that of the question, which mixCase made up.
 func record(rr mdns.RR) Record {
 	text := strings.TrimPrefix(rr.String(), rr.Header().String())
 	switch rr.(type) {
 	case *mdns.MX, *mdns.NS, *mdns.CNAME, *mdns.PTR:
+		text = strings.ToLower(text)
 		if len(text) > 1 && !strings.HasSuffix(text, " .") {
 			text = strings.TrimSuffix(text, ".")
 		}
+	case *mdns.SOA:
+		text = strings.ToLower(text)
 	}
 	return Record{mdns.TypeToString[rr.Header().Rrtype], text, lifetime(rr.Header().Ttl)}
 }

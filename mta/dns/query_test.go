@@ -8,7 +8,8 @@ import (
 	"esa/mta/mtatest"
 )
 
-// TestQuery shows the records of every type as operators see them.
+// TestQuery shows the records of every type as operators see them, names in
+// lower case whatever their case in the zone or in the question.
 func TestQuery(t *testing.T) {
 	s := mtatest.NewDNSServer(t, zone+`example.test. 60 IN NS ns.example.test.
 example.test. 60 IN TXT "v=spf1 \"-all\"" "and\027[31m more"
@@ -20,10 +21,10 @@ example.test. 60 IN TXT "v=spf1 \"-all\"" "and\027[31m more"
 		{"MX1.Example.test.", "AAAA", "AAAA 2001:db8::1 1h0m0s"},
 		{"www.example.test", "CNAME", "CNAME mx1.example.test 30m0s"},
 		{"www.example.test", "AAAA", "AAAA 2001:db8::1 1h0m0s"},
-		{"example.test", "MX", "MX 20 mx2.example.test 1h0m0s; MX 10 MX1.example.test 1h0m0s"},
+		{"example.test", "MX", "MX 20 mx2.example.test 1h0m0s; MX 10 mx1.example.test 1h0m0s"},
 		{"null.example.test", "MX", "MX 0 . 1h0m0s"},
 		{"example.test", "NS", "NS ns.example.test 1m0s"},
-		{"192.0.2.1", "PTR", "PTR wrong.example.test 1h0m0s; PTR MX1.example.test 1h0m0s"},
+		{"192.0.2.1", "PTR", "PTR wrong.example.test 1h0m0s; PTR mx1.example.test 1h0m0s"},
 		{"2001:db8::1", "PTR", "PTR mx1.example.test 1h0m0s"},
 		{"example.test", "SOA", "SOA ns.example.test. admin.example.test. 1 7200 3600 1209600 600 1h0m0s"},
 		{"example.test", "TXT", `TXT "v=spf1 \"-all\"" "and\027[31m more" 1m0s`},

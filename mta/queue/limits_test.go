@@ -232,7 +232,10 @@ func TestLimits_RecipientsPerInterval(t *testing.T) {
 			r.add(r.message("", "a@there.test"))
 		}
 		r.add(r.message("", append(people(50, "there.test"), "b@other.test")...))
-		time.Sleep(15 * time.Minute)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		heldUntil(t, r, "there.test", start.Add(10*time.Minute))
+		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		sameCounts(t, taken(onlyTo(c.seen(), "there.test"), start), map[int]int{0: 30, 10: 30})
 		if got := onlyTo(c.seen(), "other.test"); len(got) != 1 || got[0].at != start {
@@ -249,6 +252,32 @@ func TestLimits_RecipientsPerInterval(t *testing.T) {
 		}
 		r.close()
 	})
+}
+
+// heldUntil wants all that waits for a domain shown as waiting for the recipient
+// limit, until then.
+func heldUntil(t *testing.T, r *rig, domain string, then time.Time) {
+	t.Helper()
+	shown := 0
+	for _, d := range r.Destinations() {
+		if d.Domain == domain && d.Limited && d.NextAttempt.Equal(then) {
+			shown++
+		}
+	}
+	if shown != 1 {
+		t.Errorf("want %s held until %s: %+v", domain, then, r.Destinations())
+	}
+	err := r.Each(Selection{Domain: domain}, func(e Entry) bool {
+		for _, state := range e.Recipients {
+			if state.Selected && (!state.Limited || !state.NextAttempt.Equal(then)) {
+				t.Errorf("want MID %d held until %s: %+v", e.Message.MID, then, state)
+			}
+		}
+		return true
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // Nobody is tried twice while others of the message were not tried at all.

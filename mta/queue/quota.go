@@ -59,13 +59,19 @@ func (d *destination) counted(l Limits, t moment) int {
 	return d.running
 }
 
+// countedBy is the interface whose attempts count together with one that starts
+// now; empty: all do.
+func (l Limits) countedBy(t moment) string {
+	if l.PerInterface {
+		return t.policy.Interface
+	}
+	return ""
+}
+
 // quota gives what counts for an attempt that starts now, fresh if its
 // interval is over.
 func (d *destination) quota(l Limits, t moment) *quota {
-	from := ""
-	if l.PerInterface {
-		from = t.policy.Interface
-	}
+	from := l.countedBy(t)
 	n := slices.IndexFunc(d.quotas, func(q *quota) bool { return q.from == from })
 	if n < 0 {
 		n = len(d.quotas)
@@ -105,6 +111,22 @@ func (d *destination) exhausted(t moment) *quota {
 		return q
 	}
 	return nil
+}
+
+// heldUntil gives when a recipient limit that is used up lets attempts begin
+// again, on the steady clock; 0 where none keeps them back. It changes nothing.
+func (d *destination) heldUntil(t moment) time.Duration {
+	l := t.policy.limits(d.domain)
+	if l.Recipients <= 0 {
+		return 0
+	}
+	from := l.countedBy(t)
+	for _, q := range d.quotas {
+		if q.from == from && q.until > t.now && q.left(l) == 0 {
+			return q.until
+		}
+	}
+	return 0
 }
 
 // refund gives back what an attempt that ended has not used.

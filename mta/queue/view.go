@@ -74,14 +74,16 @@ type Destination struct {
 	Last                  envelope.Failure // the last failure; the zero one if there was none
 	LastAt                time.Time
 	NextAttempt           time.Time // zero: none is planned, or it is due
+	Limited               bool      // NextAttempt is when the recipient limit allows it
 	Suspended             bool      // by an operator
 }
 
 // Destinations lists the domains in memory, in alphabetical order.
 func (q *Queue) Destinations() []Destination {
-	now, wall := q.steady(), q.o.Clock()
+	wall := q.o.Clock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	t := moment{q.steady(), q.policy.Load()}
 	next := map[*destination]time.Duration{}
 	for _, l := range q.plan.due.all {
 		if at, ok := next[l.dest]; !ok || l.at < at {
@@ -98,14 +100,19 @@ func (q *Queue) Destinations() []Destination {
 		switch {
 		case d.suspended:
 			ok = false
+		case d.head != nil && (!d.down || d.retryDue):
+			at, ok = t.now, true
 		case !d.down || d.retryDue:
 		case d.head != nil:
 			at, ok = d.at, true
 		default:
 			at = max(d.at, at)
 		}
-		if ok && at > now {
-			v.NextAttempt = wall.Add(at - now)
+		if held := d.heldUntil(t); ok && held > at {
+			at, v.Limited = held, true
+		}
+		if ok && at > t.now {
+			v.NextAttempt = wall.Add(at - t.now)
 		}
 		list = append(list, v)
 	}
@@ -128,6 +135,7 @@ type RecipientState struct {
 	Underway    bool            // it is being tried
 	Suspended   bool            // delivery to Domain is suspended
 	NextAttempt time.Time       // zero: it is due
+	Limited     bool            // NextAttempt is when the recipient limit of Domain allows it
 	Reason      envelope.Reason // of the last failure
 	Code        int
 	Reply       string // of the peer, as received: escape before showing
@@ -192,9 +200,10 @@ func (q *Queue) entry(r *record, s Selection) Entry {
 			Reason: state.last.Reason, Code: state.last.Code, Reply: state.last.Reply, Host: state.last.Host,
 		})
 	}
-	now, wall := q.steady(), q.o.Clock()
+	wall := q.o.Clock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	t := moment{q.steady(), q.policy.Load()}
 	it := q.plan.items[r.message.MID]
 	for n := 0; it != nil && n < len(it.lots); n++ {
 		l := &it.lots[n]
@@ -202,21 +211,26 @@ func (q *Queue) entry(r *record, s Selection) Entry {
 			state := &e.Recipients[i]
 			state.Domain, state.Underway, state.Suspended = l.dest.domain, l.running, l.dest.suspended
 			state.Selected = !state.Done && l.holds(s)
-			if at := l.nextAttempt(); !state.Done && at > now {
-				state.NextAttempt = wall.Add(at - now)
+			if state.Done || l.running || l.dest.suspended {
+				continue
+			}
+			at := l.nextAttempt()
+			if held := l.dest.heldUntil(t); held > at {
+				at, state.Limited = held, true
+			}
+			if at > t.now {
+				state.NextAttempt = wall.Add(at - t.now)
 			}
 		}
 	}
 	return e
 }
 
-// nextAttempt is when a lot is to be tried, on the steady clock; 0: no time is
-// planned.
+// nextAttempt is when a lot that waits is to be tried, on the steady clock; 0: no
+// time is planned.
 func (l *lot) nextAttempt() time.Duration {
 	down := l.dest.down && !l.dest.retryDue
 	switch {
-	case l.running || l.dest.suspended:
-		return 0
 	case l.pos < 0 && down:
 		return l.dest.at
 	case l.pos < 0:

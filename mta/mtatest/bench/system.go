@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -89,8 +90,12 @@ func greeting(ctx context.Context, addr string) error {
 	for {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
+			until, _ := ctx.Deadline()
+			if err := conn.SetDeadline(until); err != nil {
+				return errors.Join(err, conn.Close())
+			}
 			line, err := bufio.NewReader(conn).ReadString('\n')
-			if err == nil && line[:3] == "220" {
+			if err == nil && strings.HasPrefix(line, "220") {
 				fmt.Fprint(conn, "QUIT\r\n")
 				return conn.Close()
 			}
@@ -114,7 +119,7 @@ func (r *running) stop() error {
 	over := time.AfterFunc(patience, func() { _ = r.cmd.Process.Kill() })
 	defer over.Stop()
 	err := r.cmd.Wait()
-	if _, ended := err.(*exec.ExitError); ended {
+	if _, ended := errors.AsType[*exec.ExitError](err); ended {
 		return nil // by our signal
 	}
 	return err
