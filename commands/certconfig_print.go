@@ -48,7 +48,7 @@ func printChain(b *strings.Builder, now time.Time, certs []*x509.Certificate) {
 	leaf := certs[0]
 	word, days := store.ValidityOf(leaf, now)
 	fmt.Fprintf(b, "  Subject: %s\n", subjectText(leaf))
-	fmt.Fprintf(b, "  Names: %s\n", strings.Join(store.NamesOf(leaf), ", "))
+	fmt.Fprintf(b, "  Names: %s\n", store.NamesText(leaf))
 	fmt.Fprintf(b, "  Issued by: %s\n", printable(leaf.Issuer.String()))
 	fmt.Fprintf(b, "  Valid: %s to %s (%s, %s)\n", commitTime(leaf.NotBefore), commitTime(leaf.NotAfter), word, count(days, "day"))
 	fmt.Fprintf(b, "  Key: %s\n", publicKeyText(leaf))

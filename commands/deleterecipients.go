@@ -14,16 +14,7 @@ func deleterecipients() Command {
 		Short: "Delete messages from the queue.",
 		Long: `Nobody is told. A message that is being delivered at the time is stopped first;
 what its next hop takes is delivered.`,
-		Forms: selectionForms("deleterecipients", run),
-		Dialog: func(d *Dialog, env Env) error {
-			if _, err := online(env); err != nil {
-				return err
-			}
-			s, ok := askSelection(d, words, true)
-			if !ok {
-				return d.Err()
-			}
-			return run(d, env, s)
-		},
+		Forms:  selectionForms("deleterecipients", run),
+		Dialog: selectionDialog(words, true, run),
 	}
 }

@@ -155,6 +155,20 @@ func askMID(d *Dialog, question, def string) envelope.MID {
 	})
 }
 
+// selectionDialog asks for a selection and runs a command on it.
+func selectionDialog(w actWords, sure bool, run func(*Dialog, Env, Selection) error) func(*Dialog, Env) error {
+	return func(d *Dialog, env Env) error {
+		if _, err := online(env); err != nil {
+			return err
+		}
+		s, ok := askSelection(d, w, sure)
+		if !ok {
+			return d.Err()
+		}
+		return run(d, env, s)
+	}
+}
+
 // selectionForms are the one-line forms that name a selection.
 func selectionForms(name string, run func(*Dialog, Env, Selection) error) []Form {
 	return []Form{

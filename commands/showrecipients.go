@@ -24,17 +24,8 @@ func showrecipients() Command {
 		Short: "Show messages from the queue by recipient.",
 		Long: `Shows the recipients that wait. Below one that was tried stand the time of the
 next attempt, why the last one failed, and what the host replied.`,
-		Forms: forms,
-		Dialog: func(d *Dialog, env Env) error {
-			if _, err := online(env); err != nil {
-				return err
-			}
-			s, ok := askSelection(d, actWords{verb: "show"}, false)
-			if !ok {
-				return d.Err()
-			}
-			return listRecipients(d, env, s)
-		},
+		Forms:  forms,
+		Dialog: selectionDialog(actWords{verb: "show"}, false, listRecipients),
 	}
 }
 

@@ -205,7 +205,7 @@ func (r *tlsReport) own(chain []*x509.Certificate) {
 	for i, c := range chain {
 		word, days := store.ValidityOf(c, r.env.Clock())
 		r.d.Printf("Certificate %d of %d: %s\n  Names:   %s\n  Issuer:  %s\n  Valid:   %s to %s (%s, %d days remaining)\n  SHA-256: %s\n",
-			i+1, len(chain), store.CommonName(c), strings.Join(store.NamesOf(c), ", "), store.IssuerName(c),
+			i+1, len(chain), store.CommonName(c), store.NamesText(c), store.IssuerName(c),
 			c.NotBefore.UTC().Format("2006-01-02"), c.NotAfter.UTC().Format("2006-01-02"), word, days, store.Fingerprint(c))
 	}
 	wrong := false

@@ -70,7 +70,7 @@ func (g *Gateway) suspendRenamed(before, next *store.Config) {
 				continue
 			}
 			for _, l := range next.Listeners {
-				if l.Interface == old.Interface && l.Port == old.Port {
+				if l.Interface == old.Interface && l.Port == old.Port && !slices.Contains(names, l.Name) {
 					names = append(names, l.Name)
 				}
 			}

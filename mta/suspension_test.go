@@ -99,7 +99,7 @@ func TestSuspension_OneListener(t *testing.T) {
 func TestSuspension_FollowsTheListener(t *testing.T) {
 	second := freeAddr(t, "127.0.0.2")
 	w := start(t, twoListeners(second))
-	w.suspend(func(s *Suspension) { s.Listeners = []string{"Second"} })
+	w.suspend(func(s *Suspension) { s.Listeners = []string{"Second", "Other"} })
 	w.commit(func(c *store.Config) { c.Listeners[1].Name = "Other" })
 	connect(t, second).want("421")
 	if got := w.gateway.Status().Suspended.Listeners; !slices.Equal(got, []string{"Other"}) {

@@ -37,6 +37,8 @@ const (
 	maxPKCS12Parts     = 2 // as many as go-pkcs12 takes
 	errPKCS12          = ValueError("The file is not a PKCS#12 file in DER encoding, or it is damaged.")
 	errPKCS12Hidden    = ValueError("The file keeps its private key inside of an encrypted part, which is not supported.\nConvert it with another program first, as \"openssl pkcs12\".")
+	errPKCS12NoKey     = ValueError("There is no private key in the file. Export it again together with the key.")
+	errPKCS12NoCert    = ValueError("There is no certificate in the file.")
 	errPassphrase      = ValueError("The passphrase is not correct, or the file is damaged.")
 	errPassphraseRunes = ValueError("The passphrase has characters that a PKCS#12 file cannot use.")
 )
@@ -241,7 +243,7 @@ func checkInner(part contentInfo, passphrase string) error {
 	}
 	if _, _, _, err := pkcs12.DecodeChain(probe, passphrase); err != nil {
 		// Without a certificate in this part the whole is judged later.
-		if err.Error() == "pkcs12: certificate missing" {
+		if errors.Is(decodeError(err), errPKCS12NoCert) {
 			return nil
 		}
 		if err.Error() == "pkcs12: expected exactly one key bag" {
@@ -333,6 +335,12 @@ func decodeError(err error) error {
 		return errPassphrase
 	case errors.As(err, &missing):
 		return refuse("The file uses what is not supported: %v.", missing)
+	}
+	switch err.Error() { // go-pkcs12 has no other sign of these
+	case "pkcs12: private key missing":
+		return errPKCS12NoKey
+	case "pkcs12: certificate missing":
+		return errPKCS12NoCert
 	}
 	return errPKCS12
 }

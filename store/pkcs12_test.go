@@ -255,7 +255,15 @@ func TestBadPKCS12(t *testing.T) {
 		}), "longer than any that is taken"},
 		"signed instead": {rewriteOuter(t, good, func(p *pfx) { p.AuthSafe.Type = oidEncrypted() }), "not protected by a passphrase"},
 		"changed":        {keyed(func(p []contentInfo) []contentInfo { return p[:1] }), "passphrase is not correct, or the file is damaged"},
-		"no key":         {trustStore(t, f.certs), "not a PKCS#12 file"},
+		"no key":         {trustStore(t, f.certs), "There is no private key in the file"},
+		"no certificate": {rewrite(t, good, func(file *pfx, p []contentInfo) []contentInfo {
+			mac, err := probeMAC(marshal(t, p[1:]), "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			file.MAC = mac
+			return p[1:]
+		}), "There is no certificate in the file"},
 		"many certificates": {testFile{other.key, append([]*x509.Certificate{other.cert}, repeated(f.certs[2], MaxGiven)...)}.encode(t, pkcs12.Modern2023, "x"),
 			"more than 50 certificates"},
 	} {

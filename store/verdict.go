@@ -108,7 +108,7 @@ func (v *verdicts) names(c *Config, l Listener, leaf *x509.Certificate) {
 		return
 	}
 	v.add("interfaceconfig -> EDIT", "The certificate is for %s, but the host name of interface %q, which %s is on, is %q.",
-		strings.Join(NamesOf(leaf), ", "), on.Name, l.place(), on.Hostname)
+		NamesText(leaf), on.Name, l.place(), on.Hostname)
 }
 
 // trust says where a sender that verifies will turn away.
@@ -142,7 +142,7 @@ func (v *verdicts) delivery(c *Config, leaf *x509.Certificate) {
 		names = append(names, strconv.Quote(i.Hostname))
 	}
 	if len(names) > 0 {
-		v.add("interfaceconfig -> EDIT", "The certificate is for %s, but mail is delivered under the host name %s.", strings.Join(NamesOf(leaf), ", "), strings.Join(names, " or "))
+		v.add("interfaceconfig -> EDIT", "The certificate is for %s, but mail is delivered under the host name %s.", NamesText(leaf), strings.Join(names, " or "))
 	}
 }
 
@@ -201,6 +201,20 @@ func NamesOf(cert *x509.Certificate) []string {
 		}
 	}
 	return names
+}
+
+// maxNamesText is how many names of one certificate a text has.
+const maxNamesText = 10
+
+// NamesText lists the names that a certificate is for, of many the first ones;
+// fit to be shown.
+func NamesText(cert *x509.Certificate) string {
+	names := NamesOf(cert)
+	text := strings.Join(names[:min(len(names), maxNamesText)], ", ")
+	if more := len(names) - maxNamesText; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // CertifiesHost reports whether a certificate is for a host: by its DNS names,

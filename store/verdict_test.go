@@ -2,6 +2,8 @@ package store
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -144,3 +146,18 @@ LpdfM7JKOepwYLPu1fLKpaINTs7Gk2Pt27sCXnhy9kPXtBWfSJhu4jSwJamcnm++
 qupIbHxPSKQGnT1NlsVh7y+RpeEYWu7iYuV9SB4GjQ==
 -----END CERTIFICATE-----
 `
+
+// TestNamesText: a certificate of a great many names is listed in one line all
+// the same, and its text does nothing to a terminal.
+func TestNamesText(t *testing.T) {
+	cert := &x509.Certificate{Subject: pkix.Name{CommonName: "mx.example.com"}, DNSNames: []string{"mx.example.com", "\x1b[2J"}}
+	if got := NamesText(cert); got != `mx.example.com, \x1b[2J` {
+		t.Errorf("%q", got)
+	}
+	for i := range 20 {
+		cert.DNSNames = append(cert.DNSNames, fmt.Sprintf("n%d.example.com", i))
+	}
+	if got := NamesText(cert); !strings.HasSuffix(got, ", n7.example.com and 12 more") {
+		t.Errorf("%q", got)
+	}
+}

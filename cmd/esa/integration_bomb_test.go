@@ -125,7 +125,8 @@ func (c *smtpClient) drop(text string) error {
 // nothing else.
 func TestArrivalFasterThanDelivery(t *testing.T) {
 	const senders = 8
-	g, server, sink := startSmall(t, "size=24m")
+	g, server, sink := startSmall(t, floodDisk)
+	free := fill(t, filepath.Dir(g.dir), floodRoom)
 	ctx, cancel := context.WithTimeout(context.Background(), flood)
 	defer cancel()
 	all := make([]sent, senders)
@@ -151,6 +152,7 @@ func TestArrivalFasterThanDelivery(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	working.Wait()
+	free()
 	var taken, refused []string
 	for _, s := range all {
 		taken, refused = append(taken, s.taken...), append(refused, s.refused...)

@@ -22,4 +22,6 @@ const (
 	bombs         = 150
 	bombSize      = 1 << 20
 	flood         = 6 * time.Second
+	floodDisk     = "size=24m"
+	floodRoom     = 4 << 20
 )

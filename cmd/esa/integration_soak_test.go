@@ -22,4 +22,6 @@ const (
 	bombs         = 1000
 	bombSize      = 10 << 20
 	flood         = 10 * time.Minute
+	floodDisk     = "size=500m"
+	floodRoom     = 400 << 20
 )

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,7 +45,7 @@ func (c canaries) key(t *testing.T, name string, key *ecdsa.PrivateKey) (pemText
 		}
 	}
 	c[name] = number
-	c[name+" as a number"] = []byte(fmt.Sprint(key.D))
+	c[name+" as a number"] = []byte(new(big.Int).SetBytes(number).String())
 	c[name+" in hex"] = []byte(hex.EncodeToString(number))
 	c[name+" in capital hex"] = []byte(strings.ToUpper(hex.EncodeToString(number)))
 	c[name+" in base64"] = []byte(base64.RawStdEncoding.EncodeToString(number))
@@ -107,9 +108,12 @@ func (c canaries) searchDirectory(t *testing.T, dir, kept string) {
 	}
 }
 
+// certificateTexts are pasted by certificateScreens.
+type certificateTexts struct{ cert, key, strange string }
+
 // certificateScreens is what operators see who bring and take keys and ask for
 // everything afterwards.
-func certificateScreens(t *testing.T, dir string, cert, kept, strange string) []byte {
+func certificateScreens(t *testing.T, dir string, pasted certificateTexts) []byte {
 	t.Helper()
 	paste := func(text string) string { return text + ".\n" }
 	var all strings.Builder
@@ -118,8 +122,8 @@ func certificateScreens(t *testing.T, dir string, cert, kept, strange string) []
 		r.want(t, status, texts...)
 		all.WriteString(r.out)
 	}
-	note(esa(t, dir, "certconfig\ncertificate\npaste\nmx\n"+paste(cert)+paste(strange)), 1, "The certificate is not for the private key")
-	note(esa(t, dir, "certconfig\ncertificate\npaste\nmx\n"+paste(cert)+paste(kept)+"n\n\n\nshowchanges\n"+
+	note(esa(t, dir, "certconfig\ncertificate\npaste\nmx\n"+paste(pasted.cert)+paste(pasted.strange)), 1, "The certificate is not for the private key")
+	note(esa(t, dir, "certconfig\ncertificate\npaste\nmx\n"+paste(pasted.cert)+paste(pasted.key)+"n\n\n\nshowchanges\n"+
 		"interfaceconfig edit Management --hostname=mx.example.com\n"+
 		"listenerconfig edit OutgoingMail certificate=mx\n"+
 		"listenerconfig edit OutgoingMail hostaccess edit policy RELAYED --tls on\n"+
@@ -177,7 +181,7 @@ func TestC9_SecretsNeverLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startComplaining(t, dir, crash)
-	screens := certificateScreens(t, dir, pemOf(cert), kept, strange)
+	screens := certificateScreens(t, dir, certificateTexts{pemOf(cert), kept, strange})
 	secrets.absentFrom(t, "a screen", screens)
 
 	broken := mailFrom(t, "127.0.0.1", listener)
