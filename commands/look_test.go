@@ -23,7 +23,6 @@ type fakeLook struct {
 	waited  int
 	flushed int
 	reset   int
-	tlsa    []Record // of every name
 }
 
 // wait lets the clock go on. Nobody watches a display for ever.
@@ -109,8 +108,6 @@ func (f *fakeLook) QueryDNS(_ context.Context, name, queryType string) (Records,
 		a.NXDomain = true
 	case name == "failed.example":
 		a.Status, a.Why = lookup.Failed, "ServFail"
-	case queryType == "TLSA":
-		a.Status, a.Records = lookup.Secure, f.tlsa
 	case queryType == "A":
 		a.Records = []Record{{"A", "192.0.2.2", 30 * time.Minute}, {"A", "192.0.2.3", 30 * time.Minute}}
 	case queryType == "MX":
