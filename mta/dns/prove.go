@@ -76,7 +76,9 @@ func (r *Resolver) Prove(ctx context.Context, p ProofQuery) (Proof, error) {
 		proof.State = "INDETERMINATE"
 	}
 	for _, rr := range t.records[:min(len(t.records), maxRecords)] {
-		proof.Records = append(proof.Records, strings.ReplaceAll(rr.String(), "\t", " "))
+		shown := record(rr)
+		ttl := int(shown.TTL / time.Second)
+		proof.Records = append(proof.Records, fmt.Sprintf("%s %d IN %s %s", mdns.CanonicalName(rr.Header().Name), ttl, mdns.Type(rr.Header().Rrtype), shown.Text))
 	}
 	return proof, nil
 }
