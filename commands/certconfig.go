@@ -35,8 +35,8 @@ from and written to the directory configuration/.
 
 CRL keeps certificate revocation lists. A list is fetched by http or https when
 its refresh says so and when it becomes outdated, and must be signed by one of
-the authorities of CERTAUTHORITY. SETUP chooses what is checked: the certificates
-of clients where a mail flow policy verifies them, those of servers where a
+the authorities of CERTAUTHORITY. SETUP chooses what is checked: certificates of
+clients where a mail flow policy verifies them, those of servers where a
 destination does. A list that is missing, or outdated and not to be had, revokes
 nothing: mail goes on, and the log and an alert tell. SCHEDULE is "daily at
 HH:MM", "every DAY at HH:MM" or "every N hours", in quotes.`,
