@@ -1,6 +1,7 @@
 package maillog
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -259,5 +260,18 @@ func TestAlertText(t *testing.T) {
 			`Warning: Internal SMTP Error: Failed to send message to host 192.0.2.4:25 for recipient a@example.com: Unexpected SMTP response "553", expecting code starting with "2", response was ['no\n'].`},
 		{"2.5 not reached", func() { h.AlertRefused(a, lost) },
 			`Warning: Internal SMTP Error: Failed to send message to host mx\x20a for recipient a@example.com: connection-lost ('000', ['EOF']).`},
+	})
+}
+
+// TestRevocationListText: what a host says is escaped.
+func TestRevocationListText(t *testing.T) {
+	h := newHarness(t, mail)
+	due := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
+	checkEvents(h, []eventTest{
+		{"fetched", func() { h.RevocationListFetched("ca", 2, due) }, "Info: CRL ca fetched: 2 entries, next update 2026-03-02 09:30:00 UTC"},
+		{"failed", func() { h.RevocationListFailed("ca", errors.New("no\nhost")) }, `Warning: CRL ca not fetched: no\nhost`},
+		{"missing", func() { h.RevocationListLacking("ca", time.Time{}) }, "Warning: CRL ca is missing: no certificate is checked against it"},
+		{"outdated", func() { h.RevocationListLacking("ca", due) },
+			"Warning: CRL ca is outdated since 2026-03-02 09:30:00 UTC: no certificate is checked against it"},
 	})
 }
