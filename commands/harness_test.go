@@ -405,5 +405,5 @@ func (g *fakeGateway) Alerts() ([]Alert, error) {
 }
 
 func (g *fakeGateway) ProbeDNS(_ context.Context, server netip.AddrPort) string {
-	return fmt.Sprintf("DNS server %s answers (3 ms).", store.FormatDNSServer(server))
+	return fmt.Sprintf("DNS server %s answers (3 ms) and passes DNSSEC records on.", store.FormatDNSServer(server))
 }

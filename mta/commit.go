@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"esa/mta/dns"
 	"esa/mta/socket"
 	"esa/store"
 )
@@ -310,8 +311,13 @@ func (g *Gateway) ProbeDNS(ctx context.Context, server netip.AddrPort) string {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTime, errors.New("no answer within 2 seconds"))
 	defer cancel()
 	began := time.Now()
-	if err := g.live.resolver.Probe(ctx, server); err != nil {
+	err := g.live.resolver.Probe(ctx, server)
+	took := time.Since(began).Milliseconds()
+	switch {
+	case errors.Is(err, dns.ErrNoDNSSEC):
+		return fmt.Sprintf("DNS server %s answers (%d ms), but does not pass DNSSEC records on: it is no good for DANE.", name, took)
+	case err != nil:
 		return fmt.Sprintf("DNS server %s does not answer: %v.", name, err)
 	}
-	return fmt.Sprintf("DNS server %s answers (%d ms).", name, time.Since(began).Milliseconds())
+	return fmt.Sprintf("DNS server %s answers (%d ms) and passes DNSSEC records on.", name, took)
 }

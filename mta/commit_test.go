@@ -457,6 +457,13 @@ func TestCommitProbesAddedDNSServers(t *testing.T) {
 	if len(old.Queries()) > 0 || len(added.Queries()) == 0 {
 		t.Errorf("asked: %d questions to the old server, %d to the added one", len(old.Queries()), len(added.Queries()))
 	}
+	if note := w.gateway.ProbeDNS(context.Background(), added.Addr()); !strings.Contains(note, ", but does not pass DNSSEC records on") {
+		t.Errorf("a server without signatures: %q", note)
+	}
+	signing := mtatest.NewLabServer(t, mtatest.NewLab(t, time.Now(), mtatest.Zone{Name: "."}))
+	if note := w.gateway.ProbeDNS(context.Background(), signing.Addr()); !strings.Contains(note, "passes DNSSEC records on") {
+		t.Errorf("a server with signatures: %q", note)
+	}
 	if note := w.gateway.ProbeDNS(context.Background(), freeAddr(t, "127.0.0.1")); !strings.Contains(note, "does not answer") {
 		t.Errorf("a server that is not there: %q", note)
 	}
