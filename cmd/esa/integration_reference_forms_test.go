@@ -21,12 +21,12 @@ func (r *reference) menus() {
 		"edit", "1", "GREETED", "new", "127.0.1.18", "move", "127.0.1.18", "REJECTED", "policy", "BANNER", "print", "rename", "HAILED", "said hello", "",
 		"edit", "2", "BRIEF", "1", "n",
 		"delete", "2", "GOAWAY", "y", // in use: it must be confirmed
-		"delete", "1", "HAILED", "default", "", "", "", "", "n", "n", "n", "n", "n", "n", "n", "n", "n",
+		"delete", "1", "HAILED", "default", "", "", "", "", "n", "n", "n", "n", "n", "n", "n", "", "n", "n",
 		"export", "incoming.hat", "", "",
 		"edit", "IncomingMail", "rcptaccess", "edit", "busy@example.com", "1", "n", "n", "delete", "moved@example.com", "export", "incoming.rat", "import", "incoming.rat", "", "", "",
 		"smtproutes", "edit", "slow.test", "", "add", "exchange.example.net", "", "print", "delete", "slow.test", "export", "routes.txt", "import", "routes.txt", "",
 		"bounceconfig", "edit", "Fast", "", "2", "", "", "", "", "", "", "", "", "", "setup", "n", "",
-		"destconfig", "edit", "slow.test", "", "", "", "", "", "", "", "", "", "default", "500", "n", "1", "1", "50", "2", "list", "detail", "ALL", "delete", "slow.test", "clear", "",
+		"destconfig", "edit", "slow.test", "", "", "", "", "", "", "", "", "", "", "", "default", "500", "n", "1", "1", "50", "1", "1", "2", "list", "detail", "ALL", "delete", "slow.test", "clear", "",
 		"clear", "y",
 	)
 	for _, text := range []string{"GREETED:", "127.0.1.18", "slow.test -> 127.0.0.1:", "Maximum messages per connection: 2"} {

@@ -57,13 +57,13 @@ func (r *reference) listeners() []string {
 		"new", "1", "OutboundMail", "2", "1", fmt.Sprint(r.outgoing.Port()), "127.0.2.1", "n", "n", "Fast",
 		"edit", "OutboundMail", "LIMITS", "2", "50", "",
 		"edit", "IncomingMail", "bounceconfig", "Fast", "",
-		"setup", "500", "20", "1h", "5m", "15m", "n", "n",
+		"setup", "500", "", "20", "1h", "5m", "15m", "n", "n",
 		"",
 	}
 }
 
 // parameters answers the questions of section 7.6: 1 to 4, then 5 to 7, 8, 9,
-// 10, 12, 25, 26. A limit that is not given is left.
+// 10, 12, 15, 25, 26. A limit that is not given is left.
 type parameters struct {
 	size, connections, messages, recipients string
 	hour, sender, harvest, verify           []string
@@ -77,7 +77,7 @@ func (p parameters) answers() []string {
 		return lines
 	}
 	return slices.Concat([]string{"y", p.size, p.connections, p.messages, p.recipients, "n", "n", "n"},
-		or(p.hour), or(p.sender), or(p.harvest), []string{"n"}, or(p.verify), []string{"n"})
+		or(p.hour), or(p.sender), or(p.harvest), []string{"n", ""}, or(p.verify), []string{"n"})
 }
 
 // Section 7.5, NEW of policies.
@@ -101,8 +101,8 @@ func policyScript() []string {
 		lines = append(lines, "new", "2", p.name, "1")
 		lines = append(lines, p.params.answers()...)
 	}
-	lines = append(lines, "new", "2", "BANNER", "accept", "y", "", "", "", "", "y", "mail.example.net", "y", "220", "No spam here", "", "n", "n", "n", "n", "n", "n", "n")
-	lines = append(lines, "new", "2", "GOAWAY", "3", "y", "", "", "", "", "n", "n", "y", "554", "We do not know you", "", "n", "n", "n", "n", "n", "n")
+	lines = append(lines, "new", "2", "BANNER", "accept", "y", "", "", "", "", "y", "mail.example.net", "y", "220", "No spam here", "", "n", "n", "n", "n", "n", "", "n", "n")
+	lines = append(lines, "new", "2", "GOAWAY", "3", "y", "", "", "", "", "n", "n", "y", "554", "We do not know you", "", "n", "n", "n", "n", "", "n", "n")
 	return append(lines, "", "", "")
 }
 
@@ -161,8 +161,8 @@ func (r *reference) routes() []string {
 func destinationScript() []string {
 	return []string{
 		"destconfig",
-		"new", "slow.test", "y", "1", "y", "2", "n", "1", "1", "n", "n",
-		"new", "limited.test", "n", "n", "y", "60", "3", "1", "1", "y", "Fast", "n",
+		"new", "slow.test", "y", "1", "y", "2", "n", "1", "1", "n", "n", "n", "n",
+		"new", "limited.test", "n", "n", "y", "60", "3", "1", "1", "n", "n", "y", "Fast", "n",
 		"",
 	}
 }

@@ -391,7 +391,7 @@ func (r *reference) global() {
 		r.t.Helper()
 		r.script(slices.Concat([]string{"listenerconfig", "setup"}, answers, []string{"", `commit "global"`})...)
 	}
-	setup("1", "1000", "1h", "4s", "15m", "y", "y")
+	setup("1", "", "1000", "1h", "4s", "15m", "y", "y")
 	m := connectFrom(r.t, "127.0.1.14", r.incoming) // REJECTED, now at its recipients
 	r.exactly(m, "", "220 mx.example.com ESMTP")
 	crowd := connectFrom(r.t, "127.0.1.20", r.incoming)
@@ -406,10 +406,10 @@ func (r *reference) global() {
 	m.ended()
 	r.logged(`ICID \d+ disconnected address 127\.0\.1\.14, no messages injected within timeout period`)
 
-	setup("500", "1000", "1h", "5m", "3s", "n", "n")
+	setup("500", "", "1000", "1h", "5m", "3s", "n", "n")
 	m = r.client(20)
 	r.exactly(m, "", "421 Exceeded allowable connection time")
 	m.ended()
 	r.logged(`ICID \d+ disconnected address 127\.0\.1\.20, exceeded allowable connection time`)
-	setup("500", "1000", "1h", "5m", "15m", "n", "n")
+	setup("500", "", "1000", "1h", "5m", "15m", "n", "n")
 }
