@@ -65,13 +65,9 @@ func digForm(d *Dialog, env Env, args []string) error {
 }
 
 func showDig(d *Dialog, env Env, q ProofQuery) error {
-	q.Type = strings.ToUpper(q.Type)
-	proof, err := env.DNSSEC.Prove(d.Context(), q)
+	proof, err := prove(d, env, &q)
 	if err != nil {
 		return err
-	}
-	if d.Context().Err() != nil {
-		return shell.ErrInterrupt
 	}
 	for _, record := range proof.Records {
 		d.Printf("%s %s\n", printable(record), proof.State)

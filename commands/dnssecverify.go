@@ -118,14 +118,21 @@ func (q *ProofQuery) set(env Env, name, value string) (err error) {
 	return nil
 }
 
-func proveName(d *Dialog, env Env, q ProofQuery) error {
+// prove validates the records of a name, unless Ctrl-C comes first. The type
+// is shown in upper case from then on.
+func prove(d *Dialog, env Env, q *ProofQuery) (Proof, error) {
 	q.Type = strings.ToUpper(q.Type)
-	proof, err := env.DNSSEC.Prove(d.Context(), q)
+	proof, err := env.DNSSEC.Prove(d.Context(), *q)
+	if err == nil && d.Context().Err() != nil {
+		err = shell.ErrInterrupt
+	}
+	return proof, err
+}
+
+func proveName(d *Dialog, env Env, q ProofQuery) error {
+	proof, err := prove(d, env, &q)
 	if err != nil {
 		return err
-	}
-	if d.Context().Err() != nil {
-		return shell.ErrInterrupt
 	}
 	for _, step := range proof.Chain {
 		d.Text(printable(step))

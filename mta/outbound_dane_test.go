@@ -43,15 +43,6 @@ func hostRoute(domain, host string, at netip.AddrPort) store.Route {
 // and in the alert.
 func TestOutboundDANE_FollowsTheConfiguration(t *testing.T) {
 	w, hop, _ := daneWorld(t)
-	send := func(want string) {
-		t.Helper()
-		n := len(hop.Messages())
-		w.sendTo("rcpt.test", 1)
-		await(t, "a message", func() bool { return len(hop.Messages()) == n+1 })
-		if m := hop.Messages()[n]; m.TLS != want {
-			t.Errorf("it came by %q, want %q", m.TLS, want)
-		}
-	}
 	waits := func(domain, why string) {
 		t.Helper()
 		n := len(hop.Messages())
@@ -71,19 +62,19 @@ func TestOutboundDANE_FollowsTheConfiguration(t *testing.T) {
 			t.Error("the mail went out")
 		}
 	}
-	send("")
+	w.arrives(hop, "")
 	report := w.commit(func(c *store.Config) { c.Destinations.Default.DANE = store.DANEOpportunistic })
 	if text := fmt.Sprint(report.Warnings); !strings.Contains(text, "Mail to rcpt.test will wait and bounce") {
 		t.Errorf("warnings: %s", text)
 	}
 	waits("rcpt.test", "dane-required")
 	w.commit(func(c *store.Config) { c.DANE.RouteHosts = true })
-	send("TLS 1.3")
+	w.arrives(hop, "TLS 1.3")
 	waits("bad.test", "tlsa-invalid")
 	w.commit(func(c *store.Config) {
 		c.Destinations.Entries = []store.Destination{{Domain: "rcpt.test", DANE: store.DANEOff}}
 	})
-	send("")
+	w.arrives(hop, "")
 }
 
 // TestCommitProbesDNSServersWhereDANEIsNew: those that pass no signatures on

@@ -10,6 +10,18 @@ import (
 	"esa/store"
 )
 
+// arrives sends a message for rcpt.test and awaits it at the host that it is
+// routed to; want is the TLS version it comes by, empty in clear.
+func (w *world) arrives(hop *mtatest.Peer, want string) {
+	w.t.Helper()
+	n := len(hop.Messages())
+	w.sendTo("rcpt.test", 1)
+	await(w.t, "a message", func() bool { return len(hop.Messages()) == n+1 })
+	if m := hop.Messages()[n]; m.TLS != want {
+		w.t.Errorf("it came by %q, want %q", m.TLS, want)
+	}
+}
+
 // TestOutboundTLS_FollowsTheConfiguration: mode, certificate, versions and
 // authorities, each by a commit while the gateway runs.
 func TestOutboundTLS_FollowsTheConfiguration(t *testing.T) {
@@ -31,12 +43,7 @@ func TestOutboundTLS_FollowsTheConfiguration(t *testing.T) {
 	w := start(t, func(_ *world, c *store.Config) { c.Routes = []store.Route{routeTo("ALL", hop)} })
 	send := func(want string, shown string) {
 		t.Helper()
-		n := len(hop.Messages())
-		w.sendTo("rcpt.test", 1)
-		await(t, "a message", func() bool { return len(hop.Messages()) == n+1 })
-		if m := hop.Messages()[n]; m.TLS != want {
-			t.Errorf("it came by %q, want %q", m.TLS, want)
-		}
+		w.arrives(hop, want)
 		if got := <-seen; got != shown {
 			t.Errorf("the host saw %q, want %q", got, shown)
 		}

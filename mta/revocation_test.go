@@ -47,10 +47,10 @@ func trusting(a *mtatest.Authority, address string) func(*store.Config) {
 }
 
 // takes reports whether the listener takes mail from a client with this
-// certificate.
-func (w *world) takes(cert tls.Certificate) bool {
+// certificate, or without one.
+func (w *world) takes(certs ...tls.Certificate) bool {
 	config := anyServer()
-	config.Certificates = []tls.Certificate{cert}
+	config.Certificates = certs
 	c := dial(w.t, w.addr)
 	conn := c.conn
 	defer conn.Close()

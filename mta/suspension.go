@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"esa/mta/durable"
 	"esa/mta/queue"
 	"esa/mta/smtpd"
 	"esa/store"
@@ -189,30 +190,10 @@ func readSuspension(path string) (Suspension, error) {
 }
 
 // write replaces the file.
-//
-// After a crash here: the file is the one before or this one, whole.
 func (s Suspension) write(path string) error {
 	text, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(text, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Replace(path, append(text, '\n'))
 }

@@ -3,16 +3,15 @@ package mta
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"esa/mta/dns"
 	"esa/mta/dnssec"
+	"esa/mta/durable"
 )
 
 // rootTrust follows the keys of the DNS root (RFC 5011) over restarts. Its
@@ -112,32 +111,5 @@ func save(path string, point *dnssec.TrustPoint) error {
 	if err != nil {
 		return err
 	}
-	temporary := path + ".new"
-	if err := writeSynced(temporary, data); err != nil {
-		return fmt.Errorf("writing: %w", err)
-	}
-	if err := os.Rename(path, path+".previous"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.ReplaceKeeping(path, data, path+".previous")
 }

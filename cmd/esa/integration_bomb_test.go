@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,21 +21,14 @@ func others(t *testing.T, c *smtpClient, sink *ledger, done func(sent int) bool)
 	var took []time.Duration
 	for n := 0; n == 0 || !done(n); n++ {
 		id := fmt.Sprint("other-", time.Now().UnixNano())
-		began := time.Now()
-		c.do("250", "MAIL FROM:<sender@example.org>", "RCPT TO:<rcpt@good.example>")
-		c.do("354", "DATA")
-		c.body(id, 1000)
-		c.do("250", ".")
-		for sink.missing([]string{id}) > 0 {
-			if time.Since(began) > patience {
-				t.Fatalf("%s does not arrive", id)
-			}
-			time.Sleep(200 * time.Microsecond)
-		}
-		took = append(took, time.Since(began))
+		took = append(took, sink.arrival(t, id, func() {
+			c.do("250", "MAIL FROM:<sender@example.org>", "RCPT TO:<rcpt@good.example>")
+			c.do("354", "DATA")
+			c.body(id, 1000)
+			c.do("250", ".")
+		}))
 	}
-	slices.Sort(took)
-	return took[len(took)*99/100]
+	return p99(took)
 }
 
 // TestMailBomb (D3): the same large message to one mailbox, again and again, on

@@ -15,6 +15,7 @@ import (
 	"net/mail"
 	"net/smtp"
 	"net/textproto"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -136,6 +137,27 @@ func (l *ledger) missing(ids []string) int {
 		}
 	}
 	return n
+}
+
+// arrival sends a message with this X-Id and gives how long it takes to get to
+// the sink.
+func (l *ledger) arrival(t *testing.T, id string, send func()) time.Duration {
+	t.Helper()
+	began := time.Now()
+	send()
+	for l.missing([]string{id}) > 0 {
+		if time.Since(began) > patience {
+			t.Fatalf("%s does not arrive", id)
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	return time.Since(began)
+}
+
+// p99 gives the time that 99 of 100 keep. It sorts took.
+func p99(took []time.Duration) time.Duration {
+	slices.Sort(took)
+	return took[len(took)*99/100]
 }
 
 // sent is what became of messages: those that got 250 and those that were put

@@ -118,14 +118,7 @@ func TestInboundTLS_Required(t *testing.T) {
 func TestInboundTLS_ClientCertificates(t *testing.T) {
 	need(t, "openssl")
 	dir := t.TempDir()
-	run := func(args ...string) {
-		t.Helper()
-		cmd := exec.Command("openssl", args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("openssl %v: %v\n%s", args, err, out)
-		}
-	}
+	run := authority{t: t, dir: dir}.openssl
 	newKey := []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"}
 	run(append([]string{"req", "-x509", "-subj", "/CN=Client CA", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"}, newKey...)...)
 	run(append([]string{"req", "-subj", "/CN=client.example.org", "-keyout", "good.key", "-out", "good.csr"}, newKey...)...)

@@ -29,22 +29,15 @@ func (p *postfix) set(t *testing.T, settings ...string) {
 }
 
 // certify makes an authority in Postfix's folder and a certificate for a name,
-// and has Postfix use it.
-func (p *postfix) certify(t *testing.T, name string) (authority string) {
+// has Postfix use it, and gives the file of the authority.
+func (p *postfix) certify(t *testing.T, name string) (ca string) {
 	t.Helper()
 	need(t, "openssl")
 	dir := filepath.Join(p.dir, "tls")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	openssl := func(args ...string) {
-		t.Helper()
-		cmd := exec.Command("openssl", args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("openssl %v: %v\n%s", args, err, out)
-		}
-	}
+	openssl := authority{t: t, dir: dir}.openssl
 	newKey := []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"}
 	openssl(append([]string{"req", "-x509", "-subj", "/CN=Mail CA", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"}, newKey...)...)
 	openssl(append([]string{"req", "-subj", "/CN=postfix.example", "-addext", "subjectAltName=DNS:" + name, "-keyout", "key.pem", "-out", "csr.pem"}, newKey...)...)

@@ -9,9 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
+
+	"esa/mta/durable"
 )
 
 // The file is one line with the version and the checksum of the rest, then
@@ -125,23 +126,5 @@ func (s *state) encode() ([]byte, error) {
 // line the file is the one before or this one, whole.
 func write(path string, body []byte) error {
 	data := append(fmt.Appendf(nil, headerForm, version, crc32.ChecksumIEEE(body)), body...)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.Replace(path, data)
 }

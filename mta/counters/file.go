@@ -8,8 +8,9 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
+
+	"esa/mta/durable"
 )
 
 // The file is one line with the version and the checksum of the rest, then
@@ -111,46 +112,5 @@ func (s saved) write(path string) error {
 		return err
 	}
 	data := append(fmt.Appendf(nil, headerForm, version, crc32.ChecksumIEEE(body)), body...)
-	if err := writeSynced(path+".new", data); err != nil {
-		return err
-	}
-	if err := keepPrevious(path); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// keepPrevious gives the present file a second name.
-func keepPrevious(path string) error {
-	if err := os.Remove(previous(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Link(path, previous(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	return errors.Join(err, d.Close())
+	return durable.ReplaceKeeping(path, data, previous(path))
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"esa/mta/durable"
 )
 
 // A file is one line with the version and the checksum of the rest, one line of
@@ -86,30 +88,9 @@ func (l *Lists) save(name string, got fetched) error {
 	if err := os.MkdirAll(l.o.Dir, 0o700); err != nil {
 		return err
 	}
-	rest := slices.Concat(meta, []byte("\n"), got.text)
-	path := l.path(name)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, headerForm, version, crc32.ChecksumIEEE(rest))
-	if err == nil {
-		_, err = f.Write(rest)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	d, err := os.Open(l.o.Dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	meta = append(meta, '\n')
+	sum := crc32.Update(crc32.ChecksumIEEE(meta), crc32.IEEETable, got.text)
+	return durable.Replace(l.path(name), slices.Concat(fmt.Appendf(nil, headerForm, version, sum), meta, got.text))
 }
 
 // purge removes the files of sources that there are no more. The caller holds
@@ -117,7 +98,7 @@ func (l *Lists) save(name string, got fetched) error {
 func (l *Lists) purge() {
 	files, _ := os.ReadDir(l.o.Dir)
 	for _, file := range files {
-		name, ours := strings.CutSuffix(strings.TrimSuffix(file.Name(), ".new"), suffix)
+		name, ours := strings.CutSuffix(strings.TrimSuffix(file.Name(), durable.Unfinished), suffix)
 		if !ours || slices.ContainsFunc(l.sources, func(s *source) bool { return s.Name == name }) {
 			continue
 		}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"esa/mta/dnssec"
+
 	mdns "github.com/miekg/dns"
 )
 
@@ -154,7 +156,7 @@ func (l *run) referral(at *delegation, q question, m *mdns.Msg) *delegation {
 			}
 			if zone == next.zone {
 				next.names = append(next.names, received(rr.Ns))
-				next.expires = sooner(next.expires, l.clock().Add(lifetime(rr.Hdr.Ttl)))
+				next.expires = sooner(next.expires, l.clock().Add(dnssec.Lifetime(rr.Hdr.Ttl)))
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"esa/mta/dnssec"
 	"esa/mta/lookup"
 
 	mdns "github.com/miekg/dns"
@@ -102,5 +103,5 @@ func record(rr mdns.RR) Record {
 	case *mdns.SOA:
 		text = strings.ToLower(text)
 	}
-	return Record{mdns.TypeToString[rr.Header().Rrtype], text, lifetime(rr.Header().Ttl)}
+	return Record{mdns.TypeToString[rr.Header().Rrtype], text, dnssec.Lifetime(rr.Header().Ttl)}
 }

@@ -61,14 +61,6 @@ func (t *trail) end(s dnssec.Step) {
 	t.nxdomain = len(s.Records) == 0 && s.Rcode == mdns.RcodeNameError
 }
 
-// lifetime reads a TTL; one with the highest bit set is 0 (RFC 2181 §8).
-func lifetime(ttl uint32) time.Duration {
-	if ttl >= 1<<31 {
-		return 0
-	}
-	return time.Duration(ttl) * time.Second
-}
-
 // at reports whether a record stands at a name, in class IN.
 func at(rr mdns.RR, name string) bool {
 	h := rr.Header()

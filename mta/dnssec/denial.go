@@ -62,7 +62,7 @@ func (l *Lookup) evidence(z *zone, authority sets) (*evidence, error) {
 	e := &evidence{Lookup: l, zone: z, ttl: maxKept}
 	for _, set := range authority.all {
 		if soa, ok := set.records[0].(*dns.SOA); ok {
-			e.ttl = min(e.ttl, set.ttl, lifetime(soa.Minttl)) // RFC 2308 §5; no more than a hint
+			e.ttl = min(e.ttl, set.ttl, Lifetime(soa.Minttl)) // RFC 2308 §5; no more than a hint
 		}
 		if set.rrtype != dns.TypeNSEC && set.rrtype != dns.TypeNSEC3 || set.signer() != z.name {
 			continue

@@ -28,19 +28,34 @@ func (w *world) prove(m *dns.Msg, zone string, records ...dns.RR) {
 	}
 }
 
+// nsec makes an NSEC record of "OWNER NEXT TYPES".
+func nsec(t *testing.T, text string) dns.RR {
+	t.Helper()
+	owner, rest, _ := strings.Cut(text, " ")
+	return rr(t, owner+" 300 IN NSEC "+rest)
+}
+
+// spoilt is an answer that is changed, and the first words of the verdict.
+type spoilt struct {
+	id     string
+	name   string
+	rrtype uint16
+	change func(*dns.Msg)
+	want   string
+}
+
+// judged holds each answer, spoilt alone, against its verdict.
+func (w *world) judged(t *testing.T, all []spoilt) {
+	for _, s := range all {
+		w.change = map[dns.Question]func(*dns.Msg){question(s.name, s.rrtype): s.change}
+		t.Run(s.id, func(t *testing.T) { w.expect(t, s.name, s.rrtype, s.want) })
+	}
+}
+
 func TestDenialNSEC(t *testing.T) {
 	w := newWorld(t, root, tld, plain, mtatest.Zone{Name: "kid.ex.test.", Text: "@ MX 10 mx\n"})
-	nsec := func(text string) dns.RR {
-		owner, rest, _ := strings.Cut(text, " ")
-		return rr(t, owner+" 300 IN NSEC "+rest)
-	}
-	for _, tt := range []struct {
-		id     string
-		name   string
-		rrtype uint16
-		change func(*dns.Msg)
-		want   string
-	}{
+	nsec := func(text string) dns.RR { return nsec(t, text) }
+	w.judged(t, []spoilt{
 		{"no proof", "mx.ex.test.", dns.TypeTLSA, func(m *dns.Msg) { without(m, "") }, "bogus: nothing proves"},
 		{"unsigned proof", "mx.ex.test.", dns.TypeTLSA, func(m *dns.Msg) {
 			m.Ns = slices.DeleteFunc(m.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeRRSIG })
@@ -89,25 +104,13 @@ func TestDenialNSEC(t *testing.T) {
 		{"V-3E: the wildcard has the type", "any.wild.ex.test.", dns.TypeA, func(m *dns.Msg) {
 			w.prove(m, "ex.test.", nsec("*.wild.ex.test. www.ex.test. A RRSIG NSEC"))
 		}, "bogus: the answer has no A"},
-	} {
-		w.change = map[dns.Question]func(*dns.Msg){question(tt.name, tt.rrtype): tt.change}
-		t.Run(tt.id, func(t *testing.T) { w.expect(t, tt.name, tt.rrtype, tt.want) })
-	}
+	})
 }
 
 func TestWildcardsNSEC(t *testing.T) {
 	w := newWorld(t, root, tld, plain, mtatest.Zone{Name: "kid.ex.test.", Text: "@ MX 10 mx\n"})
-	nsec := func(text string) dns.RR {
-		owner, rest, _ := strings.Cut(text, " ")
-		return rr(t, owner+" 300 IN NSEC "+rest)
-	}
-	for _, tt := range []struct {
-		id     string
-		name   string
-		rrtype uint16
-		change func(*dns.Msg)
-		want   string
-	}{
+	nsec := func(text string) dns.RR { return nsec(t, text) }
+	w.judged(t, []spoilt{
 		{"a name called missing that exists", "mx.ex.test.", dns.TypeTLSA, func(m *dns.Msg) { m.Rcode = dns.RcodeNameError },
 			"bogus: mx.ex.test. is said not to exist"},
 		{"a missing name called empty", "nothing.ex.test.", dns.TypeA, func(m *dns.Msg) { m.Rcode = dns.RcodeSuccess }, "bogus"},
@@ -130,10 +133,7 @@ func TestWildcardsNSEC(t *testing.T) {
 		{"a denial by a zone beside", "mx.ex.test.", dns.TypeTLSA, func(m *dns.Msg) {
 			w.prove(m, "kid.ex.test.", nsec("mx.ex.test. sub.ex.test. A RRSIG NSEC"))
 		}, "bogus: nothing proves"},
-	} {
-		w.change = map[dns.Question]func(*dns.Msg){question(tt.name, tt.rrtype): tt.change}
-		t.Run(tt.id, func(t *testing.T) { w.expect(t, tt.name, tt.rrtype, tt.want) })
-	}
+	})
 }
 
 // eachNSEC3 changes all NSEC3 records of a message, signed again.
@@ -152,13 +152,7 @@ func TestDenialNSEC3(t *testing.T) {
 	zone := withNSEC3(plain, mtatest.NSEC3{Iterations: 1, Salt: "ab"})
 	w := newWorld(t, root, tld, zone, mtatest.Zone{Name: "kid.ex.test.", Text: "@ MX 10 mx\n"})
 	hashed := func(name string) string { return one(dns.HashName(name, 1, 1, "ab") + ".ex.test.") }
-	for _, tt := range []struct {
-		id     string
-		name   string
-		rrtype uint16
-		change func(*dns.Msg)
-		want   string
-	}{
+	w.judged(t, []spoilt{
 		{"no proof", "nothing.ex.test.", dns.TypeA, func(m *dns.Msg) { without(m, "") }, "bogus: nothing proves"},
 		{"V-50: no closest encloser", "nothing.ex.test.", dns.TypeA, func(m *dns.Msg) { without(m, hashed("ex.test.")) }, "bogus"},
 		{"V-51: the type stands there", "mx.ex.test.", dns.TypeTLSA, func(m *dns.Msg) {
@@ -215,10 +209,7 @@ func TestDenialNSEC3(t *testing.T) {
 			w.prove(m, "ex.test.", wide...)
 		}, "bogus: no NSEC3 record proves"},
 		{"V-31: an expansion without proof", "any.wild.ex.test.", dns.TypeTXT, func(m *dns.Msg) { without(m, "") }, "bogus"},
-	} {
-		w.change = map[dns.Question]func(*dns.Msg){question(tt.name, tt.rrtype): tt.change}
-		t.Run(tt.id, func(t *testing.T) { w.expect(t, tt.name, tt.rrtype, tt.want) })
-	}
+	})
 }
 
 // V-35, V-56, D-30: what an opt-out leaves open is not protected.

@@ -229,7 +229,7 @@ func (w *walk) denier() string {
 func (w *walk) toldTTL() time.Duration {
 	for _, set := range w.authority.all {
 		if soa, ok := set.records[0].(*dns.SOA); ok && below(w.name, set.owner) {
-			return min(set.ttl, lifetime(soa.Minttl))
+			return min(set.ttl, Lifetime(soa.Minttl))
 		}
 	}
 	return NoTTL

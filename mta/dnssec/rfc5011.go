@@ -183,7 +183,7 @@ func (t *TrustPoint) Observe(now time.Time, m *dns.Msg) (changes []string, next 
 	if err != nil {
 		return o.changes, within(ttl/10, maxRetry), err
 	}
-	o.appear(vouchers, lifetime(set.sigs[0].OrigTtl))
+	o.appear(vouchers, Lifetime(set.sigs[0].OrigTtl))
 	o.vanish()
 	return o.changes, within(ttl/2, maxRefresh), nil
 }

@@ -67,12 +67,12 @@ func (s *sets) add(rr dns.RR) {
 	key := setKey{one(rr.Header().Name), rr.Header().Rrtype}
 	set := s.index[key]
 	if set == nil {
-		set = &rrset{owner: key.owner, rrtype: key.rrtype, ttl: lifetime(rr.Header().Ttl)}
+		set = &rrset{owner: key.owner, rrtype: key.rrtype, ttl: Lifetime(rr.Header().Ttl)}
 		s.index[key] = set
 		s.all = append(s.all, set)
 	}
 	set.records = append(set.records, rr)
-	set.ttl = min(set.ttl, lifetime(rr.Header().Ttl))
+	set.ttl = min(set.ttl, Lifetime(rr.Header().Ttl))
 }
 
 // at gives the set of a name and type, nil if there is none.
@@ -91,8 +91,8 @@ func (s *rrset) signer() string {
 	return best
 }
 
-// lifetime reads a TTL; one with the highest bit set is 0 (RFC 2181 §8).
-func lifetime(ttl uint32) time.Duration {
+// Lifetime reads a TTL; one with the highest bit set is 0 (RFC 2181 §8).
+func Lifetime(ttl uint32) time.Duration {
 	if ttl >= 1<<31 {
 		return 0
 	}

@@ -37,7 +37,7 @@ func (l *Lookup) verify(set *rrset, z *zone) (proof, error) {
 			continue
 		}
 		p := proof{labels: int(sig.Labels), expanded: int(sig.Labels) < ownerLabels(set.owner)}
-		p.ttl = min(set.ttl, lifetime(sig.Hdr.Ttl), lifetime(sig.OrigTtl), l.validFor(sig))
+		p.ttl = min(set.ttl, Lifetime(sig.Hdr.Ttl), Lifetime(sig.OrigTtl), l.validFor(sig))
 		return p, nil
 	}
 	return proof{}, why

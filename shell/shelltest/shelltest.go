@@ -58,12 +58,6 @@ type Mask struct {
 	Text    string // as for ReplaceAllString
 }
 
-// Run runs one transcript with the zero Runner.
-func Run(t testing.TB, file string, start func(console shell.Console)) {
-	t.Helper()
-	Runner{}.Run(t, file, start)
-}
-
 // Dir runs every transcript (*.txt) of a folder as a subtest with the zero
 // Runner.
 func Dir(t *testing.T, dir string, start func(t *testing.T, console shell.Console)) {
