@@ -235,42 +235,51 @@ func (q *Queue) lotOf(m envelope.MID, n int) *lot {
 }
 
 // claim takes a lot out of the schedule for an act, if it is of the selection.
-// One that is under way is stopped and waited for, until ctx ends: then busy is
-// how many recipients are left to others.
+// One that is under way is stopped and waited for, until ctx ends. What others
+// act on, or wait for to do so, is left to them: busy is how many recipients.
 func (q *Queue) claim(ctx context.Context, l *lot, s Selection, waits func()) (claimed bool, busy int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	waited := false
-	if l.running && l.holds(s) {
-		if l.freed != nil {
+	promised := false
+	switch {
+	case !l.holds(s):
+		return false, 0
+	case l.promise != nil:
+		return false, int(l.left)
+	case l.running:
+		if promised = q.await(ctx, l, waits); !promised {
 			return false, int(l.left)
 		}
-		freed := make(chan struct{})
-		l.freed = freed
-		if l.reins != nil {
-			l.reins.stop()
-		}
-		q.mu.Unlock()
-		waits()
-		select {
-		case <-freed:
-		case <-ctx.Done():
-		}
-		q.mu.Lock()
-		if l.freed == freed {
-			l.freed = nil
-			return false, int(l.left)
-		}
-		waited = true
 	}
+	t := moment{q.steady(), q.policy.Load()}
 	if l.item.gone || !l.holds(s) {
-		if waited && l.left > 0 && !l.item.gone && l.pos < 0 {
-			q.plan.postpone(l, moment{q.steady(), q.policy.Load()})
+		if promised && l.left > 0 && !l.item.gone {
+			q.plan.postpone(l, t)
 		}
 		return false, 0
 	}
-	q.plan.claim(l, moment{q.steady(), q.policy.Load()})
+	q.plan.claim(l, t)
 	return true, 0
+}
+
+// await stops an attempt under way and returns when it has ended and the lot
+// is the caller's, or false when ctx has ended before. Queue.mu is held, but
+// not meanwhile.
+func (q *Queue) await(ctx context.Context, l *lot, waits func()) bool {
+	freed := make(chan struct{})
+	l.promise = freed
+	if l.reins != nil {
+		l.reins.stop()
+	}
+	q.mu.Unlock()
+	waits()
+	select {
+	case <-freed:
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	l.promise = nil
+	return !l.running
 }
 
 // claim takes a lot that nobody works on out of the schedule.
@@ -318,7 +327,9 @@ func (p *plan) move(l *lot, t moment) {
 	}
 	p.due.remove(l)
 	l.dest, l.at, l.parked = to, t.now, false
-	p.due.put(l)
+	if l.promise == nil {
+		p.due.put(l)
+	}
 	p.rest(from, t.now)
 }
 

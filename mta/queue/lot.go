@@ -65,7 +65,7 @@ type lot struct {
 	next      *lot
 	via       *envelope.Machine // where an operator sends it
 	reins     *reins            // while an attempt runs
-	freed     chan struct{}     // closed at the end of the attempt for whoever waits to act on it; else nil
+	promise   chan struct{}     // to the one operator's act that waits for it, who sets it to nil; closed when the lot has come to rest, which nobody else may touch then
 	sentence  *envelope.Failure // to be bounced without an attempt
 	number    int32             // in record.lots
 	left      int32             // recipients that wait

@@ -342,13 +342,12 @@ func (p *plan) finish(l *lot, e ending, t moment) {
 		if e.expires != 0 {
 			l.expires = e.expires
 		}
-		if l.freed == nil {
+		if l.promise == nil {
 			p.postpone(l, t)
 		}
 	}
-	if l.freed != nil {
-		close(l.freed)
-		l.freed = nil
+	if l.promise != nil {
+		close(l.promise)
 	}
 	p.enter(d, t)
 	p.rest(d, t.now)
