@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,9 +39,23 @@ type Commit struct {
 // disk left it open which revision it holds, and with ErrNothing, the
 // pending configuration being dropped, if nothing is different from what runs.
 //
+// What users have pending whom the revision removes is dropped with it, and
+// their sessions are expelled; so are those from the network of users whom it
+// locks.
+//
 // After a crash inside Save, the revision is there and the edits are gone, or
 // the edits are there and the revision is not.
 func (s *Store) Save(c Commit) (Revision, error) {
+	before, _ := s.Running()
+	r, err := s.save(c)
+	if err == nil {
+		after, _ := s.Running()
+		s.expel(before, after)
+	}
+	return r, err
+}
+
+func (s *Store) save(c Commit) (Revision, error) {
 	comment, err := ParseComment(c.Comment)
 	if err != nil {
 		return Revision{}, err
@@ -70,7 +85,7 @@ func (s *Store) Save(c Commit) (Revision, error) {
 		Comment: comment, Result: c.Result,
 		Objects: objects[:min(len(objects), maxObjects)], More: max(0, len(objects)-maxObjects),
 	}
-	if r, err = s.write(r, config, c.Session.record); err != nil {
+	if r, err = s.write(r, config, record{c.Session.record, running.config.left(config)}); err != nil {
 		return Revision{}, fmt.Errorf("saving configuration: %w", s.doubt(running.revision, err))
 	}
 	s.running.Store(&current{config, r.Number})
@@ -94,9 +109,16 @@ func (s *Store) doubt(revision uint64, cause error) error {
 	return errors.Join(ErrInDoubt, cause)
 }
 
+// record names the pending changes that end with a revision: those it was made
+// of, and all of users who are gone.
+type record struct {
+	own  uint64
+	gone []string
+}
+
 // write is the transaction of Save. The configuration is encoded before it
 // begins.
-func (s *Store) write(r Revision, config *Config, pending uint64) (Revision, error) {
+func (s *Store) write(r Revision, config *Config, done record) (Revision, error) {
 	pinned := map[uint64]bool{}
 	for _, session := range s.live() {
 		pinned[session.base.Load()] = true
@@ -113,13 +135,33 @@ func (s *Store) write(r Revision, config *Config, pending uint64) (Revision, err
 		if r, err = putRevision(tx, r, config); err != nil {
 			return err
 		}
-		if err := tx.Bucket(pendingBucket).Delete(number(pending)); err != nil {
+		if err := done.drop(tx); err != nil {
 			return err
 		}
 		err = eachPending(tx, func(_ uint64, p pendingRecord) { pinned[p.Base] = true })
 		return errors.Join(err, prune(tx, s.keep, pinned))
 	})
 	return r, err
+}
+
+// drop removes the pending changes.
+func (r record) drop(tx *bbolt.Tx) error {
+	keys := []uint64{r.own}
+	if len(r.gone) > 0 {
+		if err := eachPending(tx, func(key uint64, p pendingRecord) {
+			if slices.Contains(r.gone, p.User) {
+				keys = append(keys, key)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	for _, key := range keys {
+		if err := tx.Bucket(pendingBucket).Delete(number(key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ParseComment reads the comment of a commit: one line, which listings of the
