@@ -214,12 +214,11 @@ func await(t *testing.T, what string, condition func() bool) {
 // freeAddr finds a port that is free on an address now.
 func freeAddr(t *testing.T, address string) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	addr, err := mtatest.FreeAddr(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	return addr
 }
 
 // session begins a session that is interactive.
