@@ -52,6 +52,8 @@ type Config struct {
 	Revocation     Revocation        `label:"Certificate revocation lists" object:"certificate revocation"`
 	SSL            SSL               `label:"SSL settings" object:"SSL settings"`
 	Alerts         Alerts            `label:"Alerts" object:"alert settings"`
+	SSHD           SSHD              `label:"SSH server" object:"SSH server settings"`
+	AdminAccess    AdminAccess       `label:"Administrative access" object:"administrative access"`
 }
 
 // Problem is one thing that is wrong, or dangerous, in a configuration.
@@ -98,6 +100,8 @@ func (c *Config) Validate() []Problem {
 	c.validateRevocation(&p)
 	c.validateSSL(&p)
 	c.validateAlerts(&p)
+	c.validateSSHD(&p)
+	c.validateAdminAccess(&p)
 	return p
 }
 
