@@ -95,7 +95,7 @@ func newWorld(t *testing.T, change func(*world, *store.Config)) *world {
 		for _, name := range []string{"ann", "bob"} {
 			c.Users = append(c.Users, store.User{Name: name, FullName: name, Role: store.Operators})
 		}
-		c.Interfaces[0].Hostname = "gw.test"
+		c.Interfaces[0].Hostname, c.Interfaces[0].SSHPort = "gw.test", 0
 		c.Listeners[0].Port = w.addr.Port()
 		c.DNS.Servers, c.DNS.ReverseTimeout = []store.DNSServer{{Addr: names.Addr()}}, 0
 		c.Routes = []store.Route{routeTo("ALL", w.hop)}
