@@ -52,6 +52,7 @@ var mayImport = []struct {
 		"alerts are delivered through an interface of their own"},
 	{"esa/mta/mtatest", []string{"esa/mta/..."}, "test support of mta"},
 	{"esa/mta/mtatest/smtpload", nil, "a load and a sink, for whatever speaks SMTP"},
+	{"esa/mta/mtatest/dnslab", nil, "it runs the programs of others"},
 	{"esa/mta/mtatest/bench", []string{"esa/mta/..."}, "it runs the gateway as a program, and fills its queue"},
 }
 
