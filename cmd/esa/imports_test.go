@@ -22,6 +22,7 @@ var mayImport = []struct {
 		"commands see the gateway only through the interfaces of env.go"},
 	{"esa/shell", nil, "the shell knows terminals and questions, not mail"},
 	{"esa/shell/sshd", nil, "the session server knows SSH, not mail"},
+	{"esa/shell/files", nil, "file transfer knows SFTP and scp, not who may use them"},
 	{"esa/shell/attach", nil, "the local client knows SSH, not mail"},
 	{"esa/shell/shelltest", []string{"esa/shell"}, "test support of shell"},
 	{"esa/store", nil, "what is configured does not know who obeys it"},
@@ -60,6 +61,7 @@ var mayImport = []struct {
 var homes = map[string][]string{
 	"github.com/chzyer/readline":         {"esa/shell"},
 	"golang.org/x/crypto/ssh":            {"esa/shell/sshd", "esa/shell/attach"},
+	"github.com/pkg/sftp":                {"esa/shell/files"},
 	"golang.org/x/term":                  {"esa/shell/attach", "esa/cmd/esa"},
 	"golang.org/x/sys/unix":              {"esa/shell/sshd", "esa/shell/attach", "esa/mta/socket", "esa/mta/queue", "esa/mta/maillog", "esa/cmd/esa", "esa/mta"},
 	"go.etcd.io/bbolt":                   {"esa/store"},
