@@ -11,10 +11,10 @@ import (
 func Welcome(d *Dialog, env Env) error {
 	d.Printf("%s %s\n\nWelcome to the %s\n\n", env.Version.Product, env.Version.Version, env.Version.Product)
 	d.Text("NOTE: Configuration changes take effect when they are committed. Changes that\nare not committed are kept if this session is lost, and offered to you again.")
-	if err := noticeReturn(d, env); err != nil {
+	if err := dropDamaged(d, env); err != nil {
 		return err
 	}
-	if err := dropDamaged(d, env); err != nil {
+	if err := noticeReturn(d, env); err != nil {
 		return err
 	}
 	if err := offerLost(d, env); err != nil {

@@ -31,7 +31,7 @@ const (
 )
 
 // system is who the gateway is where it changes the configuration by itself.
-func system() store.Who { return store.Who{User: "system", Method: "revert"} }
+func system() store.Who { return store.Who{User: store.SystemName, Method: "revert"} }
 
 // ConfirmCommit makes the revision on trial one like any other. It fails with
 // store.ErrNotAwaited if there is none.

@@ -93,7 +93,10 @@ func newWorld(t *testing.T, change func(*world, *store.Config)) *world {
 	names := mtatest.NewDNSServer(t, "") // nothing that is asked leaves the machine
 	w.openStore(func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test"})
-		c.Interfaces[0].Hostname = "gw.test"
+		for _, name := range []string{"ann", "bob"} {
+			c.Users = append(c.Users, store.User{Name: name, FullName: name, Role: store.Operators})
+		}
+		c.Interfaces[0].Hostname, c.Interfaces[0].SSHPort = "gw.test", 0
 		c.Listeners[0].Port = w.addr.Port()
 		c.DNS.Servers, c.DNS.ReverseTimeout = []store.DNSServer{{Addr: names.Addr()}}, 0
 		c.Routes = []store.Route{routeTo("ALL", w.hop)}

@@ -44,7 +44,7 @@ func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
 	names := mtatest.NewDNSServer(t, "")
 	s, err := store.Open(filepath.Join(dir, "config.db"), store.Options{Factory: func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test", DNS: []netip.AddrPort{names.Addr()}})
-		c.Listeners[0].Port = listener.Port()
+		c.Listeners[0].Port, c.Interfaces[0].SSHPort = listener.Port(), 0
 		return c
 	}})
 	if err != nil {
