@@ -55,6 +55,8 @@ type Config struct {
 	Alerts         Alerts            `label:"Alerts" object:"alert settings"`
 	Users          []User            `label:"Users" object:"user" rights:"admin"`
 	Passphrases    PassphrasePolicy  `label:"Passphrase policy" object:"passphrase policy" rights:"admin"`
+	SSHD           SSHD              `label:"SSH server" object:"SSH server settings"`
+	AdminAccess    AdminAccess       `label:"Administrative access" object:"administrative access" rights:"admin"`
 }
 
 // Problem is one thing that is wrong, or dangerous, in a configuration.
@@ -102,6 +104,8 @@ func (c *Config) Validate() []Problem {
 	c.validateSSL(&p)
 	c.validateAlerts(&p)
 	c.validateUsers(&p)
+	c.validateSSHD(&p)
+	c.validateAdminAccess(&p)
 	return p
 }
 
