@@ -35,6 +35,8 @@ func Factory(facts FactoryFacts) *Config {
 		Authorities: Authorities{System: true},
 		SSL:         factorySSL(),
 		Alerts:      factoryAlerts(),
+		Users:       factoryUsers(),
+		Passphrases: factoryPassphrases(),
 		SSHD:        SSHD{MinRSABits: LeastSSHKeyBits},
 		AdminAccess: factoryAdminAccess(),
 	}
