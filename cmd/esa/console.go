@@ -46,7 +46,7 @@ func newConsole(p *process, serial string) (*console, error) {
 	}
 	c.version.Serial = serial
 	c.server = &sshd.Server{
-		Signer: key, Diag: p.diag, Source: "console", AcceptEnv: []string{attach.GoOn},
+		HostKeys: sshd.HostKeys{key}, Diag: p.diag, Source: "console", AcceptEnv: []string{attach.GoOn},
 		Authenticate: c.authenticate, Handle: c.handle,
 	}
 	return c, nil
@@ -70,7 +70,7 @@ func (c *console) authenticate(conn net.Conn, user string) error {
 
 // handle runs one session and returns its exit status.
 func (c *console) handle(ctx context.Context, s *sshd.Session) int {
-	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec}
+	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec, Local: s.Local}
 	pending := c.process.store.NewSession(who)
 	started := time.Now()
 	c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: who.Method, Started: started})

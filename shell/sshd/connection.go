@@ -37,7 +37,7 @@ type connection struct {
 
 // serve returns when the connection is closed and all it started has ended.
 func (c *connection) serve(ctx context.Context) {
-	chans, reqs, err := c.handshake()
+	chans, reqs, err := c.handshake(ctx)
 	if err != nil {
 		c.log.Info("console connection without session", "error", err)
 		c.tellRefused()

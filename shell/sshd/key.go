@@ -44,6 +44,9 @@ func rsaKind() kind {
 	}}
 }
 
+// HostKeys are what a server proves itself with, one of each kind at most.
+type HostKeys []ssh.Signer
+
 // LoadOrCreateKey gives the host key in the file path. If there is no such
 // file it makes an Ed25519 key and stores it, readable by the owner only, in a
 // directory that it makes if need be. A file that others may read, or that
@@ -54,8 +57,8 @@ func LoadOrCreateKey(path string) (ssh.Signer, error) { return ed25519Kind().loa
 
 // LoadOrCreateKeys gives the host keys in a directory, an Ed25519 and an RSA
 // key, each as LoadOrCreateKey does. To make them can take a second.
-func LoadOrCreateKeys(dir string) ([]ssh.Signer, error) {
-	var signers []ssh.Signer
+func LoadOrCreateKeys(dir string) (HostKeys, error) {
+	var signers HostKeys
 	for _, k := range []kind{ed25519Kind(), rsaKind()} {
 		signer, err := k.loadOrCreate(filepath.Join(dir, k.file))
 		if err != nil {

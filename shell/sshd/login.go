@@ -3,6 +3,7 @@ package sshd
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ type Accounts interface {
 	// Passphrase says, by its error, that it is not the passphrase of user, or
 	// that the user may not log in. It takes as long for a user that does not
 	// exist: the client must not learn which it was.
-	Passphrase(user, passphrase string) error
+	// ctx ends with the server.
+	Passphrase(ctx context.Context, user, passphrase string) error
 
 	// Keys gives the public keys of a user as lines of authorized_keys
 	// (sshd(8)), or says why the user may not log in. A line that has options
@@ -72,7 +74,7 @@ const fingerprint = "fingerprint"
 // config is how the client may log in. Every callback is called by the
 // handshake, one after the other. The user is that of the attempt: what a
 // callback saw of an earlier one is never used.
-func (c *connection) config() *ssh.ServerConfig {
+func (c *connection) config(ctx context.Context) *ssh.ServerConfig {
 	s := c.server
 	config := &ssh.ServerConfig{
 		Config:                  c.settings.Algorithms.config(),
@@ -86,7 +88,9 @@ func (c *connection) config() *ssh.ServerConfig {
 		},
 	}
 	if s.Accounts != nil {
-		config.PasswordCallback = c.byPassword
+		config.PasswordCallback = func(m ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+			return c.byPassword(ctx, m, password)
+		}
 		config.PublicKeyCallback = c.byKey
 	}
 	for _, key := range s.HostKeys {
@@ -107,11 +111,11 @@ func (c *connection) byConnection(m ssh.ConnMetadata) (*ssh.Permissions, error) 
 	return &ssh.Permissions{Extensions: map[string]string{"method": "none"}}, nil
 }
 
-func (c *connection) byPassword(m ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+func (c *connection) byPassword(ctx context.Context, m ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 	c.login.user = m.User()
 	err := errors.New("the passphrase is too long")
 	if len(password) <= maxPassphrase && len(m.User()) <= maxUser {
-		err = c.server.Accounts.Passphrase(m.User(), string(password))
+		err = c.server.Accounts.Passphrase(ctx, m.User(), string(password))
 	}
 	if err != nil {
 		c.login.passwords++

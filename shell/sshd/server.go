@@ -57,8 +57,8 @@ const StatusBroken = 255
 // read only once Serve or ServeConn was called. A Server may serve several
 // listeners at once and must not be copied.
 type Server struct {
-	HostKeys []ssh.Signer // from LoadOrCreateKey or LoadOrCreateKeys
-	Version  string       // software version in the greeting: printable, no blank; "" means "esa"
+	HostKeys HostKeys
+	Version  string // software version in the greeting: printable, no blank; "" means "esa"
 	Diag     *slog.Logger
 
 	// Source is what sessions say they come from, such as "console";
@@ -201,12 +201,12 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 
 // handshake runs key exchange and authentication. The client may take its
 // time over neither.
-func (c *connection) handshake() (<-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+func (c *connection) handshake(ctx context.Context) (<-chan ssh.NewChannel, <-chan *ssh.Request, error) {
 	deadline := time.Now().Add(cmp.Or(c.server.HandshakeTimeout, 30*time.Second))
 	if err := c.wire.SetDeadline(deadline); err != nil {
 		return nil, nil, fmt.Errorf("bounding the handshake: %w", err)
 	}
-	conn, chans, reqs, err := ssh.NewServerConn(c.wire, c.config())
+	conn, chans, reqs, err := ssh.NewServerConn(c.wire, c.config(ctx))
 	if err != nil {
 		c.login.failed(err)
 		return nil, nil, err
