@@ -34,7 +34,7 @@ func (c *console) serveSSH(ctx context.Context, d *door) error {
 		return nil
 	}
 	server := &sshd.Server{
-		HostKeys: keys, Diag: c.process.diag, AcceptEnv: c.server.AcceptEnv,
+		HostKeys: keys, Diag: c.process.diag, AcceptEnv: c.server.AcceptEnv, Subsystems: c.server.Subsystems,
 		Accounts: accounts{c.process.store}, Settings: c.sshSettings, Handle: c.handle,
 		MaxConnections: sshSessions, HandshakeTimeout: sshLogin, Keepalive: sshKeepalive,
 	}
