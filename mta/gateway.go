@@ -74,6 +74,7 @@ type Gateway struct {
 	Options
 	current   atomic.Pointer[generation]
 	live      *live         // nil offline
+	audit     *maillog.Log  // offline, from OpenAudit on
 	bindRetry time.Duration // bindRetry; tests shorten it
 
 	suspending sync.Mutex // guards suspended and its file
@@ -112,7 +113,7 @@ func Offline(o Options) *Gateway {
 }
 
 // Open makes a gateway on a data directory. It opens log, counters and queue
-// and listens to nothing yet: Run does.
+// and listens to nothing yet: Run does. Close ends the logs.
 func Open(o Options) (*Gateway, error) {
 	g := Offline(o)
 	l, err := g.open()
@@ -120,6 +121,11 @@ func Open(o Options) (*Gateway, error) {
 		return nil, fmt.Errorf("opening the gateway: %w", err)
 	}
 	g.live = l
+	now := g.current.Load()
+	if err := l.log.Configure(now.logs, now.logSettings); err != nil {
+		// Run tries again.
+		g.Diag.Error("configuring logs", "error", err)
+	}
 	return g, nil
 }
 
@@ -139,6 +145,9 @@ func (g *Gateway) open() (_ *live, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
+			if l.log != nil {
+				err = errors.Join(err, l.log.Close())
+			}
 		}
 	}()
 	l.log, err = maillog.Open(filepath.Join(g.Dir, logsDir), maillog.Options{
@@ -246,15 +255,12 @@ func (l *live) close() error {
 	if l.counters != nil {
 		errs = append(errs, l.counters.Close())
 	}
-	if l.log != nil {
-		errs = append(errs, l.log.Close())
-	}
 	return errors.Join(errs...)
 }
 
 // Run receives and delivers mail until ctx ends, then drains: no new
 // connections, what is under way ends within half a minute, what is accepted
-// stays in the queue. It closes the gateway. Listeners that cannot be bound
+// stays in the queue. It closes the gateway, but for its logs. Listeners that cannot be bound
 // are tried again and do not keep the others from running.
 func (g *Gateway) Run(ctx context.Context) error {
 	l := g.live

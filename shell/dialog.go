@@ -108,6 +108,7 @@ func (d *Dialog) read(p Prompt) (line string, ok bool) {
 		case err != nil:
 			d.err = err
 		default:
+			d.screen.ear.line(p, line)
 			return line, true
 		}
 	}
@@ -120,6 +121,7 @@ func (d *Dialog) question(text string) {
 	if d.Err() != nil {
 		return
 	}
+	d.screen.ear.asked(text)
 	if d.err = d.screen.question(); d.err == nil {
 		d.Text("\n" + text)
 	}

@@ -18,6 +18,7 @@ const (
 // pages listings, and lets no read wait longer than the idle time.
 type screen struct {
 	Console
+	ear   ear
 	idle  time.Duration // 0: for ever
 	paged bool          // the session is one with pages
 
@@ -30,6 +31,9 @@ type screen struct {
 
 // begin is the start of a command.
 func (s *screen) begin(ctx context.Context) { s.ctx, s.live = ctx, false }
+
+// end is its end: what is read next is a command line.
+func (s *screen) end() { s.ear.about = "" }
 
 // Write shows p, a page at a time where somebody reads it. Any key goes on, as
 // on the appliance, but q, which is our addition: until the next question
