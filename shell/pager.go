@@ -20,7 +20,7 @@ type screen struct {
 	Console
 	ear   ear
 	idle  time.Duration // 0: for ever
-	paged bool          // the session is one with pages
+	paged bool          // listings stop at the end of a page, if there are pages
 
 	ctx     context.Context // of the running command
 	live    bool            // what runs shows its output as it comes
