@@ -5,6 +5,7 @@ package commands
 // Transcripts (see package shelltest) are run by TestTranscripts:
 //
 //	testdata/COMMAND/*.txt        sessions with a terminal
+//	testdata/COMMAND/pages/*.txt  sessions with a terminal of ten rows
 //	testdata/COMMAND/plain/*.txt  batches: no terminal, nobody is asked twice;
 //	                              end them with ^D, the exit status is shown then
 //
@@ -97,6 +98,9 @@ func TestTranscripts(t *testing.T) {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
 			if found, _ := filepath.Glob(folder + "/*.txt"); len(found) > 0 {
 				shelltest.Runner{Masks: masks()}.Dir(t, folder, interactive)
+			}
+			if found, _ := filepath.Glob(folder + "/pages/*.txt"); len(found) > 0 {
+				shelltest.Runner{Masks: masks(), Rows: 10}.Dir(t, folder+"/pages", interactive)
 			}
 			if found, _ := filepath.Glob(folder + "/plain/*.txt"); len(found) > 0 {
 				shelltest.Runner{Masks: masks(), Plain: true}.Dir(t, folder+"/plain", batch)
