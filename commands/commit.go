@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"esa/shell"
@@ -195,6 +196,7 @@ func commitFailed(d *Dialog, err error) error {
 	var conflict *store.ConflictError
 	var busy *store.BusyError
 	var ask *store.AskError
+	var rights *store.RightsError
 	switch {
 	case errors.Is(err, store.ErrNothing):
 		return nothingToCommit(d)
@@ -209,6 +211,8 @@ func commitFailed(d *Dialog, err error) error {
 			d.Text(describeConflict(c))
 		}
 		d.Text("Use clear to discard your changes, then make them again.")
+	case errors.As(err, &rights):
+		d.Text(rightsText(rights))
 	case errors.As(err, &busy):
 		d.Printf("%s from %s has been committing since %s. Try again later.\n", busy.Who.User, busy.Who.Source, commitTime(busy.Since))
 	case errors.As(err, &ask):
@@ -219,6 +223,14 @@ func commitFailed(d *Dialog, err error) error {
 	}
 	d.Text(stillPending)
 	return shell.ErrFailed
+}
+
+// rightsText says why somebody may not commit.
+func rightsText(e *store.RightsError) string {
+	if e.Gone {
+		return fmt.Sprintf("The user %q does not exist any more.", e.User)
+	}
+	return fmt.Sprintf("You are not in the correct access group to use commit: %s may not change\n%s.", e.Role, strings.Join(e.Sections, ", "))
 }
 
 func describeConflict(c store.Conflict) string {

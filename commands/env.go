@@ -79,7 +79,8 @@ func refused(err error) error {
 type Gateway interface {
 	// Commit makes the session's pending configuration the running one. It
 	// fails whole or not at all; errors are *store.ConflictError,
-	// *store.CheckError, *store.AskError or a refusal fit for operators.
+	// *store.RightsError, *store.CheckError, *store.AskError or a refusal fit for
+	// operators.
 	Commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error)
 	// Check does everything that Commit does up to the durable write.
 	Check(ctx context.Context, r store.CommitRequest) (store.CommitReport, error)

@@ -10,7 +10,7 @@ package commands
 //
 // Every transcript has a world of its own (newWorld): a store with the factory
 // configuration for mail.example.com, the DNS server 192.0.2.53 and a demo
-// certificate, a machine
+// certificate, the operators bob and carol beside admin, a machine
 // with the addresses of machine.Addresses, a clock that stands still and moves
 // on a minute with every commit, files and logs in memory. So times are
 // compared as they are. A transcript that needs another beginning types the
@@ -132,7 +132,11 @@ func newWorld(t testing.TB) *world {
 	now := &clock{now: time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)}
 	demo := newDemo(t, now.Now())
 	s, err := store.Open(filepath.Join(t.TempDir(), "config.db"), store.Options{Clock: now.Now, Factory: func() *store.Config {
-		return store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Demo: demo})
+		config := store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Demo: demo})
+		for _, name := range []string{"bob", "carol"} {
+			config.Users = append(config.Users, store.User{Name: name, FullName: strings.ToUpper(name[:1]) + name[1:], Role: store.Operators})
+		}
+		return config
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +173,7 @@ func (w *world) env(user string, person bool) Env {
 // shell is a session of env on console.
 func (w *world) shell(env Env, console shell.Console) *shell.Shell[Env] {
 	return &shell.Shell[Env]{
-		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true,
+		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true, May: env.May,
 		Prompt: func() string {
 			running, _ := w.store.Running()
 			return running.Hostname
@@ -187,7 +191,8 @@ func (w *world) run(env Env, lines ...string) string {
 
 // testCommand does what operators cannot.
 func (w *world) testCommand() Command {
-	return Command{Name: "test", Short: "Prepare what a test needs.", Forms: []Form{
+	everyone := mayRun("help")
+	return Command{Name: "test", Short: "Prepare what a test needs.", Roles: everyone, Forms: []Form{
 		{Usage: "test file NAME [LINE...]", Run: func(_ *Dialog, _ Env, args []string) error {
 			w.files[args[0]] = []byte(strings.Join(args[1:], "\n") + "\n")
 			return nil
@@ -339,6 +344,9 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 		return merged, report, err
 	}
 	running, _ := g.store.Running()
+	if err := running.MayCommit(r.Session.Who().User, merged.Config); err != nil {
+		return merged, report, err
+	}
 	report.Changes = store.Diff(running, merged.Config)
 	system, _ := machine{}.Authorities()
 	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)

@@ -29,7 +29,8 @@ type change struct {
 // Commit makes a session's pending configuration the running one, whole or
 // not at all. Errors before the save leave everything as it was, the pending
 // configuration included: store.ErrNothing, *store.BusyError,
-// *store.ConflictError, *store.CheckError with every problem, *store.AskError.
+// *store.ConflictError, *store.RightsError, *store.CheckError with every
+// problem, *store.AskError.
 //
 // After a crash before Save returns, the old revision runs; after it, the new
 // one does, whether or not the swap was reached.
@@ -127,6 +128,9 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	}
 	running, _ := g.Store.Running()
 	next := c.merged.Config
+	if err := running.MayCommit(r.Session.Who().User, next); err != nil {
+		return c, err
+	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
 	c.report.Questions = store.OpensRelay(running, next)

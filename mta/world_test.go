@@ -92,7 +92,10 @@ func newWorld(t *testing.T, change func(*world, *store.Config)) *world {
 	names := mtatest.NewDNSServer(t, "") // nothing that is asked leaves the machine
 	w.openStore(func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test"})
-		c.Interfaces[0].Hostname = "gw.test"
+		for _, name := range []string{"ann", "bob"} {
+			c.Users = append(c.Users, store.User{Name: name, FullName: name, Role: store.Operators})
+		}
+		c.Interfaces[0].Hostname, c.Interfaces[0].SSHPort = "gw.test", 0
 		c.Listeners[0].Port = w.addr.Port()
 		c.DNS.Servers, c.DNS.ReverseTimeout = []store.DNSServer{{Addr: names.Addr()}}, 0
 		c.Routes = []store.Route{routeTo("ALL", w.hop)}
@@ -214,12 +217,11 @@ func await(t *testing.T, what string, condition func() bool) {
 // freeAddr finds a port that is free on an address now.
 func freeAddr(t *testing.T, address string) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	addr, err := mtatest.FreeAddr(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	return addr
 }
 
 // session begins a session that is interactive.

@@ -41,6 +41,8 @@ type Store struct {
 	records  map[uint64]bool // keys of pending changes that belong to an open session
 	nextID   uint64
 
+	checking chan struct{} // holds one value while a passphrase is checked
+
 	saving  sync.Mutex // one Save at a time, whoever holds the turn
 	inDoubt atomic.Bool
 }
@@ -74,7 +76,7 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		clock: o.Clock, keep: max(cmp.Or(o.KeepRevisions, 100), KeepAtLeast), turn: newTurn(o.Clock),
-		sessions: map[uint64]*Session{}, records: map[uint64]bool{},
+		sessions: map[uint64]*Session{}, records: map[uint64]bool{}, checking: make(chan struct{}, 1),
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if copyThere(path) {

@@ -96,6 +96,7 @@ func (c *console) run(ctx context.Context, s *sshd.Session, env commands.Env) (i
 		Commands: commands.Table(),
 		Env:      env,
 		Prompt:   c.prompt,
+		May:      env.May,
 		Begin:    commands.Welcome,
 		End:      commands.Farewell,
 		Diag: func(command string, err error) {

@@ -53,6 +53,7 @@ var mayImport = []struct {
 		"alerts are delivered through an interface of their own"},
 	{"esa/mta/mtatest", []string{"esa/mta/..."}, "test support of mta"},
 	{"esa/mta/mtatest/smtpload", nil, "a load and a sink, for whatever speaks SMTP"},
+	{"esa/mta/mtatest/dnslab", nil, "it runs the programs of others"},
 	{"esa/mta/mtatest/bench", []string{"esa/mta/..."}, "it runs the gateway as a program, and fills its queue"},
 }
 
@@ -62,6 +63,7 @@ var homes = map[string][]string{
 	"github.com/chzyer/readline":         {"esa/shell"},
 	"golang.org/x/crypto/ssh":            {"esa/shell/sshd", "esa/shell/attach"},
 	"github.com/pkg/sftp":                {"esa/shell/files"},
+	"golang.org/x/crypto/argon2":         {"esa/store"},
 	"golang.org/x/term":                  {"esa/shell/attach", "esa/cmd/esa"},
 	"golang.org/x/sys/unix":              {"esa/shell/sshd", "esa/shell/attach", "esa/mta/socket", "esa/mta/queue", "esa/mta/maillog", "esa/cmd/esa", "esa/mta"},
 	"go.etcd.io/bbolt":                   {"esa/store"},
