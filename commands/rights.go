@@ -27,6 +27,20 @@ func (e Env) May(c *Command) error {
 	return nil
 }
 
+// MayTransfer refuses the files of configuration/ and logs/ to users of a role
+// that has no file system (reference esa-operations 1.7), by the running
+// configuration.
+func MayTransfer(running *store.Config, user string) error {
+	u, ok := running.User(user)
+	switch {
+	case !ok:
+		return shell.Refusedf("The user %q does not exist any more.", user)
+	case !slices.Contains(operators(), string(u.Role)):
+		return shell.Refusedf("You are not in the correct access group to transfer files.")
+	}
+	return nil
+}
+
 // Who may run a command.
 func administrators() []string { return []string{string(store.Administrators)} }
 func operators() []string      { return append(administrators(), string(store.Operators)) }
