@@ -27,6 +27,8 @@ package commands
 //	test store closed             the database fails from here on
 //	test alerts none              no alert is kept
 //	test lists offline            revocation lists cannot be fetched: the gateway does not run
+//	test trial over               the gateway takes a commit on trial back
+//	test clock MINUTES            time passes
 //	test welcome                  what is shown and asked at login
 //	test pki FILE NAME...         puts certificates of testdata/certconfig/pki into one file
 //	test p12 FILE PASSPHRASE NAME...
@@ -54,6 +56,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -226,6 +229,15 @@ func (w *world) testCommand() Command {
 		}},
 		{Usage: "test pki FILE NAME...", Run: w.pki},
 		{Usage: "test p12 FILE PASSPHRASE KEY NAME...", Run: w.p12},
+		{Usage: "test trial over", Run: func(d *Dialog, _ Env, _ []string) error {
+			_, err := w.gateway.RevertCommit(d.Context(), store.Who{User: "system", Method: "revert"})
+			return err
+		}},
+		{Usage: "test clock MINUTES", Run: func(_ *Dialog, _ Env, args []string) error {
+			minutes, err := strconv.Atoi(args[0])
+			w.time.advance(time.Duration(minutes) * time.Minute)
+			return err
+		}},
 		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
 	}}
 }
@@ -328,7 +340,7 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 	}
 	g.clock.advance(time.Minute)
 	before, _ := g.store.Running()
-	report.Revision, err = g.store.Save(store.Commit{Session: r.Session, Merged: merged, Comment: r.Comment, Result: "committed"})
+	report.Revision, err = g.store.Save(store.Commit{Session: r.Session, Merged: merged, Comment: r.Comment, Result: "committed", Confirm: r.Confirm})
 	for _, server := range merged.Config.DNS.Servers {
 		if !slices.Contains(before.DNS.Servers, server) {
 			report.Notes = append(report.Notes, g.ProbeDNS(context.Background(), server.Addr))
@@ -339,6 +351,9 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 
 func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.CommitReport, error) {
 	var report store.CommitReport
+	if err := g.store.CheckAwaiting(); err != nil {
+		return store.Merged{}, report, err
+	}
 	merged, err := r.Session.Merge()
 	if err != nil {
 		return merged, report, err
@@ -355,6 +370,34 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 		return merged, report, &store.CheckError{Problems: problems}
 	}
 	return merged, report, nil
+}
+
+func (g *fakeGateway) ConfirmCommit(context.Context, store.Who) (store.Confirmation, error) {
+	return g.store.Confirm()
+}
+
+// RevertCommit saves what the gateway would save.
+func (g *fakeGateway) RevertCommit(_ context.Context, who store.Who) (store.CommitReport, error) {
+	trial, ok := g.store.Awaiting()
+	if !ok {
+		return store.CommitReport{}, store.ErrNotAwaited
+	}
+	before, err := g.store.Revision(trial.Return)
+	if err != nil {
+		return store.CommitReport{}, err
+	}
+	who.Interactive = false
+	session := g.store.NewSession(who)
+	defer session.Close(false)
+	if err := session.Load(before.Config); err != nil {
+		return store.CommitReport{}, err
+	}
+	merged, err := session.Merge()
+	if err != nil {
+		return store.CommitReport{}, err
+	}
+	r, err := g.store.Save(store.Commit{Session: session, Merged: merged, Return: true, Comment: "Back"})
+	return store.CommitReport{Revision: r}, err
 }
 
 func (g *fakeGateway) Status() Status {

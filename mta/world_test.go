@@ -41,6 +41,7 @@ type world struct {
 	stop    context.CancelFunc
 	ended   chan error // what Run returned
 	now     func() time.Time
+	tune    func(*Gateway) // of a gateway that was opened and does not run yet
 
 	authorities []*x509.Certificate // of the machine
 }
@@ -147,7 +148,10 @@ func (w *world) open() {
 	if w.gateway, err = Open(w.options()); err != nil {
 		w.t.Fatal(err)
 	}
-	w.gateway.bindRetry = 5 * time.Millisecond
+	w.gateway.bindRetry, w.gateway.trialLook = 5*time.Millisecond, 5*time.Millisecond
+	if w.tune != nil {
+		w.tune(w.gateway)
+	}
 }
 
 // run opens the gateway and lets it run until the test ends or end is called.

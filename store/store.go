@@ -34,7 +34,8 @@ type Store struct {
 	keep  int
 	turn  *turn
 
-	running atomic.Pointer[current]
+	running  atomic.Pointer[current]
+	awaiting atomic.Pointer[Confirmation] // nil: the running revision stands
 
 	mu       sync.Mutex // guards what follows; nothing else is locked while it is held
 	sessions map[uint64]*Session
@@ -116,6 +117,11 @@ func (s *Store) load(tx *bbolt.Tx) error {
 		return err
 	}
 	s.running.Store(&current{config, head.revision})
+	awaiting, err := readConfirmation(tx, head.revision)
+	if err != nil {
+		return err
+	}
+	s.awaiting.Store(awaiting)
 	last, _ := tx.Bucket(pendingBucket).Cursor().Last()
 	s.nextID = parseNumber(last) + 1
 	return nil

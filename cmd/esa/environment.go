@@ -53,6 +53,18 @@ type gatewayView struct {
 	gauges *gauges
 }
 
+// Commit refuses what needs a gateway that runs.
+func (g gatewayView) Commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
+	report, err := g.Gateway.Commit(ctx, r)
+	return report, readable(err)
+}
+
+// Check is as Commit.
+func (g gatewayView) Check(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
+	report, err := g.Gateway.Check(ctx, r)
+	return report, readable(err)
+}
+
 // Status gives the numbers of the status command.
 func (g gatewayView) Status() commands.Status {
 	s := g.Gateway.Status()

@@ -62,8 +62,8 @@ var mayImport = []struct {
 var homes = map[string][]string{
 	"github.com/chzyer/readline":         {"esa/shell"},
 	"golang.org/x/crypto/ssh":            {"esa/shell/sshd", "esa/shell/attach"},
-	"github.com/pkg/sftp":                {"esa/shell/files"},
 	"golang.org/x/crypto/argon2":         {"esa/store"},
+	"github.com/pkg/sftp":                {"esa/shell/files"},
 	"golang.org/x/term":                  {"esa/shell/attach", "esa/cmd/esa"},
 	"golang.org/x/sys/unix":              {"esa/shell/sshd", "esa/shell/attach", "esa/mta/socket", "esa/mta/queue", "esa/mta/maillog", "esa/cmd/esa", "esa/mta"},
 	"go.etcd.io/bbolt":                   {"esa/store"},
