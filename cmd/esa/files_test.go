@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -43,8 +42,9 @@ func TestFiles_SFTP(t *testing.T) {
 	status := make(chan uint32, 1)
 	go func() {
 		for r := range requests {
-			if r.Type == "exit-status" && len(r.Payload) == 4 {
-				status <- binary.BigEndian.Uint32(r.Payload)
+			var exit struct{ Status uint32 }
+			if r.Type == "exit-status" && ssh.Unmarshal(r.Payload, &exit) == nil {
+				status <- exit.Status
 			}
 		}
 		close(status)
