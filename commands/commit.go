@@ -34,6 +34,10 @@ starts anew, and at once with 'commit revert'. Meanwhile nothing else can be
 committed. The time runs by the clock and by the time that the gateway runs,
 whichever is over first.
 
+'commit name' gives a revision a name: the running one, or the one that you say.
+rollbackconfig, commitdetail and showchanges take the name in the place of its
+number, and the revision is kept as long as it has one.
+
 A change that opens a relay must be confirmed. In a script the last word
 'force' confirms it.`,
 		Final: true,
@@ -51,6 +55,8 @@ A change that opens a relay must be confirmed. In a script the last word
 			{Usage: "commit confirmed MINUTES COMMENT force", Run: commitOnTrial(true)},
 			{Usage: "commit confirm", Run: commitConfirm},
 			{Usage: "commit revert", Run: commitRevert},
+			{Usage: "commit name NAME [REVISION]", Run: commitName},
+			{Usage: "commit unname NAME", Run: commitUnname},
 		},
 		Dialog: commitDialog,
 	}

@@ -157,6 +157,13 @@ func (s *Store) write(next record, pending uint64) (Revision, error) {
 		if err := tx.Bucket(pendingBucket).Delete(number(pending)); err != nil {
 			return err
 		}
+		names, err := readNames(tx)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			pinned[n.Revision] = true
+		}
 		err = eachPending(tx, func(_ uint64, p pendingRecord) { pinned[p.Base] = true })
 		return errors.Join(err, prune(tx, s.keep, pinned))
 	})

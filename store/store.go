@@ -122,6 +122,9 @@ func (s *Store) load(tx *bbolt.Tx) error {
 		return err
 	}
 	s.awaiting.Store(awaiting)
+	if _, err := readNames(tx); err != nil {
+		return err
+	}
 	last, _ := tx.Bucket(pendingBucket).Cursor().Last()
 	s.nextID = parseNumber(last) + 1
 	return nil
