@@ -33,10 +33,11 @@ func showchangesForm(d *Dialog, env Env, _ []string) error {
 	return showOthers(d, env)
 }
 
-// showOthers names the other sessions with uncommitted changes, and the commit
-// that is on trial.
+// showOthers names the other sessions with uncommitted changes, the commit that
+// is on trial, and who has locked commits.
 func showOthers(d *Dialog, env Env) error {
 	noticeTrial(d, env)
+	noticeLock(d, env)
 	pendings, err := env.Store.Pendings()
 	if err != nil {
 		return err

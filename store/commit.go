@@ -41,7 +41,7 @@ type Commit struct {
 // pending configuration being dropped, if nothing is different from what runs.
 // While a revision waits to be confirmed, it fails with an *AwaitingError for
 // all but the commit that takes it back, and for that with ErrNotAwaited once
-// it was confirmed.
+// it was confirmed. For what locks do, see CheckTurn.
 //
 // After a crash inside Save, the revision is there and the edits are gone, or
 // the edits are there and the revision is not. A revision on trial is never
@@ -98,14 +98,13 @@ func (s *Store) mayCommit(c Commit) error {
 	if s.inDoubt.Load() {
 		return ErrInDoubt
 	}
-	err := s.CheckAwaiting()
-	switch {
-	case c.Return && err == nil:
-		return ErrNotAwaited
-	case c.Return:
-		return nil
+	if !c.Return {
+		return s.CheckTurn(c.Session)
 	}
-	return err
+	if _, waits := s.Awaiting(); !waits {
+		return ErrNotAwaited
+	}
+	return nil
 }
 
 // record is a revision with all that is stored of it.
