@@ -75,6 +75,8 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	g.keepCopy()
 	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
+	done := c.report.Revision
+	g.Log().Committed(done.Number, done.User, done.Source, done.Comment)
 	return c.report, nil
 }
 

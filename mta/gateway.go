@@ -287,6 +287,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	running.Go(func() {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
+	_, revision := g.Store.Running()
+	l.log.GatewayStarted(revision)
 	l.log.ServerStarting()
 	l.tellSuspension(Suspension{}, g.Suspended())
 	running.Go(func() { g.bind(ctx) })
@@ -304,6 +306,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.endSessions()
 	l.sockets.Wait()
 	l.log.ServerShutDown()
+	l.log.GatewayStops()
 	stopWork()
 	running.Wait()
 	return errors.Join(queueErr, l.close())

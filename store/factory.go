@@ -28,22 +28,33 @@ func Factory(facts FactoryFacts) *Config {
 		Listeners:      []Listener{factoryListener()},
 		Reception:      factoryReception(),
 		BounceProfiles: []BounceProfile{defaultProfile()},
-		Logs: []LogSubscription{
-			{Name: "error_logs", Type: TextMailLog, Level: 1, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
-			{Name: "mail_logs", Type: TextMailLog, Level: 3, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
-		},
-		Authorities: Authorities{System: true},
-		SSL:         factorySSL(),
-		Alerts:      factoryAlerts(),
-		Users:       factoryUsers(),
-		Passphrases: factoryPassphrases(),
-		SSHD:        SSHD{MinRSABits: LeastSSHKeyBits},
-		AdminAccess: factoryAdminAccess(),
+		Logs:           factoryLogs(),
+		Authorities:    Authorities{System: true},
+		SSL:            factorySSL(),
+		Alerts:         factoryAlerts(),
+		Users:          factoryUsers(),
+		Passphrases:    factoryPassphrases(),
+		SSHD:           SSHD{MinRSABits: LeastSSHKeyBits},
+		AdminAccess:    factoryAdminAccess(),
 	}
 	if facts.Demo.Name != "" {
 		c.Certificates = []Certificate{facts.Demo}
 	}
 	return c
+}
+
+// factoryLogs are the subscriptions of the appliance whose types there are, in
+// its order.
+func factoryLogs() []LogSubscription {
+	errors := NewLog("error_logs", TextMailLog)
+	errors.Level = 1
+	return []LogSubscription{
+		NewLog("authentication", AuthenticationLog),
+		NewLog("cli_logs", CLIAuditLog),
+		errors,
+		NewLog("mail_logs", TextMailLog),
+		NewLog("system_logs", SystemLog),
+	}
 }
 
 func factoryDNS(servers []netip.AddrPort) DNS {
