@@ -145,7 +145,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	c.report.Questions = store.OpensRelay(running, next)
+	c.report.Questions = append(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next)...)
 
 	problems := next.Validate()
 	var more []store.Problem
