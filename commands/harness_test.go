@@ -387,7 +387,7 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 
 func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.CommitReport, error) {
 	var report store.CommitReport
-	if err := g.store.CheckAwaiting(); err != nil {
+	if err := g.store.CheckTurn(r.Session); err != nil {
 		return store.Merged{}, report, err
 	}
 	merged, err := r.Session.Merge()

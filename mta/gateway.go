@@ -318,6 +318,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
 	running.Go(func() { g.watchTrials(ctx) })
+	running.Go(g.checkHistory)
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
