@@ -10,7 +10,7 @@ package commands
 //
 // Every transcript has a world of its own (newWorld): a store with the factory
 // configuration for mail.example.com, the DNS server 192.0.2.53 and a demo
-// certificate, a machine
+// certificate, the operators bob and carol beside admin, a machine
 // with the addresses of machine.Addresses, a clock that stands still and moves
 // on a minute with every commit, files and logs in memory. So times are
 // compared as they are. A transcript that needs another beginning types the
@@ -27,6 +27,8 @@ package commands
 //	test store closed             the database fails from here on
 //	test alerts none              no alert is kept
 //	test lists offline            revocation lists cannot be fetched: the gateway does not run
+//	test trial over               the gateway takes a commit on trial back
+//	test clock MINUTES            time passes
 //	test welcome                  what is shown and asked at login
 //	test pki FILE NAME...         puts certificates of testdata/certconfig/pki into one file
 //	test p12 FILE PASSPHRASE NAME...
@@ -54,6 +56,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -132,7 +135,11 @@ func newWorld(t testing.TB) *world {
 	now := &clock{now: time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)}
 	demo := newDemo(t, now.Now())
 	s, err := store.Open(filepath.Join(t.TempDir(), "config.db"), store.Options{Clock: now.Now, Factory: func() *store.Config {
-		return store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Demo: demo})
+		config := store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Demo: demo})
+		for _, name := range []string{"bob", "carol"} {
+			config.Users = append(config.Users, store.User{Name: name, FullName: strings.ToUpper(name[:1]) + name[1:], Role: store.Operators})
+		}
+		return config
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +176,7 @@ func (w *world) env(user string, person bool) Env {
 // shell is a session of env on console.
 func (w *world) shell(env Env, console shell.Console) *shell.Shell[Env] {
 	return &shell.Shell[Env]{
-		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true,
+		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true, May: env.May,
 		Prompt: func() string {
 			running, _ := w.store.Running()
 			return running.Hostname
@@ -187,7 +194,8 @@ func (w *world) run(env Env, lines ...string) string {
 
 // testCommand does what operators cannot.
 func (w *world) testCommand() Command {
-	return Command{Name: "test", Short: "Prepare what a test needs.", Forms: []Form{
+	everyone := mayRun("help")
+	return Command{Name: "test", Short: "Prepare what a test needs.", Roles: everyone, Forms: []Form{
 		{Usage: "test file NAME [LINE...]", Run: func(_ *Dialog, _ Env, args []string) error {
 			w.files[args[0]] = []byte(strings.Join(args[1:], "\n") + "\n")
 			return nil
@@ -221,6 +229,15 @@ func (w *world) testCommand() Command {
 		}},
 		{Usage: "test pki FILE NAME...", Run: w.pki},
 		{Usage: "test p12 FILE PASSPHRASE KEY NAME...", Run: w.p12},
+		{Usage: "test trial over", Run: func(d *Dialog, _ Env, _ []string) error {
+			_, err := w.gateway.RevertCommit(d.Context(), store.Who{User: "system", Method: "revert"})
+			return err
+		}},
+		{Usage: "test clock MINUTES", Run: func(_ *Dialog, _ Env, args []string) error {
+			minutes, err := strconv.Atoi(args[0])
+			w.time.advance(time.Duration(minutes) * time.Minute)
+			return err
+		}},
 		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
 	}}
 }
@@ -323,7 +340,7 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 	}
 	g.clock.advance(time.Minute)
 	before, _ := g.store.Running()
-	report.Revision, err = g.store.Save(store.Commit{Session: r.Session, Merged: merged, Comment: r.Comment, Result: "committed"})
+	report.Revision, err = g.store.Save(store.Commit{Session: r.Session, Merged: merged, Comment: r.Comment, Result: "committed", Confirm: r.Confirm})
 	for _, server := range merged.Config.DNS.Servers {
 		if !slices.Contains(before.DNS.Servers, server) {
 			report.Notes = append(report.Notes, g.ProbeDNS(context.Background(), server.Addr))
@@ -334,11 +351,17 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 
 func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.CommitReport, error) {
 	var report store.CommitReport
+	if err := g.store.CheckAwaiting(); err != nil {
+		return store.Merged{}, report, err
+	}
 	merged, err := r.Session.Merge()
 	if err != nil {
 		return merged, report, err
 	}
 	running, _ := g.store.Running()
+	if err := running.MayCommit(r.Session.Who().User, merged.Config); err != nil {
+		return merged, report, err
+	}
 	report.Changes = store.Diff(running, merged.Config)
 	system, _ := machine{}.Authorities()
 	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
@@ -347,6 +370,34 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 		return merged, report, &store.CheckError{Problems: problems}
 	}
 	return merged, report, nil
+}
+
+func (g *fakeGateway) ConfirmCommit(context.Context, store.Who) (store.Confirmation, error) {
+	return g.store.Confirm()
+}
+
+// RevertCommit saves what the gateway would save.
+func (g *fakeGateway) RevertCommit(_ context.Context, who store.Who) (store.CommitReport, error) {
+	trial, ok := g.store.Awaiting()
+	if !ok {
+		return store.CommitReport{}, store.ErrNotAwaited
+	}
+	before, err := g.store.Revision(trial.Return)
+	if err != nil {
+		return store.CommitReport{}, err
+	}
+	who.Interactive = false
+	session := g.store.NewSession(who)
+	defer session.Close(false)
+	if err := session.Load(before.Config); err != nil {
+		return store.CommitReport{}, err
+	}
+	merged, err := session.Merge()
+	if err != nil {
+		return store.CommitReport{}, err
+	}
+	r, err := g.store.Save(store.Commit{Session: session, Merged: merged, Return: true, Comment: "Back"})
+	return store.CommitReport{Revision: r}, err
 }
 
 func (g *fakeGateway) Status() Status {

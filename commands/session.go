@@ -14,6 +14,9 @@ func Welcome(d *Dialog, env Env) error {
 	if err := dropDamaged(d, env); err != nil {
 		return err
 	}
+	if err := noticeReturn(d, env); err != nil {
+		return err
+	}
 	if err := offerLost(d, env); err != nil {
 		return err
 	}

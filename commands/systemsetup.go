@@ -71,7 +71,7 @@ func commitSetup(d *Dialog, env Env) error {
 		d.Text("Your changes are pending. Use commit to put them into effect.")
 		return d.Err()
 	}
-	if err := commitLine(d, env, "systemsetup", false); err != nil {
+	if err := commitLine(d, env, "systemsetup", store.CommitRequest{}); err != nil {
 		return err
 	}
 	if !env.Session.Dirty() {

@@ -115,7 +115,7 @@ func build(c *store.Config, revision uint64, by trust) (*generation, []store.Pro
 	}
 	for _, l := range c.Logs {
 		g.logs = append(g.logs, maillog.Subscription{
-			Name: l.Name, FileName: l.FileName, Level: maillog.Level(l.Level), MaxSize: l.MaxSize, MaxFiles: l.MaxFiles,
+			Name: l.Name, Kind: logKind(l.Type), FileName: l.FileName, Level: maillog.Level(l.Level), MaxSize: l.MaxSize, MaxFiles: l.MaxFiles,
 		})
 	}
 	g.logSettings = maillog.Settings(c.LogSettings)

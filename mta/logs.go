@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"esa/mta/maillog"
+	"esa/store"
 )
 
 // ErrOffline says that nothing is being logged: the gateway does not run.
@@ -16,6 +17,28 @@ var ErrOffline = errors.New("the gateway is not running, start it first")
 
 // logsDir is where the logs are in the data directory.
 const logsDir = "logs"
+
+// logKind is what a log of a type holds.
+func logKind(logType string) maillog.Kind {
+	switch logType {
+	case store.CLIAuditLog:
+		return maillog.CLIAudit
+	case store.AuthenticationLog:
+		return maillog.Authentication
+	case store.SystemLog:
+		return maillog.System
+	}
+	return maillog.TextMail
+}
+
+// Log is where what operators do is written. It is nil, which writes nothing,
+// while the gateway does not run.
+func (g *Gateway) Log() *maillog.Log {
+	if g.live == nil {
+		return nil
+	}
+	return g.live.log
+}
 
 // FollowLog writes the last lines of a log and new ones as they come, until
 // ctx ends.

@@ -29,7 +29,9 @@ type Commit struct {
 	Session *Session
 	Merged  Merged // as Session.Merge gave it, and Validate found no fault with it
 	Comment string
-	Result  string // what the commit led to, for the history
+	Result  string        // what the commit led to, for the history
+	Confirm time.Duration // 0: it stands; else it waits so long to be confirmed
+	Return  bool          // it takes back the revision that waits to be confirmed
 }
 
 // Save makes the merged configuration the running revision and ends the
@@ -37,9 +39,13 @@ type Commit struct {
 // ErrEdited if either side is not what was merged, with ErrInDoubt once a failed
 // disk left it open which revision it holds, and with ErrNothing, the
 // pending configuration being dropped, if nothing is different from what runs.
+// While a revision waits to be confirmed, it fails with an *AwaitingError for
+// all but the commit that takes it back, and for that with ErrNotAwaited once
+// it was confirmed.
 //
 // After a crash inside Save, the revision is there and the edits are gone, or
-// the edits are there and the revision is not.
+// the edits are there and the revision is not. A revision on trial is never
+// there without its term.
 func (s *Store) Save(c Commit) (Revision, error) {
 	comment, err := ParseComment(c.Comment)
 	if err != nil {
@@ -50,9 +56,10 @@ func (s *Store) Save(c Commit) (Revision, error) {
 	c.Session.mu.Lock()
 	defer c.Session.mu.Unlock()
 	running := s.running.Load()
+	if err := s.mayCommit(c); err != nil {
+		return Revision{}, err
+	}
 	switch {
-	case s.inDoubt.Load():
-		return Revision{}, ErrInDoubt
 	case c.Session.closed:
 		return Revision{}, ErrClosed
 	case running.revision != c.Merged.Revision:
@@ -70,12 +77,42 @@ func (s *Store) Save(c Commit) (Revision, error) {
 		Comment: comment, Result: c.Result,
 		Objects: objects[:min(len(objects), maxObjects)], More: max(0, len(objects)-maxObjects),
 	}
-	if r, err = s.write(r, config, c.Session.record); err != nil {
+	var awaits *Confirmation
+	if c.Confirm > 0 {
+		awaits = &Confirmation{
+			Revision: r.Number, Return: running.revision, User: r.User, Source: r.Source, Since: r.Time, Until: r.Time.Add(c.Confirm),
+		}
+	}
+	next := record{r, config, awaits}
+	if r, err = s.write(next, c.Session.record); err != nil {
 		return Revision{}, fmt.Errorf("saving configuration: %w", s.doubt(running.revision, err))
 	}
 	s.running.Store(&current{config, r.Number})
+	s.awaiting.Store(awaits)
 	c.Session.forgetLocked()
 	return r, nil
+}
+
+// mayCommit says why no commit, or not this one, can be made now.
+func (s *Store) mayCommit(c Commit) error {
+	if s.inDoubt.Load() {
+		return ErrInDoubt
+	}
+	err := s.CheckAwaiting()
+	switch {
+	case c.Return && err == nil:
+		return ErrNotAwaited
+	case c.Return:
+		return nil
+	}
+	return err
+}
+
+// record is a revision with all that is stored of it.
+type record struct {
+	revision Revision
+	config   *Config
+	awaits   *Confirmation
 }
 
 // doubt looks at what a failed write left. Usually that is the revision from
@@ -96,7 +133,8 @@ func (s *Store) doubt(revision uint64, cause error) error {
 
 // write is the transaction of Save. The configuration is encoded before it
 // begins.
-func (s *Store) write(r Revision, config *Config, pending uint64) (Revision, error) {
+func (s *Store) write(next record, pending uint64) (Revision, error) {
+	r := next.revision
 	pinned := map[uint64]bool{}
 	for _, session := range s.live() {
 		pinned[session.base.Load()] = true
@@ -110,7 +148,10 @@ func (s *Store) write(r Revision, config *Config, pending uint64) (Revision, err
 			return ErrMoved
 		}
 		r.Previous = head.hash
-		if r, err = putRevision(tx, r, config); err != nil {
+		if r, err = putRevision(tx, r, next.config); err != nil {
+			return err
+		}
+		if err := putConfirmation(tx, next.awaits); err != nil {
 			return err
 		}
 		if err := tx.Bucket(pendingBucket).Delete(number(pending)); err != nil {

@@ -47,7 +47,7 @@ func newConsole(p *process, serial string) (*console, error) {
 	c.version.Serial = serial
 	c.server = &sshd.Server{
 		Signer: key, Diag: p.diag, Source: "console", AcceptEnv: []string{attach.GoOn},
-		Authenticate: c.authenticate, Handle: c.handle,
+		Subsystems: []string{subsystemSFTP}, Authenticate: c.authenticate, Handle: c.handle,
 	}
 	return c, nil
 }
@@ -70,6 +70,9 @@ func (c *console) authenticate(conn net.Conn, user string) error {
 
 // handle runs one session and returns its exit status.
 func (c *console) handle(ctx context.Context, s *sshd.Session) int {
+	if wantsFiles(s) {
+		return c.serveFiles(s)
+	}
 	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec}
 	pending := c.process.store.NewSession(who)
 	started := time.Now()
@@ -93,6 +96,7 @@ func (c *console) run(ctx context.Context, s *sshd.Session, env commands.Env) (i
 		Commands: commands.Table(),
 		Env:      env,
 		Prompt:   c.prompt,
+		May:      env.May,
 		Begin:    commands.Welcome,
 		End:      commands.Farewell,
 		Diag: func(command string, err error) {
@@ -126,6 +130,10 @@ func (c *console) prompt() string {
 
 func method(s *sshd.Session) string {
 	switch {
+	case s.Subsystem != "":
+		return s.Subsystem
+	case wantsFiles(s):
+		return "scp"
 	case s.IsExec:
 		return "exec"
 	case s.Interactive:

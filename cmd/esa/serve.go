@@ -57,6 +57,9 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 			return nil, err
 		}
 	}
+	if err := clearUploads(filepath.Join(inv.dir, "configuration")); err != nil {
+		return nil, fmt.Errorf("clearing configuration/: %w", err)
+	}
 	if err := p.openDiag(); err != nil {
 		return nil, err
 	}

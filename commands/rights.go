@@ -1,0 +1,70 @@
+package commands
+
+import (
+	"slices"
+
+	"esa/shell"
+	"esa/store"
+)
+
+// May refuses a command that the user's present role does not allow: the one
+// place where that is decided (reference esa-operations 1.7). The role is that
+// of the running configuration, so that a commit which changes it is felt at
+// the next line. Without a configuration, where no gateway was ever set up,
+// nothing is refused.
+func (e Env) May(c *Command) error {
+	if e.Store == nil {
+		return nil
+	}
+	running, _ := e.Store.Running()
+	u, ok := running.User(e.Who.User)
+	switch {
+	case !ok && c.Name != "exit":
+		return shell.Refusedf("The user %q does not exist any more.", e.Who.User)
+	case ok && !slices.Contains(c.Roles, string(u.Role)):
+		return shell.Refusedf("You are not in the correct access group to use %s.", c.Name)
+	}
+	return nil
+}
+
+// Who may run a command.
+func administrators() []string { return []string{string(store.Administrators)} }
+func operators() []string      { return append(administrators(), string(store.Operators)) }
+func service() []string        { return append(operators(), string(store.Technicians)) }
+func readers() []string        { return append(operators(), string(store.ReadOnlyOperators)) }
+func observers() []string      { return append(readers(), string(store.Technicians)) }
+func everyone() []string       { return append(observers(), string(store.Guests)) }
+
+// mayRun gives the roles that may run a command. A command that stands nowhere
+// is for Administrators, until somebody has decided.
+func mayRun(name string) []string {
+	for _, set := range []struct {
+		roles []string
+		names []string
+	}{
+		// Session, and status information.
+		{everyone(), []string{"dnsstatus", "exit", "help", "hostrate", "hoststatus", "rate", "status", "tophosts", "topin", "version", "who", "whoami"}},
+		// The work queue, with those who may suspend mail.
+		{observers(), []string{"workqueue"}},
+		// Read-Only Operators see all, and edit without committing.
+		{readers(), []string{
+			"alertconfig", "bounceconfig", "certconfig", "clearchanges", "commitdetail", "daneconfig", "daneverify", "deliveryconfig",
+			"destconfig", "dig", "displayalerts", "dnsconfig", "dnssecverify", "exceptionconfig", "findevent", "grep", "interfaceconfig",
+			"listenerconfig", "logconfig", "nslookup", "oldmessage", "queueconfig", "rollbackconfig", "sethostname", "showchanges",
+			"showmessage", "showrecipients", "smtproutes", "sslconfig", "tail", "tlsverify",
+		}},
+		// What suspends mail, and what lets it go on.
+		{service(), []string{"resume", "resumedel", "resumelistener", "suspend", "suspenddel", "suspendlistener"}},
+		// What takes effect.
+		{operators(), []string{
+			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "redirectrecipients",
+			"removemessage", "resetcounters", "rollovernow",
+		}},
+		{administrators(), []string{"systemsetup"}},
+	} {
+		if slices.Contains(set.names, name) {
+			return set.roles
+		}
+	}
+	return administrators()
+}
