@@ -22,7 +22,7 @@ func delivery() []element[store.Config] {
 			leaf("certificate_name", text[string](), func(d *store.Destinations) *string { return &d.Certificate }),
 			leaf("send_tls_req_alert", flag(), func(d *store.Destinations) *bool { return &d.AlertTLS }),
 			group("default_destination", func(d *store.Destinations) *store.Destination { return &d.Default }, always(destinationFields()[1:])...),
-			plain("destinations", "destination", func(d *store.Destinations) *[]store.Destination { return &d.Entries }, store.MaxDestinationEntries,
+			plain("destinations/destination", func(d *store.Destinations) *[]store.Destination { return &d.Entries }, store.MaxDestinationEntries,
 				append([]element[store.Destination]{
 					leaf("destination_domain", word(store.ParseDestination), func(d *store.Destination) *string { return &d.Domain }),
 				}, destinationFields()...)...)),

@@ -282,8 +282,9 @@ func (l list[T, F]) read(r *reader, e tag, t *T) {
 }
 
 // plain makes a list whose entries in the file have the fields of those in the
-// configuration.
-func plain[T, E any](name, item string, place func(*T) *[]E, most int, fields ...element[E]) element[T] {
+// configuration. path is the name of the list and, behind a slash, of an entry.
+func plain[T, E any](path string, place func(*T) *[]E, most int, fields ...element[E]) element[T] {
+	name, item, _ := strings.Cut(path, "/")
 	return list[T, E]{
 		name: name, item: item, most: most, fields: fields,
 		all:  func(t *T) []E { return *place(t) },
@@ -291,8 +292,9 @@ func plain[T, E any](name, item string, place func(*T) *[]E, most int, fields ..
 	}.element()
 }
 
-// values is a list of entries that hold one text each.
-func values[T, V any](name, item string, most int, c codec[V], place func(*T) *[]V) element[T] {
+// values is a list of entries that hold one text each; path is as that of plain.
+func values[T, V any](path string, most int, c codec[V], place func(*T) *[]V) element[T] {
+	name, item, _ := strings.Cut(path, "/")
 	return element[T]{
 		name: name,
 		write: func(w *writer, t *T) {

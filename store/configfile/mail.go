@@ -29,7 +29,7 @@ func listeners() []element[store.Config] {
 		leaf("global_max_tls_concurrency", number[int](), func(c *store.Config) *int { return &c.Reception.MaxTLS }),
 		leaf("global_add_message_id", flag(), func(c *store.Config) *bool { return &c.Reception.AddMessageID }),
 		leaf("global_reject_at_recipient", flag(), func(c *store.Config) *bool { return &c.Reception.RejectRecipients }),
-		plain("exception_table", "exception", func(c *store.Config) *[]store.Exception { return &c.Exceptions }, store.MaxExceptions,
+		plain("exception_table/exception", func(c *store.Config) *[]store.Exception { return &c.Exceptions }, store.MaxExceptions,
 			leaf("exception_address", word(store.ParseException), func(e *store.Exception) *string { return &e.Address }),
 			leaf("exception_allow", flag(), func(e *store.Exception) *bool { return &e.Allow })),
 	}

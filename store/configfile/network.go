@@ -15,6 +15,7 @@ func sections() []section {
 	return []section{
 		{"Network Configuration", network()},
 		{"System Configuration", system()},
+		{"Administrative Access Configuration", access()},
 		{"Listener Configuration", listeners()},
 		{"Mail Delivery Configuration", delivery()},
 	}
@@ -87,10 +88,11 @@ type interfaceForm struct {
 	name, hostname string
 	ip4, mask, ip6 string
 	prefix         int
+	ssh            uint16
 }
 
 func newInterfaceForm(i store.Interface) interfaceForm {
-	f := interfaceForm{name: i.Name, hostname: i.Hostname}
+	f := interfaceForm{name: i.Name, hostname: i.Hostname, ssh: i.SSHPort}
 	if i.IPv4.IsValid() {
 		f.ip4, f.mask = i.IPv4.Addr().String(), formatNetmask(i.IPv4.Bits())
 	}
@@ -108,6 +110,7 @@ func interfaceFields() []element[interfaceForm] {
 		optional("ip6", text[string](), func(f *interfaceForm) *string { return &f.ip6 }),
 		optional("prefix_length6", number[int](), func(f *interfaceForm) *int { return &f.prefix }),
 		leaf("interface_hostname", word(store.ParseHostname), func(f *interfaceForm) *string { return &f.hostname }),
+		optional("sshd_port", number[uint16](), func(f *interfaceForm) *uint16 { return &f.ssh }),
 	}
 }
 
@@ -119,7 +122,7 @@ func formatNetmask(bits int) string {
 
 // entry makes the interface.
 func (f interfaceForm) entry() (store.Interface, error) {
-	i := store.Interface{Name: f.name, Hostname: f.hostname}
+	i := store.Interface{Name: f.name, Hostname: f.hostname, SSHPort: f.ssh}
 	if f.ip4 != "" {
 		addr, err := store.ParseIPv4(f.ip4)
 		if err != nil {
@@ -154,13 +157,13 @@ func dnsFields() []element[store.DNS] {
 	return []element[store.DNS]{
 		leaf("use_root_dns", flag(), func(d *store.DNS) *bool { return &d.FromRoot }),
 		localDNS(),
-		plain("root_dns", "root_server", func(d *store.DNS) *[]store.RootServer { return &d.Roots }, store.MaxRootServers,
+		plain("root_dns/root_server", func(d *store.DNS) *[]store.RootServer { return &d.Roots }, store.MaxRootServers,
 			leaf("root_server_name", text[string](), func(s *store.RootServer) *string { return &s.Name }),
 			leaf("ip", server(), func(s *store.RootServer) *netip.AddrPort { return &s.Addr })),
-		plain("alt_dns", "alt_dns_domain", func(d *store.DNS) *[]store.AlternateDNS { return &d.Alternates }, store.MaxAlternates,
+		plain("alt_dns/alt_dns_domain", func(d *store.DNS) *[]store.AlternateDNS { return &d.Alternates }, store.MaxAlternates,
 			leaf("dns_domain", word(store.ParseDomain), func(a *store.AlternateDNS) *string { return &a.Domain }),
 			nameservers()),
-		values("trust_anchors", "trust_anchor", store.MaxTrustAnchors, text[string](), func(d *store.DNS) *[]string { return &d.Anchors }),
+		values("trust_anchors/trust_anchor", store.MaxTrustAnchors, text[string](), func(d *store.DNS) *[]string { return &d.Anchors }),
 		leaf("dns_ptr_timeout", number[int](), func(d *store.DNS) *int { return &d.ReverseTimeout }),
 	}
 }

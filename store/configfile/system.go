@@ -11,7 +11,7 @@ import (
 // system is who is told of what, whom TLS trusts and what is logged.
 func system() []element[store.Config] {
 	return []element[store.Config]{
-		plain("certificate_profiles", "certificate_profile", func(c *store.Config) *[]store.Certificate { return &c.Certificates }, store.MaxCertificates, certificateFields()...),
+		plain("certificate_profiles/certificate_profile", func(c *store.Config) *[]store.Certificate { return &c.Certificates }, store.MaxCertificates, certificateFields()...),
 		group("certificate_authorities", func(c *store.Config) *store.Authorities { return &c.Authorities },
 			leaf("system_list_enabled", flag(), func(a *store.Authorities) *bool { return &a.System }),
 			leaf("custom_list_enabled", flag(), func(a *store.Authorities) *bool { return &a.Custom }),
@@ -90,7 +90,7 @@ func revocationFields() []element[store.Revocation] {
 	return []element[store.Revocation]{
 		leaf("crl_listener_enabled", flag(), func(v *store.Revocation) *bool { return &v.Listener }),
 		leaf("crl_delivery_enabled", flag(), func(v *store.Revocation) *bool { return &v.Delivery }),
-		plain("crl_source_list", "crl_source", func(v *store.Revocation) *[]store.CRLSource { return &v.Sources }, store.MaxCRLSources,
+		plain("crl_source_list/crl_source", func(v *store.Revocation) *[]store.CRLSource { return &v.Sources }, store.MaxCRLSources,
 			leaf("crl_name", text[string](), func(s *store.CRLSource) *string { return &s.Name }),
 			leaf("crl_url", text[string](), func(s *store.CRLSource) *string { return &s.URL }),
 			leaf("crl_further_url", text[string](), func(s *store.CRLSource) *string { return &s.Further }),
@@ -130,7 +130,7 @@ func method() codec[[]store.TLSVersion] {
 // alertAddresses are the recipients in their order, which the classes do not
 // tell. Reading them alone says nothing.
 func alertAddresses() element[store.Config] {
-	return values("alert_recipients", "email_address", store.MaxAlertRecipients,
+	return values("alert_recipients/email_address", store.MaxAlertRecipients,
 		codec[store.AlertRecipient]{
 			func(r store.AlertRecipient) string { return r.Address },
 			func(s string) (store.AlertRecipient, error) {
@@ -249,7 +249,9 @@ func joined[S comparable](chosen []S, more S, all []S) []S {
 
 // logElements gives the element of each type of log.
 func logElements() map[string]string {
-	return map[string]string{store.TextMailLog: "log_text"}
+	return map[string]string{
+		store.TextMailLog: "log_text", store.CLIAuditLog: "log_cli", store.AuthenticationLog: "log_auth", store.SystemLog: "log_system",
+	}
 }
 
 // logSubscriptions are the logs, each type in an element of its own name.
