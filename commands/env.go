@@ -53,6 +53,7 @@ type Env struct {
 	Sessions   func() []SessionInfo
 	Clock      func() time.Time
 	NewKey     func(store.KeyType) (crypto.Signer, error)
+	FileKey    func() ([]byte, error)                           // the secret of this gateway that configuration files are encrypted with
 	Wait       func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version    Version
 }

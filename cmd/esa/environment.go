@@ -42,6 +42,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Sessions:   c.list,
 		Clock:      time.Now,
 		NewKey:     store.NewKey,
+		FileKey:    c.process.dir.fileKey,
 		Wait:       wait,
 		Version:    c.version,
 	}

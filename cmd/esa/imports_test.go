@@ -62,9 +62,8 @@ var mayImport = []struct {
 // else stays behind them.
 var homes = map[string][]string{
 	"github.com/chzyer/readline":         {"esa/shell"},
-	"golang.org/x/crypto/argon2":         {"esa/store/configfile"},
 	"golang.org/x/crypto/ssh":            {"esa/shell/sshd", "esa/shell/attach"},
-	"golang.org/x/crypto/argon2":         {"esa/store"},
+	"golang.org/x/crypto/argon2":         {"esa/store", "esa/store/configfile"},
 	"github.com/pkg/sftp":                {"esa/shell/files"},
 	"golang.org/x/term":                  {"esa/shell/attach", "esa/cmd/esa"},
 	"golang.org/x/sys/unix":              {"esa/shell/sshd", "esa/shell/attach", "esa/mta/socket", "esa/mta/queue", "esa/mta/maillog", "esa/cmd/esa", "esa/mta"},

@@ -75,6 +75,7 @@ func Write(w io.Writer, c *store.Config, o Options) error {
 			}
 		}
 	}
+	out.level = 0
 	out.line("</config>")
 	if out.err == nil {
 		out.err = out.out.Flush()
