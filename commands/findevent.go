@@ -72,7 +72,7 @@ func findEventDialog(d *Dialog, env Env) error {
 		return d.Err()
 	}
 	var err error
-	if s.log, err = pickLog(d, env, "Enter the number of the log you wish to use for message tracking."); err != nil {
+	if s.log, err = pickLog(d, mailLogs(env), "Enter the number of the log you wish to use for message tracking."); err != nil {
 		return err
 	}
 	found, err := findEvents(d, env, s)
@@ -112,7 +112,7 @@ func findEventForm(d *Dialog, env Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if s.log, err = findLog(env, s.log); err != nil {
+	if s.log, err = findLog(mailLogs(env), s.log); err != nil {
 		return err
 	}
 	_, err = findEvents(d, env, s)

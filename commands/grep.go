@@ -31,7 +31,7 @@ const (
 )
 
 func grepDialog(d *Dialog, env Env) error {
-	name, err := pickLog(d, env, "Enter the number of the log you wish to grep.")
+	name, err := pickLog(d, runningLogs(env), "Enter the number of the log you wish to grep.")
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func grepForm(d *Dialog, env Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if q.Log, err = findLog(env, q.Log); err != nil {
+	if q.Log, err = findLog(runningLogs(env), q.Log); err != nil {
 		return err
 	}
 	return grepLog(d, env, q, paginate)

@@ -91,7 +91,7 @@ func TestLogsFail(t *testing.T) {
 		{"tail mail_logs", offline, "The gateway is not running. Start it first.\n"},
 		{"grep x mail_logs", errors.New("reading log: input/output error"), "The command failed: reading log: input/output error.\n"},
 		{"rollovernow mail_logs", offline, "The log \"mail_logs\" could not be rolled over: The gateway is not running. Start it first.\n"},
-		{"rollovernow all", offline, "The log \"error_logs\" could not be rolled over: The gateway is not running. Start it first.\n"},
+		{"rollovernow all", offline, "The log \"authentication\" could not be rolled over: The gateway is not running. Start it first.\n"},
 	} {
 		env := w.env("admin", false)
 		env.Logs = silentLogs{tt.err}
@@ -106,8 +106,8 @@ func TestLogsFail(t *testing.T) {
 // TestRolloverAll rolls over each log of the running configuration.
 func TestRolloverAll(t *testing.T) {
 	w := newWorld(t)
-	w.run(w.env("admin", false), "rollovernow ALL", "rollovernow 2")
-	if got := strings.Join(w.logs.rolledOver, " "); got != "error_logs mail_logs mail_logs" {
+	w.run(w.env("admin", false), "rollovernow ALL", "rollovernow 4")
+	if got := strings.Join(w.logs.rolledOver, " "); got != "authentication cli_logs error_logs mail_logs system_logs mail_logs" {
 		t.Errorf("rolled over: %s", got)
 	}
 }

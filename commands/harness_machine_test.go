@@ -18,7 +18,7 @@ import (
 	"esa/store"
 )
 
-// fakeLogs has two logs of a few lines.
+// fakeLogs has the logs of the factory, one of them with a few lines.
 type fakeLogs struct {
 	lines      map[string][]string
 	rolledOver []string
@@ -27,7 +27,7 @@ type fakeLogs struct {
 
 func newLogs() *fakeLogs {
 	return &fakeLogs{lines: map[string][]string{
-		"error_logs": {},
+		"authentication": {}, "cli_logs": {}, "error_logs": {}, "system_logs": {},
 		"mail_logs": {
 			"Mon Mar  2 09:28:01 2026 Info: New SMTP ICID 5 interface Management (127.0.0.1) address 127.0.0.1 reverse dns host localhost verified yes",
 			"Mon Mar  2 09:28:02 2026 Info: Start MID 6 ICID 5",

@@ -45,7 +45,7 @@ func TestKeysHaveTheirPlace(t *testing.T) {
 	cfg := newWorld(t).env("admin", false).Config().Clone()
 	cfg.BounceProfiles = append(cfg.BounceProfiles, store.BounceProfile{Name: "Bulk"})
 	values := map[string]string{
-		"N": "3", "SECONDS": "7", "BYTES": "2048", "TEXT": "some text", "yes|no": "yes", "ADDRESS|none": "a@example.com", "1..5": "5", "NAME": "other",
+		"N": "3", "SECONDS": "7", "BYTES": "2048", "TEXT": "some text", "yes|no": "yes", "ADDRESS|none": "a@example.com", "1..5": "5", "mail|system|cli|authentication": "cli", "NAME": "other",
 		"DOMAIN|none": "example.com", "clean|reject|allow": "allow", "PROFILE": "bulk", "LIST": "example.net",
 		"NAME|none": "demo", "METHOD": "tlsv1_3", "CIPHERS": "ALL",
 	}
@@ -59,7 +59,7 @@ func TestKeysHaveTheirPlace(t *testing.T) {
 		}},
 		{"logconfig", func() (any, []key) {
 			l := &store.LogSubscription{}
-			return l, logKeys(l)
+			return l, logNewKeys(l)
 		}},
 		{"logconfig setup", func() (any, []key) {
 			s := &store.LogSettings{}
@@ -161,7 +161,7 @@ func TestSameEdit(t *testing.T) {
 		{"logconfig edit", nil,
 			[]string{"logconfig", "edit", "mail_logs", "mails", "debug", "", "", "", "", "5", "", ""},
 			[]string{"logconfig edit MAIL_LOGS name=mails level=4 files=5"}},
-		{"logconfig delete", nil, []string{"logconfig", "delete", "1", ""}, []string{"logconfig delete error_logs"}},
+		{"logconfig delete", nil, []string{"logconfig", "delete", "3", ""}, []string{"logconfig delete error_logs"}},
 		{"logconfig setup", nil, []string{"logconfig", "setup", "", "y", "", "y", ""}, []string{"logconfig setup message_id=yes remote_response=yes"}},
 		{"listenerconfig new", []string{"bounceconfig new Bulk"},
 			[]string{"listenerconfig", "new", "2", "In", "", "", "26", "example.com, .example.org", "", "", "2", ""},

@@ -14,15 +14,18 @@ import (
 // many files are kept.
 func logconfig() Command {
 	keys := logKeys(&store.LogSubscription{})
+	all := logNewKeys(&store.LogSubscription{})
 	return Command{
 		Name:  "logconfig",
 		Short: "Configure access to log files.",
 		Long: `A log is a folder of files in the data directory. A subscription at level Debug
 holds every DNS lookup beside what one at level Information has; keep few of its
-files. This build writes text mail logs.`,
+files. Text mail logs hold the journey of every message, system logs commits and
+the start of the gateway, CLI audit logs what operators type (never a
+passphrase or a key), authentication logs who logs in and who was refused.`,
 		Commit: true,
 		Forms: []Form{
-			{Usage: usage("logconfig new NAME", keys), Run: logNewForm},
+			{Usage: usage("logconfig new NAME", all), Run: logNewForm},
 			{Usage: usage("logconfig edit NAME [name=NAME]", keys), Run: logEditForm},
 			{Usage: "logconfig delete NAME", Run: logDeleteForm},
 			{Usage: usage("logconfig setup", logSettingKeys(&store.LogSettings{})), Run: logSetupForm},
@@ -82,8 +85,15 @@ func logList(cfg *store.Config) string {
 
 // logTypeName is a log type as the appliance lists it.
 func logTypeName(kind string) string {
-	if kind == store.TextMailLog {
+	switch kind {
+	case store.TextMailLog:
 		return "Text Mail Logs"
+	case store.SystemLog:
+		return "System Logs"
+	case store.CLIAuditLog:
+		return "CLI Audit Logs"
+	case store.AuthenticationLog:
+		return "Authentication Logs"
 	}
 	return kind
 }
@@ -101,9 +111,13 @@ func logNew(d *Dialog, cfg *store.Config) {
 		tell(d, err)
 		return
 	}
-	d.Choose("Choose the log file type for this subscription:", []string{logTypeName(store.TextMailLog)}, 0)
-	l := newLog(shell.Ask(d, "Please enter the name for the log:", "", func(s string) (string, error) { return freeLogName(cfg, s, "") }))
-	l = logQuestions(d, l)
+	var types []string
+	for _, kind := range store.LogTypes() {
+		types = append(types, logTypeName(kind))
+	}
+	kind := store.LogTypes()[d.Choose("Choose the log file type for this subscription:", types, 0)]
+	name := shell.Ask(d, "Please enter the name for the log:", "", func(s string) (string, error) { return freeLogName(cfg, s, "") })
+	l := logQuestions(d, store.NewLog(name, kind))
 	if d.Err() == nil {
 		cfg.Logs = append(cfg.Logs, l)
 	}
@@ -114,11 +128,6 @@ func roomForLog(cfg *store.Config) error {
 		return shell.Refusedf("There is a maximum of %d log subscriptions.", store.MaxLogs)
 	}
 	return nil
-}
-
-// newLog gives a subscription with the defaults of the dialog.
-func newLog(name string) store.LogSubscription {
-	return store.LogSubscription{Name: name, Type: store.TextMailLog, Level: 3, FileName: "mail", MaxSize: 10485760, MaxFiles: 10}
 }
 
 // freeLogName reads a name that no other log than own has, in whatever case.

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"strings"
+
 	"esa/shell"
 	"esa/store"
 )
@@ -15,6 +17,11 @@ func logKeys(l *store.LogSubscription) []key {
 		{"size", "BYTES", parsed(&l.MaxSize, store.ParseLogSize)},
 		{"files", "N", number(&l.MaxFiles, 1, store.MaxLogFiles)},
 	}
+}
+
+// logNewKeys adds what only a new subscription can be given.
+func logNewKeys(l *store.LogSubscription) []key {
+	return append([]key{{"type", strings.Join(store.LogTypes(), "|"), parsed(&l.Type, store.ParseLogType)}}, logKeys(l)...)
 }
 
 // logSettingKeys lists the keys of the one-line form of SETUP.
@@ -35,11 +42,15 @@ func logNewForm(d *Dialog, env Env, args []string) error {
 		if err != nil {
 			return err
 		}
-		l := newLog(name)
+		l := store.NewLog(name, store.TextMailLog)
+		l.FileName = ""
 		if len(args) > 1 {
-			if err := setKeys(logKeys(&l), args[1:]); err != nil {
+			if err := setKeys(logNewKeys(&l), args[1:]); err != nil {
 				return err
 			}
+		}
+		if l.FileName == "" {
+			l.FileName = store.NewLog(name, l.Type).FileName
 		}
 		cfg.Logs = append(cfg.Logs, l)
 		d.Printf("Log %s created.\n", name)

@@ -20,7 +20,7 @@ func rollovernow() Command {
 const allLogs = "All Logs"
 
 func rolloverDialog(d *Dialog, env Env) error {
-	name, err := pickLog(d, env, "Which log would you like to roll over?", allLogs)
+	name, err := pickLog(d, runningLogs(env), "Which log would you like to roll over?", allLogs)
 	switch {
 	case err != nil:
 		return err
@@ -34,7 +34,7 @@ func rolloverForm(d *Dialog, env Env, args []string) error {
 	if strings.EqualFold(args[0], "all") {
 		return rollover(d, env, logNames(runningLogs(env)))
 	}
-	name, err := findLog(env, args[0])
+	name, err := findLog(runningLogs(env), args[0])
 	if err != nil {
 		return err
 	}

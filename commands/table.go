@@ -1,7 +1,16 @@
 package commands
 
-// Table lists every command, in the order of help: the only list there is.
+// Table lists every command, in the order of help, with those who may run it.
 func Table() []Command {
+	table := list()
+	for i := range table {
+		table[i].Roles = mayRun(table[i].Name)
+	}
+	return table
+}
+
+// list is the only list of commands there is.
+func list() []Command {
 	return []Command{
 		alertconfig(),
 		archivemessage(),
@@ -13,6 +22,7 @@ func Table() []Command {
 		commitdetail(),
 		daneconfig(),
 		daneverify(),
+		date(),
 		deleterecipients(),
 		delivernow(),
 		deliveryconfig(),
@@ -31,22 +41,30 @@ func Table() []Command {
 		hostrate(),
 		hoststatus(),
 		interfaceconfig(),
+		last(),
 		listenerconfig(),
+		loadconfig(),
 		logconfig(),
+		mailconfig(),
 		nslookup(),
 		oldmessage(),
+		passphrase(),
 		queueconfig(),
 		rate(),
 		redirectrecipients(),
 		removemessage(),
+		resetconfig(),
 		resetcounters(),
 		resume(),
 		resumedel(),
 		resumelistener(),
 		rollbackconfig(),
 		rollovernow(),
+		saveconfig(),
 		sethostname(),
+		setttymode(),
 		showchanges(),
+		showconfig(),
 		showmessage(),
 		showrecipients(),
 		smtproutes(),
@@ -60,6 +78,7 @@ func Table() []Command {
 		tlsverify(),
 		tophosts(),
 		topin(),
+		userconfig(),
 		version(),
 		who(),
 		whoami(),

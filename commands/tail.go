@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ func tail() Command {
 }
 
 func tailDialog(d *Dialog, env Env) error {
-	name, err := pickLog(d, env, "Enter the number of the log you wish to tail.")
+	name, err := pickLog(d, runningLogs(env), "Enter the number of the log you wish to tail.")
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func tailDialog(d *Dialog, env Env) error {
 }
 
 func tailForm(d *Dialog, env Env, args []string) error {
-	name, err := findLog(env, args[0])
+	name, err := findLog(runningLogs(env), args[0])
 	if err != nil {
 		return err
 	}
@@ -55,9 +56,13 @@ func runningLogs(env Env) []store.LogSubscription {
 	return running.Logs
 }
 
-// pickLog lists the logs, and more, and asks for one by number or name.
-func pickLog(d *Dialog, env Env, question string, more ...string) (string, error) {
-	logs := runningLogs(env)
+// mailLogs is those of runningLogs that hold the journeys of messages.
+func mailLogs(env Env) []store.LogSubscription {
+	return slices.DeleteFunc(slices.Clone(runningLogs(env)), func(l store.LogSubscription) bool { return l.Type != store.TextMailLog })
+}
+
+// pickLog lists logs, and more, and asks for one by number or name.
+func pickLog(d *Dialog, logs []store.LogSubscription, question string, more ...string) (string, error) {
 	if len(logs) == 0 {
 		return "", shell.Refusedf("No logs are configured. Use logconfig to create one.")
 	}
@@ -77,9 +82,8 @@ func pickLog(d *Dialog, env Env, question string, more ...string) (string, error
 	return names[n], nil
 }
 
-// findLog finds a log by its name, or by its number in the list.
-func findLog(env Env, text string) (string, error) {
-	logs := runningLogs(env)
+// findLog finds one of logs by its name, or by its number in the list.
+func findLog(logs []store.LogSubscription, text string) (string, error) {
 	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(logs) {
 		return logs[n-1].Name, nil
 	}

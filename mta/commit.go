@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,9 @@ type change struct {
 // Commit makes a session's pending configuration the running one, whole or
 // not at all. Errors before the save leave everything as it was, the pending
 // configuration included: store.ErrNothing, *store.BusyError,
-// *store.ConflictError, *store.CheckError with every problem, *store.AskError.
+// *store.ConflictError, *store.RightsError, *store.CheckError with every
+// problem, *store.AskError, what store.CheckTurn gives, and ErrOffline for a
+// commit on trial.
 //
 // After a crash before Save returns, the old revision runs; after it, the new
 // one does, whether or not the swap was reached.
@@ -47,7 +50,7 @@ func (g *Gateway) Commit(ctx context.Context, r store.CommitRequest) (store.Comm
 }
 
 func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
-	unlock, err := g.turn(ctx, r)
+	unlock, err := g.turn(ctx, r.Session.Who())
 	if err != nil {
 		return store.CommitReport{}, err
 	}
@@ -60,8 +63,11 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 		c.abort()
 		return c.report, &store.AskError{Questions: c.report.Questions}
 	}
+	if r.Confirm > 0 {
+		g.trialBegun.Store(int64(g.ran()))
+	}
 	c.report.Revision, err = g.Store.Save(store.Commit{
-		Session: r.Session, Merged: c.merged, Comment: r.Comment, Result: "committed",
+		Session: r.Session, Merged: c.merged, Comment: r.Comment, Result: "committed", Confirm: r.Confirm,
 	})
 	if err != nil {
 		c.abort()
@@ -70,6 +76,8 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	g.keepCopy()
 	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
+	done := c.report.Revision
+	g.Log().Committed(done.Number, done.User, done.Source, done.Comment)
 	return c.report, nil
 }
 
@@ -91,8 +99,8 @@ func saveFailed(err error) error {
 
 // turn waits until no other commit or check is under way, and keeps the
 // generation and the sockets as they are until unlock.
-func (g *Gateway) turn(ctx context.Context, r store.CommitRequest) (unlock func(), err error) {
-	next, err := g.Store.Lock(ctx, r.Session.Who())
+func (g *Gateway) turn(ctx context.Context, who store.Who) (unlock func(), err error) {
+	next, err := g.Store.Lock(ctx, who)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +113,7 @@ func (g *Gateway) turn(ctx context.Context, r store.CommitRequest) (unlock func(
 
 // Check does everything that Commit does up to the durable write.
 func (g *Gateway) Check(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
-	unlock, err := g.turn(ctx, r)
+	unlock, err := g.turn(ctx, r.Session.Who())
 	if err != nil {
 		return store.CommitReport{}, err
 	}
@@ -121,15 +129,24 @@ func (g *Gateway) Check(ctx context.Context, r store.CommitRequest) (store.Commi
 // told at once. The caller holds mu.
 func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	c := &change{}
-	var err error
+	if r.Confirm > 0 && g.live == nil {
+		return c, fmt.Errorf("a commit on trial: %w", ErrOffline) // nobody would watch its time
+	}
+	err := g.Store.CheckTurn(r.Session)
+	if err != nil {
+		return c, err
+	}
 	if c.merged, err = r.Session.Merge(); err != nil {
 		return c, err
 	}
 	running, _ := g.Store.Running()
 	next := c.merged.Config
+	if err := running.MayCommit(r.Session.Who().User, next); err != nil {
+		return c, err
+	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	c.report.Questions = store.OpensRelay(running, next)
+	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next), store.CutsOff(running, next, r.Session.Who()))
 
 	problems := next.Validate()
 	var more []store.Problem
@@ -233,7 +250,8 @@ func (g *Gateway) apply(c *change) {
 	g.forgetSuspended(next)
 }
 
-// bindProblems names the listener that each socket which cannot be had is for.
+// bindProblems names the listener, or the interface with its SSH port, that each
+// socket which cannot be had is for.
 func bindProblems(next *generation, errs []error) []store.Problem {
 	var problems []store.Problem
 	for _, err := range errs {
@@ -242,12 +260,20 @@ func bindProblems(next *generation, errs []error) []store.Problem {
 		if errors.As(err, &bind) {
 			if settings := next.listener(bind.Addr); settings != nil {
 				p.Place = fmt.Sprintf("listener %q", settings.Listener)
+			} else if name := next.consoles[bind.Addr]; name != "" {
+				p.Place, p.Fix = sshOf+strconv.Quote(name), "interfaceconfig -> EDIT"
 			}
 		}
 		problems = append(problems, p)
 	}
 	return problems
 }
+
+// isConsole reports whether a problem of bindProblems is about an SSH port.
+func isConsole(p store.Problem) bool { return strings.HasPrefix(p.Place, sshOf) }
+
+// sshOf begins the place of a problem with an SSH port.
+const sshOf = "SSH of interface "
 
 // sentence gives an error as operators read it.
 func sentence(err error) string {

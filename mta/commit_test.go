@@ -247,7 +247,7 @@ var faults = []struct {
 		stage: func(w *world) { w.file("logs/audit") },
 		change: func(*world) func(*store.Config) {
 			return func(c *store.Config) {
-				l := c.Logs[1]
+				l := c.Logs[3]
 				l.Name = "audit"
 				c.Logs = append(c.Logs, l)
 			}
@@ -263,7 +263,7 @@ var faults = []struct {
 		change: func(w *world) func(*store.Config) {
 			return func(c *store.Config) {
 				for _, name := range []string{"audit", "other"} {
-					l := c.Logs[1]
+					l := c.Logs[3]
 					l.Name = name
 					c.Logs = append(c.Logs, l)
 				}

@@ -57,6 +57,9 @@ type Options struct {
 	Authorities []*x509.Certificate
 	Clock       func() time.Time // nil: time.Now
 	Diag        *slog.Logger     // nil: nobody
+	// Console takes a connection to an SSH port of the configuration: it closes
+	// it in the end, and returns soon. nil: such connections are closed.
+	Console func(net.Conn)
 	// Listening is called by Run once every listener that can be had is
 	// there; nil: nobody is told.
 	Listening func()
@@ -72,15 +75,20 @@ const (
 // Gateway is a relay MTA. Its methods are safe for concurrent use.
 type Gateway struct {
 	Options
-	current   atomic.Pointer[generation]
-	live      *live         // nil offline
-	bindRetry time.Duration // bindRetry; tests shorten it
+	current    atomic.Pointer[generation]
+	live       *live                // nil offline
+	audit      *maillog.Log         // offline, from OpenAudit on
+	bindRetry  time.Duration        // bindRetry; tests shorten it
+	trialLook  time.Duration        // trialLook; tests shorten it
+	ran        func() time.Duration // how long the gateway runs, whatever the clock is set to
+	trialBegun atomic.Int64         // how long it had run when the last trial began
+	overdue    uint64               // a revision on trial that the start could not take back
 
 	suspending sync.Mutex // guards suspended and its file
 	suspended  Suspension
 
 	mu      sync.Mutex // held by what changes the generation or the sockets
-	unbound []error    // why listeners could not be bound since the start
+	unbound []error    // why listeners and SSH ports could not be bound since the start
 }
 
 // live is what runs.
@@ -103,7 +111,11 @@ type live struct {
 
 // Offline makes a gateway that moves no mail: commits are checked and saved.
 func Offline(o Options) *Gateway {
-	g := &Gateway{Options: o.withDefaults(), bindRetry: bindRetry}
+	began := time.Now()
+	g := &Gateway{
+		Options: o.withDefaults(), bindRetry: bindRetry,
+		trialLook: trialLook, ran: func() time.Duration { return time.Since(began) },
+	}
 	config, revision := o.Store.Running()
 	generation, _ := build(config, revision, g.trust())
 	g.current.Store(generation)
@@ -111,15 +123,28 @@ func Offline(o Options) *Gateway {
 	return g
 }
 
-// Open makes a gateway on a data directory. It opens log, counters and queue
-// and listens to nothing yet: Run does.
+// Open makes a gateway on a data directory. It takes back a commit that was not
+// confirmed, opens log, counters and queue and listens to nothing yet: Run does.
+// Close ends the logs.
 func Open(o Options) (*Gateway, error) {
+	o = o.withDefaults()
+	trial, taken := revertAtStart(o)
 	g := Offline(o)
 	l, err := g.open()
 	if err != nil {
 		return nil, fmt.Errorf("opening the gateway: %w", err)
 	}
 	g.live = l
+	now := g.current.Load()
+	if err := l.log.Configure(now.logs, now.logSettings); err != nil {
+		// Run tries again.
+		g.Diag.Error("configuring logs", "error", err)
+	}
+	if taken {
+		alerting{g}.tookBack(trial, "The gateway started anew before it was confirmed.")
+	} else {
+		g.overdue = trial.Revision
+	}
 	return g, nil
 }
 
@@ -139,6 +164,9 @@ func (g *Gateway) open() (_ *live, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
+			if l.log != nil {
+				err = errors.Join(err, l.log.Close())
+			}
 		}
 	}()
 	l.log, err = maillog.Open(filepath.Join(g.Dir, logsDir), maillog.Options{
@@ -183,9 +211,23 @@ func (g *Gateway) open() (_ *live, err error) {
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())
 	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
+		if g.current.Load().consoles[addr] != "" {
+			g.takeConsole(conn)
+			return
+		}
 		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
 	}, g.Diag)
 	return l, nil
+}
+
+// takeConsole hands over a connection to an SSH port. Consoles are not drained
+// with mail: they show how it goes.
+func (g *Gateway) takeConsole(conn net.Conn) {
+	if g.Console == nil {
+		conn.Close()
+		return
+	}
+	g.Console(conn)
 }
 
 // keepOpen is how many descriptors the queue may keep to save itself the opening
@@ -246,15 +288,12 @@ func (l *live) close() error {
 	if l.counters != nil {
 		errs = append(errs, l.counters.Close())
 	}
-	if l.log != nil {
-		errs = append(errs, l.log.Close())
-	}
 	return errors.Join(errs...)
 }
 
 // Run receives and delivers mail until ctx ends, then drains: no new
 // connections, what is under way ends within half a minute, what is accepted
-// stays in the queue. It closes the gateway. Listeners that cannot be bound
+// stays in the queue. It closes the gateway, but for its logs. Listeners that cannot be bound
 // are tried again and do not keep the others from running.
 func (g *Gateway) Run(ctx context.Context) error {
 	l := g.live
@@ -272,10 +311,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	running.Go(func() {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
+	_, revision := g.Store.Running()
+	l.log.GatewayStarted(revision)
 	l.log.ServerStarting()
 	l.tellSuspension(Suspension{}, g.Suspended())
 	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
+	running.Go(func() { g.watchTrials(ctx) })
+	running.Go(g.checkHistory)
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -287,6 +330,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.endSessions()
 	l.sockets.Wait()
 	l.log.ServerShutDown()
+	l.log.GatewayStops()
 	stopWork()
 	running.Wait()
 	return errors.Join(queueErr, l.close())
@@ -310,30 +354,32 @@ func (g *Gateway) configure(next *generation) {
 }
 
 // bind opens the listeners of the configuration that the gateway starts with:
-// what can be bound now, the rest again and again until it works or a commit
-// decides otherwise.
+// what can be bound now. The rest, and what a commit that was taken back left
+// unbound, it tries again and again until it works or a commit decides
+// otherwise.
 func (g *Gateway) bind(ctx context.Context) {
 	tick := time.NewTicker(g.bindRetry)
 	defer tick.Stop()
-	complete := g.bindOnce(ctx)
+	g.bindAll(ctx, func() bool { return true })
 	if g.Listening != nil {
 		g.Listening()
 	}
-	for ; !complete; complete = g.bindOnce(ctx) {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		g.bindAll(ctx, func() bool { return len(g.unbound) > 0 })
 	}
 }
 
-// bindOnce reports whether nothing is left to bind.
-func (g *Gateway) bindOnce(ctx context.Context) bool {
+// bindAll binds what can be bound, if wanted, which is asked with mu held.
+func (g *Gateway) bindAll(ctx context.Context, wanted func() bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if ctx.Err() != nil {
-		return true
+	if ctx.Err() != nil || !wanted() {
+		return
 	}
 	change, errs := g.live.sockets.PrepareWhatCan(g.current.Load().sockets)
 	if change != nil {
@@ -344,5 +390,4 @@ func (g *Gateway) bindOnce(ctx context.Context) bool {
 	}
 	g.unbound = errs
 	alerting{g}.unbound(bindProblems(g.current.Load(), errs))
-	return len(errs) == 0
 }

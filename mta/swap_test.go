@@ -164,7 +164,7 @@ func TestSwap_NoWildcard(t *testing.T) {
 func TestSwap_LogSubscriptionFromTheNextLine(t *testing.T) {
 	w := start(t, nil)
 	w.commit(func(c *store.Config) {
-		l := c.Logs[1]
+		l := store.NewLog("", store.TextMailLog)
 		l.Name = "second_log"
 		c.Logs = append(c.Logs, l)
 	})
@@ -205,13 +205,13 @@ func TestBoundsAreObeyed(t *testing.T) {
 	w := start(t, nil)
 	for name, change := range map[string]func(*store.Config){
 		"least": func(c *store.Config) {
-			c.Logs[0].MaxSize, c.Logs[0].MaxFiles, c.Logs[0].Level = store.MinLogSize, 1, 1
+			c.Logs[2].MaxSize, c.Logs[2].MaxFiles, c.Logs[2].Level = store.MinLogSize, 1, 1
 			c.Listeners[0].MaxConnections, c.Listeners[0].QueueSize = 1, 1
 			c.Listeners[0].HAT.Default = store.PolicyParams{MaxSize: store.MinMessageSize, MaxMessages: 1, MaxRecipients: 1, MaxConnections: 1}
 			c.Delivery.Concurrency, c.Delivery.TLSConcurrency = 1, 1
 		},
 		"most": func(c *store.Config) {
-			c.Logs[0].MaxSize, c.Logs[0].MaxFiles, c.Logs[0].Level = store.MaxLogSize, store.MaxLogFiles, 5
+			c.Logs[2].MaxSize, c.Logs[2].MaxFiles, c.Logs[2].Level = store.MaxLogSize, store.MaxLogFiles, 5
 			c.Listeners[0].MaxConnections, c.Listeners[0].QueueSize = store.MaxListenerConns, store.MaxQueueSize
 			most := store.MaxPolicyCount
 			c.Listeners[0].HAT.Default = store.PolicyParams{MaxSize: store.MaxMessageSize, MaxMessages: most, MaxRecipients: most, MaxConnections: most}

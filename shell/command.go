@@ -9,6 +9,7 @@
 //	Command    one entry of the table; Lookup, help and completion come from it (command.go, help.go)
 //	Form       a one-line form; its Usage is the grammar of its arguments (usage.go)
 //	Dialog     questions in screen order, with the first error kept (dialog.go, questions.go, menu.go)
+//	ear        who is told what was entered, secrets masked (heard.go)
 //	screen     the Console as a session uses it: line starts, pages, idle time (pager.go)
 //	Console    what a session talks through: Terminal (readline.go) or Plain (plain.go)
 //	input      the bytes that have come, read ahead, and Ctrl-C among them (input.go)
@@ -38,6 +39,7 @@ type Command[E any] struct {
 	Long    string   // what help adds; may be empty
 	Commit  bool     // its changes take effect at the next commit
 	Final   bool     // refused in a batch in which something failed before it
+	Roles   []string // who may run it, for Shell.May; the shell itself does not read them
 	Forms   []Form[E]
 	Dialog  func(d *Dialog, env E) error
 }
@@ -70,6 +72,15 @@ func Lookup[E any](commands []Command[E], name string) *Command[E] {
 		}
 	}
 	return nil
+}
+
+// Permitted gives the commands that may, as Shell.May, does not refuse; nil
+// refuses none.
+func Permitted[E any](commands []Command[E], may func(*Command[E]) error) []Command[E] {
+	if may == nil {
+		return commands
+	}
+	return slices.DeleteFunc(slices.Clone(commands), func(c Command[E]) bool { return may(&c) != nil })
 }
 
 // Unknown refuses a command that is not in the table.

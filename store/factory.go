@@ -21,25 +21,40 @@ func Factory(facts FactoryFacts) *Config {
 	}
 	c := &Config{
 		Hostname:       hostname,
-		Interfaces:     []Interface{{Name: "Management", Hostname: hostname, IPv4: netip.MustParsePrefix("127.0.0.1/8")}},
+		Interfaces:     []Interface{{Name: "Management", Hostname: hostname, IPv4: netip.MustParsePrefix("127.0.0.1/8"), SSHPort: 2222}},
 		Delivery:       Delivery{Concurrency: 10000, TLSConcurrency: 100},
 		Destinations:   Destinations{Default: factoryDestination()},
 		DNS:            factoryDNS(facts.DNS),
 		Listeners:      []Listener{factoryListener()},
 		Reception:      factoryReception(),
 		BounceProfiles: []BounceProfile{defaultProfile()},
-		Logs: []LogSubscription{
-			{Name: "error_logs", Type: TextMailLog, Level: 1, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
-			{Name: "mail_logs", Type: TextMailLog, Level: 3, FileName: "mail", MaxSize: 10485760, MaxFiles: 10},
-		},
-		Authorities: Authorities{System: true},
-		SSL:         factorySSL(),
-		Alerts:      factoryAlerts(),
+		Logs:           factoryLogs(),
+		Authorities:    Authorities{System: true},
+		SSL:            factorySSL(),
+		Alerts:         factoryAlerts(),
+		Users:          factoryUsers(),
+		Passphrases:    factoryPassphrases(),
+		SSHD:           SSHD{MinRSABits: LeastSSHKeyBits},
+		AdminAccess:    factoryAdminAccess(),
 	}
 	if facts.Demo.Name != "" {
 		c.Certificates = []Certificate{facts.Demo}
 	}
 	return c
+}
+
+// factoryLogs are the subscriptions of the appliance whose types there are, in
+// its order.
+func factoryLogs() []LogSubscription {
+	errors := NewLog("error_logs", TextMailLog)
+	errors.Level = 1
+	return []LogSubscription{
+		NewLog("authentication", AuthenticationLog),
+		NewLog("cli_logs", CLIAuditLog),
+		errors,
+		NewLog("mail_logs", TextMailLog),
+		NewLog("system_logs", SystemLog),
+	}
 }
 
 func factoryDNS(servers []netip.AddrPort) DNS {

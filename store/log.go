@@ -1,9 +1,37 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
-// TextMailLog is the one type of log there is so far: "Text Mail Logs".
-const TextMailLog = "mail"
+// Types of log: what a subscription holds.
+const (
+	TextMailLog       = "mail"           // the journey of every message
+	CLIAuditLog       = "cli"            // what operators type, secrets masked
+	AuthenticationLog = "authentication" // who logs in, and who was refused
+	SystemLog         = "system"         // commits, start and end of the gateway
+)
+
+// LogTypes lists the types in the order of the appliance.
+func LogTypes() []string {
+	return []string{TextMailLog, SystemLog, CLIAuditLog, AuthenticationLog}
+}
+
+// ParseLogType reads a type.
+func ParseLogType(text string) (string, error) {
+	kind := strings.ToLower(text)
+	if !slices.Contains(LogTypes(), kind) {
+		return "", ValueError("The value must be one of " + strings.Join(LogTypes(), ", ") + ".")
+	}
+	return kind, nil
+}
+
+// NewLog gives a subscription of a type with the defaults of the appliance.
+func NewLog(name, kind string) LogSubscription {
+	return LogSubscription{Name: name, Type: kind, Level: 3, FileName: kind, MaxSize: 10485760, MaxFiles: 10}
+}
 
 // Bounds of log subscriptions.
 const (
@@ -51,7 +79,7 @@ func (c *Config) validateLogs(p *problems) {
 			report("Log name '%s' already in use", l.Name)
 		}
 		seen[l.Name] = true
-		if l.Type != TextMailLog {
+		if !slices.Contains(LogTypes(), l.Type) {
 			report("The log type %q is not known.", l.Type)
 		}
 		if _, err := ParseFileName(l.FileName); err != nil {

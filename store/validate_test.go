@@ -176,11 +176,11 @@ func TestBadProfilesAndLogs(t *testing.T) {
 		{"too many profiles", func(c *Config) { c.BounceProfiles = make([]BounceProfile, MaxProfiles+1) }, `There is a maximum of 100 bounce profiles.`},
 		{"log name", func(c *Config) { c.Logs[0].Name = "../x" }, `log "../x": The log name must`},
 		{"log twice", func(c *Config) { c.Logs[0].Name = "mail_logs" }, `log "mail_logs": Log name 'mail_logs' already in use`},
-		{"log type", func(c *Config) { c.Logs[0].Type = "x" }, `log "error_logs": The log type "x" is not known.`},
-		{"log level", func(c *Config) { c.Logs[0].Level = 6 }, `log "error_logs": Log level: The value must be a number from 1 to 5.`},
-		{"log file", func(c *Config) { c.Logs[0].FileName = "a/b" }, `log "error_logs": File name: The file name must`},
-		{"log size", func(c *Config) { c.Logs[0].MaxSize = 1 }, `log "error_logs": Maximum file size: The value must`},
-		{"log files", func(c *Config) { c.Logs[0].MaxFiles = 0 }, `log "error_logs": Maximum number of files: The value must`},
+		{"log type", func(c *Config) { c.Logs[0].Type = "x" }, `log "authentication": The log type "x" is not known.`},
+		{"log level", func(c *Config) { c.Logs[0].Level = 6 }, `log "authentication": Log level: The value must be a number from 1 to 5.`},
+		{"log file", func(c *Config) { c.Logs[0].FileName = "a/b" }, `log "authentication": File name: The file name must`},
+		{"log size", func(c *Config) { c.Logs[0].MaxSize = 1 }, `log "authentication": Maximum file size: The value must`},
+		{"log files", func(c *Config) { c.Logs[0].MaxFiles = 0 }, `log "authentication": Maximum number of files: The value must`},
 		{"too many logs", func(c *Config) { c.Logs = make([]LogSubscription, MaxLogs+1) }, `logs: There is a maximum of 100 log subscriptions.`},
 	})
 }

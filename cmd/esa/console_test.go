@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"esa/mta"
 	"esa/mta/mtatest"
 	"esa/shell/attach"
 	"esa/store"
@@ -25,21 +26,32 @@ import (
 // limit bounds every wait for something that must happen.
 const limit = 30 * time.Second
 
-// prepared makes a data directory whose gateway is gw.test: it listens on a
-// free port and asks a name server of the test.
-func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
+// freeAddr finds a port for a listener of a gateway under test.
+func freeAddr(t *testing.T) netip.AddrPort {
 	t.Helper()
-	dir = t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := mtatest.FreeAddr("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener = l.Addr().(*net.TCPAddr).AddrPort()
-	l.Close()
+	return addr
+}
+
+// prepared makes a data directory whose gateway is gw.test: it listens on a
+// free port and asks a name server of the test.
+func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
+	return preparedWith(t, func(*store.Config) {})
+}
+
+// preparedWith is prepared with another first configuration.
+func preparedWith(t *testing.T, change func(*store.Config)) (dir string, listener netip.AddrPort) {
+	t.Helper()
+	dir = t.TempDir()
+	listener = freeAddr(t)
 	names := mtatest.NewDNSServer(t, "")
 	s, err := store.Open(filepath.Join(dir, "config.db"), store.Options{Factory: func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test", DNS: []netip.AddrPort{names.Addr()}})
-		c.Listeners[0].Port = listener.Port()
+		c.Listeners[0].Port, c.Interfaces[0].SSHPort = listener.Port(), 0
+		change(c)
 		return c
 	}})
 	if err != nil {
@@ -217,13 +229,13 @@ func TestConsole_RefusesOtherUsers(t *testing.T) {
 	}
 }
 
-// TestConsole_PanicEndsTheCommandOnly: a console whose gateway is missing has
+// TestConsole_PanicEndsTheCommandOnly: a console whose gateway was never opened has
 // commands that panic.
 func TestConsole_PanicEndsTheCommandOnly(t *testing.T) {
 	dir, _ := prepared(t)
 	h := openHouse(t, dir)
 	broken := *h.p
-	broken.gateway = nil
+	broken.gateway = &mta.Gateway{}
 	console, err := newConsole(&broken, "serial")
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -31,6 +30,19 @@ func TestReadmeCommands(t *testing.T) {
 		rows += "    " + line
 	}
 	holdReadme(t, "commands", rows)
+}
+
+// TestReadmeForms: so is the list of one-line forms.
+func TestReadmeForms(t *testing.T) {
+	text := ""
+	for _, c := range commands.Table() {
+		for _, f := range c.Forms {
+			for line := range strings.Lines(f.Usage + "\n") {
+				text += "    " + line
+			}
+		}
+	}
+	holdReadme(t, "forms", text)
 }
 
 // TestReadmeSession: the first session in the README, typed into a gateway
@@ -92,15 +104,10 @@ func newcomersGateway(t *testing.T) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := uint16(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
+	listener := freeAddr(t)
 	session := p.store.NewSession(store.Who{User: "admin"})
 	err = session.Edit(func(c *store.Config) error {
-		c.Hostname, c.Interfaces[0].Hostname, c.Listeners[0].Port = "mail.example.com", "mail.example.com", port
+		c.Hostname, c.Interfaces[0].Hostname, c.Listeners[0].Port = "mail.example.com", "mail.example.com", listener.Port()
 		c.DNS.Servers = []store.DNSServer{{Addr: netip.MustParseAddrPort("127.0.0.1:53")}}
 		return nil
 	})

@@ -48,7 +48,7 @@ func FuzzOneEventOneLine(f *testing.F) {
 	for _, s := range []string{"x", "\r\nWed Feb  4 09:16:46 2026 Info: forged", "\x1b]0;\a", "\u0085", "\xff\n", "'\\'\n"} {
 		f.Add(s)
 	}
-	h := newHarness(f, Subscription{"fuzz", "mail", Trace, 1 << 30, 2})
+	h := newHarness(f, Subscription{"fuzz", TextMail, "mail", Trace, 1 << 30, 2})
 	path := filepath.Join(h.dir, "fuzz", "mail.current")
 	f.Fuzz(func(t *testing.T, s string) {
 		before, err := os.Stat(path)

@@ -132,7 +132,7 @@ func TestDeliveryText(t *testing.T) {
 }
 
 func TestSystemText(t *testing.T) {
-	h := newHarness(t, Subscription{"mail_logs", "mail", Debug, 1 << 20, 10})
+	h := newHarness(t, Subscription{"mail_logs", TextMail, "mail", Debug, 1 << 20, 10})
 	checkEvents(h, []eventTest{
 		{"2.5 server", func() { h.ServerStarting(); h.ServerShutDown() }, "Info: SMTP server starting\nInfo: SMTP server shut down"},
 		{"2.5 killed", func() { h.InjectionKilled(3); h.DeliveryKilled(5) },

@@ -162,7 +162,7 @@ func TestDirectoryCannotBeMade(t *testing.T) {
 // TestRolloverFails_OldFileGoesOn: a new file cannot be made, because a file
 // stands where its directory was.
 func TestRolloverFails_OldFileGoesOn(t *testing.T) {
-	h := newHarness(t, Subscription{"mail_logs", "mail", Information, 4096, 10})
+	h := newHarness(t, Subscription{"mail_logs", TextMail, "mail", Information, 4096, 10})
 	dir, moved := filepath.Join(h.dir, "mail_logs"), filepath.Join(h.dir, "moved")
 	if err := errors.Join(os.Rename(dir, moved), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)

@@ -1,12 +1,13 @@
-// Package maillog writes the text mail log: one method per event of a
-// message's journey, in the words of the ESA, so that the tools written for
-// its log read ours. Numbers such as 2.3 are sections of the reference that
+// Package maillog writes the logs: one method per event of a message's journey,
+// and of the operators' doings, in the words of the ESA, so that the tools
+// written for its logs read ours. Numbers such as 2.3 are sections of the reference that
 // the words come from; only this package knows how an event is spelt.
 //
 //	receiving.go   inbound connections and messages (2.3)
 //	delivering.go  delivery, bounces (2.4)
 //	system.go      the gateway itself (2.5)
 //	resolving.go   DNS (2.5, 2.6)
+//	auditing.go    operators: logins, what they type, commits (2.8)
 //	escape.go      what came from the network, made harmless (2.1)
 //	sink.go        the files of one subscription (2.1, 2.7)
 //	read.go        reading them: tail and grep
@@ -72,7 +73,7 @@ type Log struct {
 // view is what Configure last set, for a look without lock.
 type view struct {
 	set     Settings
-	deepest Level // of all subscriptions; 0: nobody listens
+	deepest [kinds]Level // of all subscriptions of a kind; 0: nobody listens
 }
 
 // Open makes a Log that keeps each subscription in a directory under dir. It
@@ -116,7 +117,7 @@ func (l *Log) Configure(subs []Subscription, set Settings) error {
 		}
 		errs = append(errs, s.configure(sub, now))
 		next = append(next, s)
-		v.deepest = max(v.deepest, sub.Level)
+		v.deepest[sub.Kind] = max(v.deepest[sub.Kind], sub.Level)
 	}
 	for _, old := range l.sinks {
 		if !contains(subs, old.sub.Name) {
@@ -170,8 +171,13 @@ func (l *Log) Close() error {
 	return errors.Join(errs...)
 }
 
-// enabled reports whether any subscription wants lines of a level.
-func (l *Log) enabled(level Level) bool { return l != nil && level <= l.view.Load().deepest }
+// enabled reports whether any mail log wants lines of a level.
+func (l *Log) enabled(level Level) bool { return l.wanted(TextMail, level) }
+
+// wanted reports whether any subscription of a kind wants lines of a level.
+func (l *Log) wanted(kind Kind, level Level) bool {
+	return l != nil && level <= l.view.Load().deepest[kind]
+}
 
 func (l *Log) settings() Settings {
 	if l == nil {
@@ -193,13 +199,13 @@ func (l *Log) debugf(format string, args ...any) { l.logf(Debug, format, args...
 
 func (l *Log) logf(level Level, format string, args ...any) {
 	if l.enabled(level) {
-		l.put(level, fmt.Sprintf(format, args...))
+		l.put(TextMail, level, fmt.Sprintf(format, args...))
 	}
 }
 
-// put writes one line to every subscription that wants it. Whatever the event
+// put writes one line to every subscription of a kind that wants it. Whatever the event
 // forgot to escape is escaped here, and no line gets longer than maxLine.
-func (l *Log) put(level Level, text string) {
+func (l *Log) put(kind Kind, level Level, text string) {
 	text = line(text)
 	l.mu.Lock()
 	defer l.unlock()
@@ -209,7 +215,7 @@ func (l *Log) put(level Level, text string) {
 	now := l.o.Clock()
 	l.buf = l.appendLine(l.buf[:0], now, level, text)
 	for _, s := range l.sinks {
-		if level <= s.sub.Level {
+		if s.sub.Kind == kind && level <= s.sub.Level {
 			s.write(l.buf, now)
 		}
 	}

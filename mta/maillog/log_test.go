@@ -120,9 +120,9 @@ Wed Feb  4 09:16:46 2026 Info: SMTP server starting
 
 func TestLevelsAreCumulative(t *testing.T) {
 	h := newHarness(t,
-		Subscription{"errors", "mail", Critical, 1 << 20, 10},
-		Subscription{"warnings", "mail", Warning, 1 << 20, 10},
-		Subscription{"all", "mail", Trace, 1 << 20, 10})
+		Subscription{"errors", TextMail, "mail", Critical, 1 << 20, 10},
+		Subscription{"warnings", TextMail, "mail", Warning, 1 << 20, 10},
+		Subscription{"all", TextMail, "mail", Trace, 1 << 20, 10})
 	for level := Critical; level <= Trace; level++ {
 		h.logf(level, "%d", level)
 	}
@@ -154,7 +154,7 @@ func TestRolloverByCall(t *testing.T) {
 }
 
 func TestRolloverBySizeKeepsMaxFiles(t *testing.T) {
-	h := newHarness(t, Subscription{"mail_logs", "mail", Information, 4096, 3})
+	h := newHarness(t, Subscription{"mail_logs", TextMail, "mail", Information, 4096, 3})
 	for i := range 400 {
 		h.infof("line %03d", i)
 	}
@@ -174,7 +174,7 @@ func TestRolloverBySizeKeepsMaxFiles(t *testing.T) {
 }
 
 func TestOneFileOnly(t *testing.T) {
-	h := newHarness(t, Subscription{"mail_logs", "mail", Information, 4096, 1})
+	h := newHarness(t, Subscription{"mail_logs", TextMail, "mail", Information, 4096, 1})
 	if err := h.Rollover("mail_logs"); err != nil {
 		t.Fatal(err)
 	}
@@ -205,12 +205,12 @@ func TestNilLog(t *testing.T) {
 }
 
 func TestConfigureChangesSubscriptions(t *testing.T) {
-	h := newHarness(t, mail, Subscription{"gone", "mail", Debug, 1 << 20, 10})
+	h := newHarness(t, mail, Subscription{"gone", TextMail, "mail", Debug, 1 << 20, 10})
 	h.debugf("seen by one")
 	changed := mail
 	changed.Level, changed.FileName = Debug, "post"
 	h.clock.Add(time.Minute)
-	if err := h.Configure([]Subscription{changed, {"new", "mail", Debug, 1 << 20, 10}}, Settings{}); err != nil {
+	if err := h.Configure([]Subscription{changed, {"new", TextMail, "mail", Debug, 1 << 20, 10}}, Settings{}); err != nil {
 		t.Fatal(err)
 	}
 	h.debugf("seen by two")
@@ -285,17 +285,18 @@ func TestBadSubscriptions(t *testing.T) {
 		name string
 		sub  Subscription
 	}{
-		{"empty name", Subscription{"", "mail", 3, 1 << 20, 10}},
-		{"parent directory", Subscription{"..", "mail", 3, 1 << 20, 10}},
-		{"separator", Subscription{"a/b", "mail", 3, 1 << 20, 10}},
-		{"hidden", Subscription{".a", "mail", 3, 1 << 20, 10}},
-		{"too long", Subscription{strings.Repeat("a", 65), "mail", 3, 1 << 20, 10}},
-		{"file name leads out", Subscription{"a", "../mail", 3, 1 << 20, 10}},
-		{"file name with @", Subscription{"a", "mail@", 3, 1 << 20, 10}},
-		{"level 0", Subscription{"a", "mail", 0, 1 << 20, 10}},
-		{"level 6", Subscription{"a", "mail", 6, 1 << 20, 10}},
-		{"no room", Subscription{"a", "mail", 3, 100, 10}},
-		{"no file", Subscription{"a", "mail", 3, 1 << 20, 0}},
+		{"empty name", Subscription{"", TextMail, "mail", 3, 1 << 20, 10}},
+		{"parent directory", Subscription{"..", TextMail, "mail", 3, 1 << 20, 10}},
+		{"separator", Subscription{"a/b", TextMail, "mail", 3, 1 << 20, 10}},
+		{"hidden", Subscription{".a", TextMail, "mail", 3, 1 << 20, 10}},
+		{"too long", Subscription{strings.Repeat("a", 65), TextMail, "mail", 3, 1 << 20, 10}},
+		{"file name leads out", Subscription{"a", TextMail, "../mail", 3, 1 << 20, 10}},
+		{"file name with @", Subscription{"a", TextMail, "mail@", 3, 1 << 20, 10}},
+		{"level 0", Subscription{"a", TextMail, "mail", 0, 1 << 20, 10}},
+		{"level 6", Subscription{"a", TextMail, "mail", 6, 1 << 20, 10}},
+		{"no kind", Subscription{"a", kinds, "mail", 3, 1 << 20, 10}},
+		{"no room", Subscription{"a", TextMail, "mail", 3, 100, 10}},
+		{"no file", Subscription{"a", TextMail, "mail", 3, 1 << 20, 0}},
 		{"twice", good},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -342,8 +343,8 @@ func (h *harness) grepAll(name, pattern string) []string {
 // change and files roll over, and wants every line once and in order.
 func TestNoLineLostOrTorn(t *testing.T) {
 	const writers, lines = 4, 500
-	sub := Subscription{"mail_logs", "mail", Information, 64 << 10, 1000}
-	other := Subscription{"other", "mail", Debug, 8 << 10, 2}
+	sub := Subscription{"mail_logs", TextMail, "mail", Information, 64 << 10, 1000}
+	other := Subscription{"other", TextMail, "mail", Debug, 8 << 10, 2}
 	h := newHarness(t, sub)
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -409,7 +410,7 @@ func BenchmarkPut(b *testing.B) {
 		b.Run(fmt.Sprintf("subscriptions=%d", n), func(b *testing.B) {
 			var subs []Subscription
 			for i := range n {
-				subs = append(subs, Subscription{fmt.Sprintf("log%d", i), "mail", Information, 10 << 20, 2})
+				subs = append(subs, Subscription{fmt.Sprintf("log%d", i), TextMail, "mail", Information, 10 << 20, 2})
 			}
 			l, err := Open(b.TempDir(), Options{})
 			if err != nil {
@@ -422,7 +423,7 @@ func BenchmarkPut(b *testing.B) {
 			const text = "MID 12345678 ICID 87654321 RID 0 To: <somebody@mail.example.com>"
 			b.ReportAllocs()
 			for b.Loop() {
-				l.put(Information, text)
+				l.put(TextMail, Information, text)
 			}
 		})
 	}

@@ -134,7 +134,7 @@ func TestFollowEndsWithItsWriter(t *testing.T) {
 
 // TestFollowLosesNothing follows a log that rolls over all the time.
 func TestFollowLosesNothing(t *testing.T) {
-	h := newHarness(t, Subscription{"mail_logs", "mail", Information, 4096, 1000})
+	h := newHarness(t, Subscription{"mail_logs", TextMail, "mail", Information, 4096, 1000})
 	f := follow(t, func(ctx context.Context, w io.Writer) error {
 		_, err := h.Grep(ctx, Search{Log: "mail_logs", Expression: regexp.MustCompile("writer"), Tail: true}, w)
 		return err

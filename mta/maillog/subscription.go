@@ -8,9 +8,22 @@ import (
 	"strings"
 )
 
+// Kind is what a subscription holds.
+type Kind int
+
+// The kinds of log (reference 2.7, 2.8).
+const (
+	TextMail       Kind = iota // the journey of every message
+	CLIAudit                   // what operators type
+	Authentication             // who logs in, and who was refused
+	System                     // commits, start and end of the gateway
+	kinds                      // how many there are
+)
+
 // Subscription is one log as logconfig has it.
 type Subscription struct {
 	Name     string // of the log and of its directory
+	Kind     Kind
 	FileName string // "mail"
 	Level    Level
 	MaxSize  int64 // bytes; a file rolls over before it gets longer
@@ -40,6 +53,8 @@ func (sub Subscription) validate() error {
 		return fmt.Errorf("log %q: a name has letters, digits, '_', '-' and '.' and begins with a letter or digit", sub.Name)
 	case !isFileName(sub.FileName):
 		return fmt.Errorf("log %q: bad file name %q", sub.Name, sub.FileName)
+	case sub.Kind < 0 || sub.Kind >= kinds:
+		return fmt.Errorf("log %q: bad kind %d", sub.Name, sub.Kind)
 	case sub.Level < Critical || sub.Level > Trace:
 		return fmt.Errorf("log %q: bad level %d", sub.Name, sub.Level)
 	case sub.MaxSize < minSize:

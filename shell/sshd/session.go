@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// Session is one shell or one command line. The fields do not change while
+// Session is one shell, one command line or one subsystem. The fields do not change while
 // the handler runs. Read is for one goroutine at a time; everything else may
 // be called from several.
 type Session struct {
@@ -19,10 +20,13 @@ type Session struct {
 	Source string // where it comes from: "console", or an address
 	ID     string // unique, over restarts and servers too
 
+	Local netip.AddrPort // the address and port it came in by; invalid where it is no TCP connection
+
 	Interactive bool   // the client asked for a terminal: its lines end in CR LF, its input is single keys
 	Term        string // type of that terminal, "" if unknown
 	IsExec      bool   // Command is to be run, and nothing else
 	Command     string
+	Subsystem   string            // one of Server.Subsystems is to be served, and nothing else; "" for none
 	Env         map[string]string // those of Server.AcceptEnv that the client sent
 
 	log     *slog.Logger
