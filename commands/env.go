@@ -260,6 +260,7 @@ type Status struct {
 	KBFree       int64
 	Rates        map[string]Rate // by the names of their counters
 	Unbound      []string        // listeners that could not be bound, and why
+	NoSSH        []string        // SSH ports that could not, and why
 	Damaged      int             // messages set aside
 	Unread       int             // messages that the start has not read yet, counted nowhere else
 	Unreadable   int             // messages of a newer version, left alone

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -60,6 +61,10 @@ type Who struct {
 	Source      string // the address it comes from, "console" for the machine itself
 	Method      string // "cli", "exec", "batch"
 	Interactive bool   // its edits are kept when it is lost
+
+	// Local is the address and port of ours that the session came in by; it is
+	// invalid of the console on the machine itself.
+	Local netip.AddrPort
 }
 
 // Open opens the database at path, or makes it with the factory configuration

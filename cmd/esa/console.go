@@ -47,7 +47,7 @@ func newConsole(p *process, serial string) (*console, error) {
 	}
 	c.version.Serial = serial
 	c.server = &sshd.Server{
-		Signer: key, Diag: p.diag, Source: store.LocalSource, AcceptEnv: []string{attach.GoOn},
+		HostKeys: sshd.HostKeys{key}, Diag: p.diag, Source: store.LocalSource, AcceptEnv: []string{attach.GoOn},
 		Subsystems: []string{subsystemSFTP}, Authenticate: c.authenticate, Handle: c.handle,
 	}
 	return c, nil
@@ -79,7 +79,7 @@ func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 	if wantsFiles(s) {
 		return c.serveFiles(s)
 	}
-	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec}
+	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec, Local: s.Local}
 	pending := c.process.store.NewSession(who)
 	started := time.Now()
 	c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: who.Method, Started: started})

@@ -38,6 +38,11 @@ func freeAddr(t *testing.T) netip.AddrPort {
 // prepared makes a data directory whose gateway is gw.test: it listens on a
 // free port and asks a name server of the test.
 func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
+	return preparedWith(t, func(*store.Config) {})
+}
+
+// preparedWith is prepared with another first configuration.
+func preparedWith(t *testing.T, change func(*store.Config)) (dir string, listener netip.AddrPort) {
 	t.Helper()
 	dir = t.TempDir()
 	listener = freeAddr(t)
@@ -45,6 +50,7 @@ func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
 	s, err := store.Open(filepath.Join(dir, "config.db"), store.Options{Factory: func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test", DNS: []netip.AddrPort{names.Addr()}})
 		c.Listeners[0].Port, c.Interfaces[0].SSHPort = listener.Port(), 0
+		change(c)
 		return c
 	}})
 	if err != nil {
