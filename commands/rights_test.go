@@ -21,17 +21,18 @@ func mayTable() map[string]string {
 		"alertconfig bounceconfig certconfig clearchanges commitdetail daneconfig daneverify deliveryconfig destconfig dig": "AOR",
 		"displayalerts dnsconfig dnssecverify exceptionconfig findevent grep interfaceconfig listenerconfig logconfig":      "AOR",
 		"nslookup oldmessage queueconfig rollbackconfig sethostname showchanges showmessage showrecipients smtproutes":      "AOR",
-		"sslconfig tail tlsverify": "AOR",
+		"showconfig sslconfig tail tlsverify": "AOR",
 		// What acts at once is not for those who only look.
 		"archivemessage bouncerecipients commit deleterecipients delivernow dnsflush redirectrecipients removemessage": "AO",
-		"resetcounters rollovernow": "AO",
-		// "Suspend mail, view work queue and listener status": Technician.
-		"resume resumedel resumelistener suspend suspenddel suspendlistener": "AOT",
+		"loadconfig resetcounters rollovernow": "AO",
+		// "Suspend mail, view work queue and listener status, save/mail
+		// configuration": Technician.
+		"mailconfig resume resumedel resumelistener saveconfig suspend suspenddel suspendlistener": "AOT",
 		"workqueue": "AORT",
 		// "Status information": Guest; and what every session has.
-		"dnsstatus exit help hostrate hoststatus last passphrase rate status tophosts topin version who whoami": "AORTG",
-		// "No user accounts, no systemsetup": all but Administrator.
-		"systemsetup userconfig": "A",
+		"date dnsstatus exit help hostrate hoststatus last passphrase rate setttymode status tophosts topin version who whoami": "AORTG",
+		// "No user accounts, no resetconfig, no systemsetup": Operator, and those below.
+		"resetconfig systemsetup userconfig": "A",
 	}
 	table := map[string]string{}
 	for names, roles := range rows {
@@ -108,6 +109,9 @@ func TestRights(t *testing.T) {
 			}
 			if slices.Contains(shell.Complete(shell.Permitted(Table(), env.May), c.Name), c.Name) {
 				t.Errorf("%s, %s: it is completed", c.Name, role)
+			}
+			if strings.Contains("\n"+shell.HelpList(shell.Permitted(Table(), env.May)), "\n"+c.Name+" ") {
+				t.Errorf("%s, %s: help lists it", c.Name, role)
 			}
 		}
 	}
