@@ -404,7 +404,8 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 	report.Changes = store.Diff(running, merged.Config)
 	system, _ := machine{}.Authorities()
 	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
-	report.Questions = append(store.OpensRelay(running, merged.Config), store.LocksOutAdministrators(running, merged.Config)...)
+	report.Questions = slices.Concat(store.OpensRelay(running, merged.Config), store.LocksOutAdministrators(running, merged.Config),
+		store.EndsSession(running, merged.Config, r.Session.Who()))
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
 	}

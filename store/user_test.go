@@ -402,3 +402,30 @@ func TestLocksOutAdministrators(t *testing.T) {
 		}
 	}
 }
+
+func TestEndsSession(t *testing.T) {
+	with := func(locked bool) *Config {
+		return &Config{Users: []User{{Name: AdminName}, {Name: "ann", Suspended: locked}}}
+	}
+	without := &Config{Users: []User{{Name: AdminName}}}
+	far := func(user string) Who { return Who{User: user, Source: "192.0.2.9"} }
+	for _, tt := range []struct {
+		name     string
+		from, to *Config
+		who      Who
+		asks     bool
+	}{
+		{"removed", with(false), without, far("ann"), true},
+		{"removed, on the machine", with(false), without, Who{User: "ann", Source: LocalSource}, true},
+		{"another removed", with(false), without, far(AdminName), false},
+		{"locked", with(false), with(true), far("ann"), true},
+		{"locked, on the machine", with(false), with(true), Who{User: "ann", Source: LocalSource}, false},
+		{"another locked", with(false), with(true), far(AdminName), false},
+		{"unlocked", with(true), with(false), far("ann"), false},
+		{"the gateway itself", with(false), without, far(SystemName), false},
+	} {
+		if got := EndsSession(tt.from, tt.to, tt.who); (len(got) > 0) != tt.asks {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
