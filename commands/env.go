@@ -50,6 +50,7 @@ type Env struct {
 	Machine    Machine
 	Files      Files
 	Ciphers    Ciphers
+	SSH        SSH
 	Sessions   func() []SessionInfo
 	Clock      func() time.Time
 	NewKey     func(store.KeyType) (crypto.Signer, error)
@@ -200,6 +201,25 @@ type Ciphers interface {
 	Outbound(method, ciphers string) (lines, warnings []string, err error)
 	// Verify is what a cipher string selects.
 	Verify(ciphers string) (lines, warnings []string, err error)
+}
+
+// SSH knows keys of SSH.
+type SSH interface {
+	// HostKeys lists the keys that clients know the gateway by. Where there are
+	// none yet they are made, which takes a moment.
+	HostKeys() ([]SSHKey, error)
+	// ParseKey reads one public key, as authorized_keys or RFC 4716 have it;
+	// errors are refusals fit for operators.
+	ParseKey(text string) (SSHKey, error)
+}
+
+// SSHKey is a public key.
+type SSHKey struct {
+	Type        string // "ssh-ed25519"
+	Bits        int    // of an RSA key, else 0
+	Fingerprint string // "SHA256:..."
+	Comment     string // printable
+	Line        string // of authorized_keys
 }
 
 // SessionInfo is one session for `who`.

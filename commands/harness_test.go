@@ -161,7 +161,7 @@ func (w *world) env(user string, person bool) Env {
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
 		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
-		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
+		Ciphers: tlsconf.Catalogue{}, SSH: fakeSSH{}, Clock: w.time.Now, NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},

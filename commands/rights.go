@@ -60,7 +60,7 @@ func mayRun(name string) []string {
 			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "redirectrecipients",
 			"removemessage", "resetcounters", "rollovernow",
 		}},
-		{administrators(), []string{"systemsetup"}},
+		{administrators(), []string{"adminaccessconfig", "sshconfig", "systemsetup"}},
 	} {
 		if slices.Contains(set.names, name) {
 			return set.roles

@@ -23,6 +23,8 @@ type console struct {
 	version commands.Version
 	server  *sshd.Server
 
+	makingKeys sync.Mutex // held while host keys are read or made
+
 	mu       sync.Mutex
 	sessions map[string]*session
 	closed   chan struct{}             // gets a value when a session has ended

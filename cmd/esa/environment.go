@@ -39,6 +39,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Machine:    machine{},
 		Files:      folder(filepath.Join(c.process.dir.path, "configuration")),
 		Ciphers:    tlsconf.Catalogue{},
+		SSH:        sshKeys{c},
 		Sessions:   c.list,
 		Clock:      time.Now,
 		NewKey:     store.NewKey,

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"esa/commands"
+	"esa/shell"
 	"esa/shell/sshd"
 	"esa/store"
 )
@@ -19,15 +21,43 @@ const (
 	sshKeepalive = time.Minute     // between questions whether a client is there
 )
 
-// sshFolder has the host keys in the data directory.
-func (p *process) sshFolder() string { return filepath.Join(p.dir.path, "ssh") }
+// hostKeys gives the keys that clients on the network know the gateway by. They
+// are made when they are first needed.
+func (c *console) hostKeys() (sshd.HostKeys, error) {
+	c.makingKeys.Lock()
+	defer c.makingKeys.Unlock()
+	return sshd.LoadOrCreateKeys(filepath.Join(c.process.dir.path, "ssh"))
+}
+
+// sshKeys is keys of SSH as commands see them.
+type sshKeys struct{ console *console }
+
+func (k sshKeys) HostKeys() ([]commands.SSHKey, error) {
+	keys, err := k.console.hostKeys()
+	if err != nil {
+		return nil, err
+	}
+	var all []commands.SSHKey
+	for _, key := range keys.Describe() {
+		all = append(all, commands.SSHKey(key))
+	}
+	return all, nil
+}
+
+func (sshKeys) ParseKey(text string) (commands.SSHKey, error) {
+	key, err := sshd.ParseKey(text)
+	if err != nil {
+		err = shell.Refusedf("SSH key does not appear to be valid: %w.", err)
+	}
+	return commands.SSHKey(key), err
+}
 
 // serveSSH takes the connections of door until ctx ends, then waits for their
 // sessions. Without host keys nobody can log in over the network: the reason
 // is in the diagnostics, and mail and the console on the machine go on.
 func (c *console) serveSSH(ctx context.Context, d *door) error {
 	defer d.Close()
-	keys, err := sshd.LoadOrCreateKeys(c.process.sshFolder())
+	keys, err := c.hostKeys()
 	if err != nil {
 		c.process.diag.Error("nobody can log in by SSH", "error", err)
 		<-ctx.Done()
