@@ -36,6 +36,7 @@ type (
 type Env struct {
 	Who        store.Who
 	Started    time.Time      // when the session began
+	Idle       time.Duration  // how long the session may wait for its operator; 0: as long as it takes
 	Session    *store.Session // its pending configuration
 	Store      *store.Store   // running configuration and history
 	Gateway    Gateway
@@ -52,10 +53,14 @@ type Env struct {
 	Ciphers    Ciphers
 	SSH        SSH
 	Sessions   func() []SessionInfo
+	Logins     func() []Login // the newest first
 	Clock      func() time.Time
 	NewKey     func(store.KeyType) (crypto.Signer, error)
 	Wait       func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version    Version
+
+	Random        io.Reader // of cryptographic quality: salts and generated passphrases
+	PassphraseDue bool      // it has to be changed before anything else; LoggedIn sets it
 }
 
 // Config is the configuration as this session has it: with its own pending
@@ -229,6 +234,16 @@ type SessionInfo struct {
 	Method  string // "cli", "batch", "exec"
 	Started time.Time
 	Idle    time.Duration
+}
+
+// Login is one session for `last`.
+type Login struct {
+	User    string
+	Source  string
+	Method  string
+	In      time.Time
+	Out     time.Time // zero: still logged in, or not known
+	Unknown bool      // the gateway ended before the session did
 }
 
 // Version is what `version` shows.

@@ -153,11 +153,12 @@ func sshdSetupForm(_ *Dialog, env Env, args []string) error {
 func userKeyMenu(d *Dialog, env Env, cfg *store.Config) {
 	name := env.Who.User
 	for {
-		u := editableUser(cfg, name)
-		if u == nil {
-			tell(d, noUser(name))
+		n, err := userIndex(cfg, name)
+		if err != nil {
+			tell(d, err)
 			return
 		}
+		u := &cfg.Users[n]
 		if !d.Menu(userKeySummary(env, *u), userKeyOps(*u)...) {
 			return
 		}
@@ -209,14 +210,6 @@ func userKeySummary(env Env, u store.User) string {
 	return b.String()
 }
 
-func userNames(cfg *store.Config) []string {
-	names := make([]string, len(cfg.Users))
-	for i, u := range cfg.Users {
-		names[i] = u.Name
-	}
-	return names
-}
-
 func userChoice(cfg *store.Config) string {
 	var b strings.Builder
 	b.WriteString("Enter the name or number of the user whose keys you wish to edit.\n")
@@ -246,17 +239,6 @@ func userKeyNew(d *Dialog, env Env, cfg *store.Config, u *store.User) error {
 	return err
 }
 
-// editableUser gives the user of cfg to be changed, nil if there is none.
-func editableUser(cfg *store.Config, name string) *store.User {
-	n := slices.Index(userNames(cfg), name)
-	if n < 0 {
-		return nil
-	}
-	return &cfg.Users[n]
-}
-
-func noUser(name string) error { return shell.Refusedf("The user %q does not exist.", name) }
-
 // addUserKey is where dialog and one-line form of NEW meet.
 func addUserKey(env Env, cfg *store.Config, u *store.User, text string) (SSHKey, error) {
 	k, err := env.SSH.ParseKey(text)
@@ -283,11 +265,11 @@ func deleteUserKey(u *store.User, n int) { u.Keys = slices.Delete(u.Keys, n, n+1
 // withUser runs an edit of the user that a one-line form names.
 func withUser(env Env, name string, edit func(cfg *store.Config, u *store.User) error) error {
 	return env.Edit(func(cfg *store.Config) error {
-		u := editableUser(cfg, name)
-		if u == nil {
-			return noUser(name)
+		n, err := userIndex(cfg, name)
+		if err != nil {
+			return err
 		}
-		return edit(cfg, u)
+		return edit(cfg, &cfg.Users[n])
 	})
 }
 
@@ -317,10 +299,11 @@ func userKeyDeleteForm(d *Dialog, env Env, args []string) error {
 }
 
 func userKeyPrintForm(d *Dialog, env Env, args []string) error {
-	u, ok := env.Config().User(args[0])
-	if !ok {
-		return noUser(args[0])
+	n, err := userIndex(env.Config(), args[0])
+	if err != nil {
+		return err
 	}
+	u := env.Config().Users[n]
 	if len(u.Keys) == 0 {
 		d.Text(userKeySummary(env, u))
 	}

@@ -146,7 +146,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	c.report.Questions = append(store.OpensRelay(running, next), store.CutsOff(running, next, r.Session.Who())...)
+	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next), store.CutsOff(running, next, r.Session.Who()))
 
 	problems := next.Validate()
 	var more []store.Problem

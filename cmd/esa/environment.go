@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -37,11 +38,13 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Service:    serviceView{c.process.gateway},
 		Logs:       logView{c.process.gateway},
 		Machine:    machine{},
-		Files:      folder(filepath.Join(c.process.dir.path, "configuration")),
+		Files:      commands.GuardFiles(folder(filepath.Join(c.process.dir.path, "configuration")), c.process.store, who.User),
 		Ciphers:    tlsconf.Catalogue{},
 		SSH:        sshKeys{c},
 		Sessions:   c.list,
+		Logins:     c.logins,
 		Clock:      time.Now,
+		Random:     rand.Reader,
 		NewKey:     store.NewKey,
 		Wait:       wait,
 		Version:    c.version,

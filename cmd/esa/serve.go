@@ -15,11 +15,15 @@ import (
 
 	"esa/mta"
 	"esa/shell/attach"
+	"esa/shell/logins"
 	"esa/store"
 )
 
 // configFile is the configuration database in the data directory.
 const configFile = "config.db"
+
+// loginsFile is the list of logins there.
+const loginsFile = "logins"
 
 // process is a gateway with its console: what owns a data directory.
 type process struct {
@@ -29,6 +33,7 @@ type process struct {
 	store   *store.Store
 	gateway *mta.Gateway
 	console *console
+	logins  *logins.Log
 	door    *door // where the gateway hands over who comes by SSH
 	gauges  *gauges
 }
@@ -74,6 +79,9 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 	if err != nil {
 		return nil, err
 	}
+	if p.logins, err = logins.Open(filepath.Join(inv.dir, loginsFile), time.Now); err != nil {
+		return nil, err
+	}
 	if p.console, err = newConsole(p, serial); err != nil {
 		return nil, err
 	}
@@ -109,6 +117,9 @@ func (p *process) close() error {
 	var errs []error
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
+	}
+	if p.logins != nil {
+		errs = append(errs, p.logins.Close())
 	}
 	if p.diagLog != nil {
 		errs = append(errs, p.diagLog.Close())
@@ -218,7 +229,9 @@ func (p *process) attachHere(ctx context.Context, inv invocation) (int, error) {
 	if err != nil {
 		return statusFailed, err
 	}
-	return attach.Run(ctx, conn, inv.session())
+	session := inv.session()
+	session.Stay = true
+	return attach.Run(ctx, conn, session)
 }
 
 // offline works on the data directory alone.

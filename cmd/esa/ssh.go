@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"esa/commands"
+	"esa/mta/maillog"
 	"esa/shell"
+	"esa/shell/attach"
 	"esa/shell/sshd"
 	"esa/store"
 )
@@ -64,8 +66,8 @@ func (c *console) serveSSH(ctx context.Context, d *door) error {
 		return nil
 	}
 	server := &sshd.Server{
-		HostKeys: keys, Diag: c.process.diag, AcceptEnv: c.server.AcceptEnv, Subsystems: c.server.Subsystems,
-		Accounts: accounts{c.process.store}, Settings: c.sshSettings, Handle: c.handle,
+		HostKeys: keys, Diag: c.process.diag, AcceptEnv: []string{attach.GoOn}, Subsystems: c.server.Subsystems,
+		Accounts: accounts{c.process.store}, Settings: c.sshSettings, Handle: c.handle, Events: events{c.process},
 		MaxConnections: sshSessions, HandshakeTimeout: sshLogin, Keepalive: sshKeepalive,
 	}
 	return server.Serve(ctx, d)
@@ -79,13 +81,54 @@ func (c *console) sshSettings() sshd.Settings {
 		MinRSABits: running.SSHD.MinRSABits,
 		Banner:     running.AdminAccess.Banner,
 		Allows:     running.AdminAccess.Allows,
-		Idle:       idleTime(running),
+		Idle:       sessionTimeout(running),
 	}
 }
 
-// idleTime is how long a session may wait for its operator.
-func idleTime(c *store.Config) time.Duration {
+func sessionTimeout(c *store.Config) time.Duration {
 	return time.Duration(c.AdminAccess.Timeout) * time.Minute
+}
+
+// idleTime is how long a session may wait for its operator: one that the
+// gateway lives as long as (esa run) as long as it takes.
+func (c *console) idleTime(s *sshd.Session) time.Duration {
+	if s.Env[attach.Stay] != "" {
+		return 0
+	}
+	running, _ := c.process.store.Running()
+	return sessionTimeout(running)
+}
+
+// events writes who logs in and out to the authentication logs.
+type events struct{ process *process }
+
+func (e events) LoginAccepted(l sshd.Login) {
+	in := loginOf(l)
+	running, _ := e.process.store.Running()
+	if u, ok := running.User(l.User); ok {
+		in.Privilege = string(u.Role)
+	}
+	e.process.gateway.Log().LoginAccepted(in)
+}
+
+func (e events) LoginRefused(l sshd.Login, reason string) {
+	e.process.gateway.Log().LoginRefused(loginOf(l), reason)
+}
+
+func (e events) Logout(l sshd.Login, after time.Duration) {
+	e.process.gateway.Log().LoggedOut(loginOf(l), after)
+}
+
+// loginOf gives a login in the words of the log.
+func loginOf(l sshd.Login) maillog.Login {
+	in := maillog.Login{User: l.User, Source: l.Source, Method: l.Method}
+	switch l.Method {
+	case "none":
+		in.Method = "local"
+	case "":
+		in.Method = "no attempt"
+	}
+	return in
 }
 
 // accounts is the users of the running configuration, as logins over the
