@@ -83,10 +83,10 @@ func TestConsole_PortThatIsTaken(t *testing.T) {
 	if !strings.HasPrefix(status.NoSSH[0], `SSH of interface "Console": Port `) || len(status.Unbound) != 0 {
 		t.Errorf("status: %q, %q", status.NoSSH, status.Unbound)
 	}
-	raised, err := w.gateway.Alerts()
-	if err != nil || len(raised) != 1 || !strings.HasPrefix(raised[0].Text, `Nobody can log in by SSH of interface "Console".`) {
-		t.Errorf("alerts: %+v, %v", raised, err)
-	}
+	await(t, "the alert", func() bool {
+		raised, err := w.gateway.Alerts()
+		return err == nil && len(raised) == 1 && strings.HasPrefix(raised[0].Text, `Nobody can log in by SSH of interface "Console".`)
+	})
 	dial(t, w.addr).mail("a@sender.test", "b@rcpt.test", "Subject: x\r\n\r\nx")
 
 	other := taken(w, "127.0.0.1")
