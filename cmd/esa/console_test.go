@@ -240,6 +240,7 @@ func TestConsole_PanicEndsTheCommandOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	console.server.Events = nil // they need a gateway too
 	client, server, err := attach.Pipe()
 	if err != nil {
 		t.Fatal(err)
