@@ -27,7 +27,7 @@ func (c *console) serveFiles(s *sshd.Session) int {
 	diag := c.process.diag.With("user", s.User, "source", s.Source, "method", method(s))
 	may := func() error {
 		running, _ := c.process.store.Running()
-		return commands.MayTransfer(running, s.User)
+		return commands.MayUseFiles(running, s.User)
 	}
 	if err := may(); err != nil {
 		diag.Warn("no files for this user", "error", err)
