@@ -54,6 +54,7 @@ type Env struct {
 	Logins     func() []Login // the newest first
 	Clock      func() time.Time
 	NewKey     func(store.KeyType) (crypto.Signer, error)
+	FileKey    func() ([]byte, error)                           // the secret of this gateway that configuration files are encrypted with
 	Wait       func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version    Version
 

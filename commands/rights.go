@@ -119,14 +119,14 @@ func mayRun(name string) []string {
 		{readers(), []string{
 			"alertconfig", "bounceconfig", "certconfig", "clearchanges", "commitdetail", "daneconfig", "daneverify", "deliveryconfig",
 			"destconfig", "dig", "displayalerts", "dnsconfig", "dnssecverify", "exceptionconfig", "findevent", "grep", "interfaceconfig",
-			"listenerconfig", "logconfig", "nslookup", "oldmessage", "queueconfig", "rollbackconfig", "sethostname", "showchanges",
+			"listenerconfig", "logconfig", "nslookup", "oldmessage", "queueconfig", "rollbackconfig", "sethostname", "showchanges", "showconfig",
 			"showmessage", "showrecipients", "smtproutes", "sslconfig", "tail", "tlsverify",
 		}},
-		// What suspends mail, and what lets it go on.
-		{service(), []string{"resume", "resumedel", "resumelistener", "suspend", "suspenddel", "suspendlistener"}},
+		// What suspends mail, and what lets it go on; copies of the configuration.
+		{service(), []string{"mailconfig", "resume", "resumedel", "resumelistener", "saveconfig", "suspend", "suspenddel", "suspendlistener"}},
 		// What takes effect.
 		{operators(), []string{
-			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "redirectrecipients",
+			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "loadconfig", "redirectrecipients",
 			"removemessage", "resetcounters", "rollovernow",
 		}},
 		{administrators(), []string{"systemsetup", "userconfig"}},
