@@ -81,7 +81,7 @@ var errExpelled = errors.New("the account was removed or locked")
 // handle runs one session and returns its exit status.
 func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 	if wantsFiles(s) {
-		return c.serveFiles(s)
+		return c.serveFiles(ctx, s)
 	}
 	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec, Local: s.Local}
 	pending := c.process.store.NewSession(who)
