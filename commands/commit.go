@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"esa/shell"
@@ -26,6 +27,13 @@ with the configuration that runs.
 What others committed meanwhile is joined with your changes; where both changed
 the same, the commit is refused and shows both.
 
+'commit confirmed' commits on trial: the configuration before it comes back
+after 10 minutes, or as many as you say (1 to 1440), unless 'commit confirm' is
+typed before, in this session or another. It also comes back when the gateway
+starts anew, and at once with 'commit revert'. Meanwhile nothing else can be
+committed. The time runs by the clock and by the time that the gateway runs,
+whichever is over first.
+
 A change that opens a relay must be confirmed. In a script the last word
 'force' confirms it.`,
 		Final: true,
@@ -37,6 +45,12 @@ A change that opens a relay must be confirmed. In a script the last word
 			{Usage: "commit -y", Run: commitSilently(false)},
 			{Usage: "commit force", Run: commitSilently(true)},
 			{Usage: "commit check", Run: commitCheck},
+			{Usage: "commit confirmed [MINUTES] [COMMENT]", Run: commitOnTrial(false)},
+			{Usage: "commit confirmed force", Run: commitOnTrial(true)},
+			{Usage: "commit confirmed MINUTES force", Run: commitOnTrial(true)},
+			{Usage: "commit confirmed MINUTES COMMENT force", Run: commitOnTrial(true)},
+			{Usage: "commit confirm", Run: commitConfirm},
+			{Usage: "commit revert", Run: commitRevert},
 		},
 		Dialog: commitDialog,
 	}
@@ -61,15 +75,19 @@ func commitDialog(d *Dialog, env Env) error {
 // commitComment commits in one line. The answer to the rollback question may
 // stand there and changes nothing: every revision is kept.
 func commitComment(force bool) func(*Dialog, Env, []string) error {
-	return func(d *Dialog, env Env, args []string) error { return commitLine(d, env, args[0], force) }
+	return func(d *Dialog, env Env, args []string) error {
+		return commitLine(d, env, args[0], store.CommitRequest{Force: force})
+	}
 }
 
 func commitSilently(force bool) func(*Dialog, Env, []string) error {
-	return func(d *Dialog, env Env, _ []string) error { return commitLine(d, env, "", force) }
+	return func(d *Dialog, env Env, _ []string) error {
+		return commitLine(d, env, "", store.CommitRequest{Force: force})
+	}
 }
 
 // commitLine commits without questions, but for those that must be answered.
-func commitLine(d *Dialog, env Env, text string, force bool) error {
+func commitLine(d *Dialog, env Env, text string, request store.CommitRequest) error {
 	if !env.Session.Dirty() {
 		return nothingToCommit(d)
 	}
@@ -77,7 +95,7 @@ func commitLine(d *Dialog, env Env, text string, force bool) error {
 	if err != nil {
 		return refused(err)
 	}
-	request := store.CommitRequest{Session: env.Session, Comment: comment, Force: force}
+	request.Session, request.Comment = env.Session, comment
 	if sure, err := confirmed(d, env, &request); err != nil || !sure {
 		return err
 	}
@@ -135,6 +153,7 @@ func commitNow(d *Dialog, env Env, request store.CommitRequest) error {
 		return commitFailed(d, err)
 	}
 	d.Printf("\nChanges committed: %s\n", commitTime(report.Revision.Time))
+	showTrial(d, report.Revision.Time.Add(request.Confirm), request.Confirm)
 	showReport(d, report)
 	return d.Err()
 }
@@ -195,6 +214,8 @@ func commitFailed(d *Dialog, err error) error {
 	var conflict *store.ConflictError
 	var busy *store.BusyError
 	var ask *store.AskError
+	var awaiting *store.AwaitingError
+	var rights *store.RightsError
 	switch {
 	case errors.Is(err, store.ErrNothing):
 		return nothingToCommit(d)
@@ -209,8 +230,12 @@ func commitFailed(d *Dialog, err error) error {
 			d.Text(describeConflict(c))
 		}
 		d.Text("Use clear to discard your changes, then make them again.")
+	case errors.As(err, &rights):
+		d.Text(rightsText(rights))
 	case errors.As(err, &busy):
 		d.Printf("%s from %s has been committing since %s. Try again later.\n", busy.Who.User, busy.Who.Source, commitTime(busy.Since))
+	case errors.As(err, &awaiting):
+		showAwaiting(d, awaiting)
 	case errors.As(err, &ask):
 		showQuestions(d, ask.Questions)
 		d.Text("The commit must be confirmed: use \"commit force\", or take the change back.")
@@ -219,6 +244,14 @@ func commitFailed(d *Dialog, err error) error {
 	}
 	d.Text(stillPending)
 	return shell.ErrFailed
+}
+
+// rightsText says why somebody may not commit.
+func rightsText(e *store.RightsError) string {
+	if e.Gone {
+		return fmt.Sprintf("The user %q does not exist any more.", e.User)
+	}
+	return fmt.Sprintf("You are not in the correct access group to use commit: %s may not change\n%s.", e.Role, strings.Join(e.Sections, ", "))
 }
 
 func describeConflict(c store.Conflict) string {

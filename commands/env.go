@@ -51,10 +51,14 @@ type Env struct {
 	Files      Files
 	Ciphers    Ciphers
 	Sessions   func() []SessionInfo
+	Logins     func() []Login // the newest first
 	Clock      func() time.Time
 	NewKey     func(store.KeyType) (crypto.Signer, error)
 	Wait       func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version    Version
+
+	Random        io.Reader // of cryptographic quality: salts and generated passphrases
+	PassphraseDue bool      // it has to be changed before anything else; LoggedIn sets it
 }
 
 // Config is the configuration as this session has it: with its own pending
@@ -79,8 +83,13 @@ func refused(err error) error {
 type Gateway interface {
 	// Commit makes the session's pending configuration the running one. It
 	// fails whole or not at all; errors are *store.ConflictError,
-	// *store.CheckError, *store.AskError or a refusal fit for operators.
+	// *store.RightsError, *store.CheckError, *store.AskError,
+	// *store.AwaitingError or a refusal fit for operators.
 	Commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error)
+	// ConfirmCommit keeps what a commit on trial made; RevertCommit takes it
+	// back. Without one they fail with store.ErrNotAwaited.
+	ConfirmCommit(ctx context.Context, who store.Who) (store.Confirmation, error)
+	RevertCommit(ctx context.Context, who store.Who) (store.CommitReport, error)
 	// Check does everything that Commit does up to the durable write.
 	Check(ctx context.Context, r store.CommitRequest) (store.CommitReport, error)
 	Status() Status
@@ -204,6 +213,16 @@ type SessionInfo struct {
 	Method  string // "cli", "batch", "exec"
 	Started time.Time
 	Idle    time.Duration
+}
+
+// Login is one session for `last`.
+type Login struct {
+	User    string
+	Source  string
+	Method  string
+	In      time.Time
+	Out     time.Time // zero: still logged in, or not known
+	Unknown bool      // the gateway ended before the session did
 }
 
 // Version is what `version` shows.

@@ -11,7 +11,7 @@ package commands
 //
 // Every transcript has a world of its own (newWorld): a store with the factory
 // configuration for mail.example.com, the DNS server 192.0.2.53 and a demo
-// certificate, a machine
+// certificate, the operators bob and carol beside admin, a machine
 // with the addresses of machine.Addresses, a clock that stands still and moves
 // on a minute with every commit, files and logs in memory. So times are
 // compared as they are. A transcript that needs another beginning types the
@@ -27,7 +27,11 @@ package commands
 //	test mail HOW                 the next act on mail goes so: see fakeMail
 //	test store closed             the database fails from here on
 //	test alerts none              no alert is kept
+//	test logins                   some sessions are over
+//	test today DAY                the clock moves on to a day
 //	test lists offline            revocation lists cannot be fetched: the gateway does not run
+//	test trial over               the gateway takes a commit on trial back
+//	test clock MINUTES            time passes
 //	test welcome                  what is shown and asked at login
 //	test pki FILE NAME...         puts certificates of testdata/certconfig/pki into one file
 //	test p12 FILE PASSPHRASE NAME...
@@ -50,11 +54,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -129,6 +136,8 @@ type world struct {
 	files   fakeFiles
 	time    *clock
 	others  map[string]Env // open sessions of other operators
+	logins  []Login
+	random  io.Reader
 }
 
 func newWorld(t testing.TB) *world {
@@ -136,7 +145,11 @@ func newWorld(t testing.TB) *world {
 	now := &clock{now: time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)}
 	demo := newDemo(t, now.Now())
 	s, err := store.Open(filepath.Join(t.TempDir(), "config.db"), store.Options{Clock: now.Now, Factory: func() *store.Config {
-		return store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Demo: demo})
+		config := store.Factory(store.FactoryFacts{Hostname: "mail.example.com", DNS: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Demo: demo})
+		for _, name := range []string{"bob", "carol"} {
+			config.Users = append(config.Users, store.User{Name: name, FullName: strings.ToUpper(name[:1]) + name[1:], Role: store.Operators})
+		}
+		return config
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +158,7 @@ func newWorld(t testing.TB) *world {
 	service := &fakeService{}
 	return &world{
 		t: t, store: s, gateway: &fakeGateway{store: s, clock: now, service: service}, mail: newMail(now), service: service, look: &fakeLook{clock: now}, logs: newLogs(),
-		files: fakeFiles{}, time: now, others: map[string]Env{},
+		files: fakeFiles{}, time: now, others: map[string]Env{}, random: rand.NewChaCha8([32]byte{}),
 	}
 }
 
@@ -157,11 +170,12 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: GuardFiles(w.files, w.store, user),
 		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},
+		Logins: func() []Login { return w.logins }, Random: w.random,
 		Version: Version{
 			Product: "esa mail gateway", Model: "esa", Version: "0.1.0-001", Build: "test",
 			Built:     time.Date(2025, time.December, 30, 0, 0, 0, 0, time.UTC),
@@ -174,6 +188,12 @@ func (w *world) env(user string, person bool) Env {
 func (w *world) shell(env Env, console shell.Console) *shell.Shell[Env] {
 	return &shell.Shell[Env]{
 		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true,
+		May: func(c *Command) error {
+			if c.Name == "test" {
+				return nil
+			}
+			return env.May(c)
+		},
 		Prompt: func() string {
 			running, _ := w.store.Running()
 			return running.Hostname
@@ -219,13 +239,31 @@ func (w *world) testCommand() Command {
 			w.gateway.noAlerts = true
 			return nil
 		}},
+		{Usage: "test logins", Run: func(*Dialog, Env, []string) error {
+			w.logins = someLogins(w.time.Now())
+			return nil
+		}},
+		{Usage: "test today YEAR-MONTH-DAY", Run: func(_ *Dialog, _ Env, args []string) error {
+			day, err := time.Parse(time.DateOnly, args[0])
+			w.time.advance(day.Sub(w.time.Now()))
+			return err
+		}},
 		{Usage: "test lists offline", Run: func(*Dialog, Env, []string) error {
 			w.gateway.noLists = true
 			return nil
 		}},
 		{Usage: "test pki FILE NAME...", Run: w.pki},
 		{Usage: "test p12 FILE PASSPHRASE KEY NAME...", Run: w.p12},
-		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
+		{Usage: "test trial over", Run: func(d *Dialog, _ Env, _ []string) error {
+			_, err := w.gateway.RevertCommit(d.Context(), store.Who{User: "system", Method: "revert"})
+			return err
+		}},
+		{Usage: "test clock MINUTES", Run: func(_ *Dialog, _ Env, args []string) error {
+			minutes, err := strconv.Atoi(args[0])
+			w.time.advance(time.Duration(minutes) * time.Minute)
+			return err
+		}},
+		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env.LoggedIn()) }},
 	}}
 }
 
@@ -233,7 +271,7 @@ func (w *world) testCommand() Command {
 func (w *world) as(d *Dialog, _ Env, args []string) error {
 	env, open := w.others[args[0]]
 	if !open {
-		env = w.env(args[0], true)
+		env = w.env(args[0], true).LoggedIn()
 		w.others[args[0]] = env
 	}
 	screen := shelltest.NewScreen()
@@ -243,6 +281,17 @@ func (w *world) as(d *Dialog, _ Env, args []string) error {
 	other.Exec(d.Context(), args[1])
 	d.Printf("%s", screen)
 	return d.Err()
+}
+
+// someLogins is a history of sessions.
+func someLogins(now time.Time) []Login {
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	return []Login{
+		{User: "admin", Source: "192.0.2.9", Method: "cli", In: ago(15 * time.Minute)},
+		{User: "bob", Source: "console", Method: "batch", In: ago(50 * time.Minute), Out: ago(50*time.Minute - 3*time.Second)},
+		{User: "carol", Source: "2001:db8:1234:5678:9abc:def0:1234:5678", Method: "cli", In: ago(5 * time.Hour), Unknown: true},
+		{User: "admin", Source: "192.0.2.9", Method: "cli", In: ago(60 * time.Hour), Out: ago(8 * time.Hour)},
+	}
 }
 
 // clock stands still until it is moved.
@@ -327,7 +376,7 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 	}
 	g.clock.advance(time.Minute)
 	before, _ := g.store.Running()
-	report.Revision, err = g.store.Save(store.Commit{Session: r.Session, Merged: merged, Comment: r.Comment, Result: "committed"})
+	report.Revision, err = g.store.Save(store.Commit{Session: r.Session, Merged: merged, Comment: r.Comment, Result: "committed", Confirm: r.Confirm})
 	for _, server := range merged.Config.DNS.Servers {
 		if !slices.Contains(before.DNS.Servers, server) {
 			report.Notes = append(report.Notes, g.ProbeDNS(context.Background(), server.Addr))
@@ -338,19 +387,53 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 
 func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.CommitReport, error) {
 	var report store.CommitReport
+	if err := g.store.CheckAwaiting(); err != nil {
+		return store.Merged{}, report, err
+	}
 	merged, err := r.Session.Merge()
 	if err != nil {
 		return merged, report, err
 	}
 	running, _ := g.store.Running()
+	if err := running.MayCommit(r.Session.Who().User, merged.Config); err != nil {
+		return merged, report, err
+	}
 	report.Changes = store.Diff(running, merged.Config)
 	system, _ := machine{}.Authorities()
 	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
-	report.Questions = store.OpensRelay(running, merged.Config)
+	report.Questions = append(store.OpensRelay(running, merged.Config), store.LocksOutAdministrators(running, merged.Config)...)
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
 	}
 	return merged, report, nil
+}
+
+func (g *fakeGateway) ConfirmCommit(context.Context, store.Who) (store.Confirmation, error) {
+	return g.store.Confirm()
+}
+
+// RevertCommit saves what the gateway would save.
+func (g *fakeGateway) RevertCommit(_ context.Context, who store.Who) (store.CommitReport, error) {
+	trial, ok := g.store.Awaiting()
+	if !ok {
+		return store.CommitReport{}, store.ErrNotAwaited
+	}
+	before, err := g.store.Revision(trial.Return)
+	if err != nil {
+		return store.CommitReport{}, err
+	}
+	who.Interactive = false
+	session := g.store.NewSession(who)
+	defer session.Close(false)
+	if err := session.Load(before.Config); err != nil {
+		return store.CommitReport{}, err
+	}
+	merged, err := session.Merge()
+	if err != nil {
+		return store.CommitReport{}, err
+	}
+	r, err := g.store.Save(store.Commit{Session: session, Merged: merged, Return: true, Comment: "Back"})
+	return store.CommitReport{Revision: r}, err
 }
 
 func (g *fakeGateway) Status() Status {

@@ -15,8 +15,8 @@ func help() Command {
 	}
 }
 
-func helpList(d *Dialog, _ Env, _ []string) error {
-	d.Text(shell.HelpList(Table()))
+func helpList(d *Dialog, env Env, _ []string) error {
+	d.Text(shell.HelpList(shell.Permitted(Table(), env.May)))
 	return d.Err()
 }
 

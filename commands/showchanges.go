@@ -25,8 +25,10 @@ func showchangesForm(d *Dialog, env Env, _ []string) error {
 	return showOthers(d, env)
 }
 
-// showOthers names the other sessions with uncommitted changes.
+// showOthers names the other sessions with uncommitted changes, and the commit
+// that is on trial.
 func showOthers(d *Dialog, env Env) error {
+	noticeTrial(d, env)
 	pendings, err := env.Store.Pendings()
 	if err != nil {
 		return err

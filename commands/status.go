@@ -14,14 +14,15 @@ func status() Command {
 		Name:  "status",
 		Short: "Show the status of the system.",
 		Forms: []Form{
-			{Usage: "status", Run: func(d *Dialog, env Env, _ []string) error { return showStatus(d, env.Gateway.Status(), false) }},
-			{Usage: "status detail", Run: func(d *Dialog, env Env, _ []string) error { return showStatus(d, env.Gateway.Status(), true) }},
+			{Usage: "status", Run: func(d *Dialog, env Env, _ []string) error { return showStatus(d, env, false) }},
+			{Usage: "status detail", Run: func(d *Dialog, env Env, _ []string) error { return showStatus(d, env, true) }},
 			{Usage: "status xml", Run: func(d *Dialog, env Env, _ []string) error { return statusXML(d, env) }},
 		},
 	}
 }
 
-func showStatus(d *Dialog, s Status, detail bool) error {
+func showStatus(d *Dialog, env Env, detail bool) error {
+	s := env.Gateway.Status()
 	d.Printf("Status as of:                  %s\n", commitTime(s.At))
 	if s.Since.IsZero() {
 		d.Printf("System status:                 %s\n", s.State)
@@ -67,6 +68,7 @@ func showStatus(d *Dialog, s Status, detail bool) error {
 		d.Text("\n" + rateTable(s))
 	}
 	d.Text("\n" + gaugeTable(s, detail))
+	noticeTrial(d, env)
 	return d.Err()
 }
 

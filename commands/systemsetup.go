@@ -14,17 +14,17 @@ import (
 
 // systemsetup is the wizard that makes a new gateway one that receives and
 // relays (reference esa-cli-config 14.5). What this build does not have is not
-// asked: accounts and licence, the web interface, scanning and reports;
+// asked: the licence, the web interface, scanning and reports;
 // nor what the system keeps itself: default router, time zone and time servers.
 func systemsetup() Command {
 	return Command{
 		Name:  "systemsetup",
 		Short: "First time system setup.",
-		Long: `Asks for the host name, the addresses of this machine to use, the DNS servers,
-the domains to accept mail for, the hosts to relay for and who is told of
-trouble, and commits. The listeners that are there are removed, with all their
-tables. SMTP routes of other domains, destination controls, bounce profiles and
-logs stay.`,
+		Long: `Asks for the passphrase of admin, the host name, the addresses of this machine
+to use, the DNS servers, the domains to accept mail for, the hosts to relay for
+and who is told of trouble, and commits. The listeners that are there are
+removed, with all their tables. SMTP routes of other domains, destination
+controls, bounce profiles and logs stay.`,
 		Commit: true,
 		Dialog: systemsetupDialog,
 	}
@@ -44,6 +44,9 @@ Are you sure you wish to continue?`, true)
 	}
 	err := env.Edit(func(cfg *store.Config) error {
 		w := wizard{d: d, env: env, cfg: cfg}
+		if err := w.passphrase(); err != nil {
+			return err
+		}
 		cfg.Hostname = shell.Ask(d, `Please create a fully qualified hostname for this gateway (Ex: "mail3.example.com"):`, cfg.Hostname, store.ParseHostname)
 		if err := w.interfaces(); err != nil {
 			return err
@@ -71,7 +74,7 @@ func commitSetup(d *Dialog, env Env) error {
 		d.Text("Your changes are pending. Use commit to put them into effect.")
 		return d.Err()
 	}
-	if err := commitLine(d, env, "systemsetup", false); err != nil {
+	if err := commitLine(d, env, "systemsetup", store.CommitRequest{}); err != nil {
 		return err
 	}
 	if !env.Session.Dirty() {
@@ -85,6 +88,35 @@ type wizard struct {
 	d   *Dialog
 	env Env
 	cfg *store.Config
+}
+
+// passphrase asks for that of admin. Enter leaves it as it is: a script need
+// not know one.
+func (w wizard) passphrase() error {
+	n, err := userIndex(w.cfg, store.AdminName)
+	if err != nil {
+		return err
+	}
+	admin := w.cfg.Users[n]
+	if w.env.reauthenticates(admin) {
+		old := w.d.Passphrase("Old passphrase:")
+		if w.d.Err() == nil && !w.env.knows(w.d, admin, old) {
+			return shell.Refusedf("Old passphrase did not match.")
+		}
+	}
+	text := askPassphrase(w.d, w.env, passphraseQuestion{user: admin, policy: w.cfg.Passphrases, text: "Enter your New Passphrase:"})
+	switch {
+	case w.d.Err() != nil:
+		return w.d.Err()
+	case text == "" && admin.Passphrase == "":
+		w.d.Text("The account admin has no passphrase: nobody can log in with one over the network.")
+		return nil
+	case text == "":
+		w.d.Text("The passphrase of admin stays as it is.")
+		return nil
+	}
+	w.cfg.Users[n], err = w.cfg.Passphrases.Set(admin, text, store.DayOf(w.env.Clock()), w.env.Random)
+	return err
 }
 
 // device is a network device of the system with its addresses.

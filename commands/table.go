@@ -1,7 +1,16 @@
 package commands
 
-// Table lists every command, in the order of help: the only list there is.
+// Table lists every command, in the order of help, with those who may run it.
 func Table() []Command {
+	table := list()
+	for i := range table {
+		table[i].Roles = mayRun(table[i].Name)
+	}
+	return table
+}
+
+// list is the only list of commands there is.
+func list() []Command {
 	return []Command{
 		alertconfig(),
 		archivemessage(),
@@ -32,10 +41,12 @@ func Table() []Command {
 		hostrate(),
 		hoststatus(),
 		interfaceconfig(),
+		last(),
 		listenerconfig(),
 		logconfig(),
 		nslookup(),
 		oldmessage(),
+		passphrase(),
 		queueconfig(),
 		rate(),
 		redirectrecipients(),
@@ -62,6 +73,7 @@ func Table() []Command {
 		tlsverify(),
 		tophosts(),
 		topin(),
+		userconfig(),
 		version(),
 		who(),
 		whoami(),

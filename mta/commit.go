@@ -29,7 +29,9 @@ type change struct {
 // Commit makes a session's pending configuration the running one, whole or
 // not at all. Errors before the save leave everything as it was, the pending
 // configuration included: store.ErrNothing, *store.BusyError,
-// *store.ConflictError, *store.CheckError with every problem, *store.AskError.
+// *store.ConflictError, *store.RightsError, *store.CheckError with every
+// problem, *store.AskError, *store.AwaitingError, and ErrOffline for a commit on
+// trial.
 //
 // After a crash before Save returns, the old revision runs; after it, the new
 // one does, whether or not the swap was reached.
@@ -47,7 +49,7 @@ func (g *Gateway) Commit(ctx context.Context, r store.CommitRequest) (store.Comm
 }
 
 func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
-	unlock, err := g.turn(ctx, r)
+	unlock, err := g.turn(ctx, r.Session.Who())
 	if err != nil {
 		return store.CommitReport{}, err
 	}
@@ -60,8 +62,11 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 		c.abort()
 		return c.report, &store.AskError{Questions: c.report.Questions}
 	}
+	if r.Confirm > 0 {
+		g.trialBegun.Store(int64(g.ran()))
+	}
 	c.report.Revision, err = g.Store.Save(store.Commit{
-		Session: r.Session, Merged: c.merged, Comment: r.Comment, Result: "committed",
+		Session: r.Session, Merged: c.merged, Comment: r.Comment, Result: "committed", Confirm: r.Confirm,
 	})
 	if err != nil {
 		c.abort()
@@ -70,10 +75,12 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	g.keepCopy()
 	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
-	done := c.report.Revision
-	g.Log().Committed(done.Number, done.User, done.Source, done.Comment)
+	g.logCommit(c.report.Revision)
 	return c.report, nil
 }
+
+// logCommit has the logs tell of a revision that runs now.
+func (g *Gateway) logCommit(r store.Revision) { g.Log().Committed(r.Number, r.User, r.Source, r.Comment) }
 
 // keepCopy keeps what runs beside the database. Without it nothing is lost but
 // a way back from a damaged database.
@@ -93,8 +100,8 @@ func saveFailed(err error) error {
 
 // turn waits until no other commit or check is under way, and keeps the
 // generation and the sockets as they are until unlock.
-func (g *Gateway) turn(ctx context.Context, r store.CommitRequest) (unlock func(), err error) {
-	next, err := g.Store.Lock(ctx, r.Session.Who())
+func (g *Gateway) turn(ctx context.Context, who store.Who) (unlock func(), err error) {
+	next, err := g.Store.Lock(ctx, who)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +114,7 @@ func (g *Gateway) turn(ctx context.Context, r store.CommitRequest) (unlock func(
 
 // Check does everything that Commit does up to the durable write.
 func (g *Gateway) Check(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
-	unlock, err := g.turn(ctx, r)
+	unlock, err := g.turn(ctx, r.Session.Who())
 	if err != nil {
 		return store.CommitReport{}, err
 	}
@@ -123,15 +130,24 @@ func (g *Gateway) Check(ctx context.Context, r store.CommitRequest) (store.Commi
 // told at once. The caller holds mu.
 func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	c := &change{}
-	var err error
+	if r.Confirm > 0 && g.live == nil {
+		return c, fmt.Errorf("a commit on trial: %w", ErrOffline) // nobody would watch its time
+	}
+	err := g.Store.CheckAwaiting()
+	if err != nil {
+		return c, err
+	}
 	if c.merged, err = r.Session.Merge(); err != nil {
 		return c, err
 	}
 	running, _ := g.Store.Running()
 	next := c.merged.Config
+	if err := running.MayCommit(r.Session.Who().User, next); err != nil {
+		return c, err
+	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	c.report.Questions = store.OpensRelay(running, next)
+	c.report.Questions = append(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next)...)
 
 	problems := next.Validate()
 	var more []store.Problem

@@ -72,10 +72,14 @@ const (
 // Gateway is a relay MTA. Its methods are safe for concurrent use.
 type Gateway struct {
 	Options
-	current   atomic.Pointer[generation]
-	live      *live         // nil offline
-	audit     *maillog.Log  // offline, from OpenAudit on
-	bindRetry time.Duration // bindRetry; tests shorten it
+	current    atomic.Pointer[generation]
+	live       *live                // nil offline
+	audit      *maillog.Log         // offline, from OpenAudit on
+	bindRetry  time.Duration        // bindRetry; tests shorten it
+	trialLook  time.Duration        // trialLook; tests shorten it
+	ran        func() time.Duration // how long the gateway runs, whatever the clock is set to
+	trialBegun atomic.Int64         // how long it had run when the last trial began
+	overdue    uint64               // a revision on trial that the start could not take back
 
 	suspending sync.Mutex // guards suspended and its file
 	suspended  Suspension
@@ -104,7 +108,11 @@ type live struct {
 
 // Offline makes a gateway that moves no mail: commits are checked and saved.
 func Offline(o Options) *Gateway {
-	g := &Gateway{Options: o.withDefaults(), bindRetry: bindRetry}
+	began := time.Now()
+	g := &Gateway{
+		Options: o.withDefaults(), bindRetry: bindRetry,
+		trialLook: trialLook, ran: func() time.Duration { return time.Since(began) },
+	}
 	config, revision := o.Store.Running()
 	generation, _ := build(config, revision, g.trust())
 	g.current.Store(generation)
@@ -112,9 +120,12 @@ func Offline(o Options) *Gateway {
 	return g
 }
 
-// Open makes a gateway on a data directory. It opens log, counters and queue
-// and listens to nothing yet: Run does. Close ends the logs.
+// Open makes a gateway on a data directory. It takes back a commit that was not
+// confirmed, opens log, counters and queue and listens to nothing yet: Run does.
+// Close ends the logs.
 func Open(o Options) (*Gateway, error) {
+	o = o.withDefaults()
+	trial, taken := revertAtStart(o)
 	g := Offline(o)
 	l, err := g.open()
 	if err != nil {
@@ -125,6 +136,11 @@ func Open(o Options) (*Gateway, error) {
 	if err := l.log.Configure(now.logs, now.logSettings); err != nil {
 		// Run tries again.
 		g.Diag.Error("configuring logs", "error", err)
+	}
+	if taken {
+		alerting{g}.tookBack(trial, "The gateway started anew before it was confirmed.")
+	} else {
+		g.overdue = trial.Revision
 	}
 	return g, nil
 }
@@ -284,6 +300,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.tellSuspension(Suspension{}, g.Suspended())
 	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
+	running.Go(func() { g.watchTrials(ctx) })
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -319,30 +336,32 @@ func (g *Gateway) configure(next *generation) {
 }
 
 // bind opens the listeners of the configuration that the gateway starts with:
-// what can be bound now, the rest again and again until it works or a commit
-// decides otherwise.
+// what can be bound now. The rest, and what a commit that was taken back left
+// unbound, it tries again and again until it works or a commit decides
+// otherwise.
 func (g *Gateway) bind(ctx context.Context) {
 	tick := time.NewTicker(g.bindRetry)
 	defer tick.Stop()
-	complete := g.bindOnce(ctx)
+	g.bindAll(ctx, func() bool { return true })
 	if g.Listening != nil {
 		g.Listening()
 	}
-	for ; !complete; complete = g.bindOnce(ctx) {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		g.bindAll(ctx, func() bool { return len(g.unbound) > 0 })
 	}
 }
 
-// bindOnce reports whether nothing is left to bind.
-func (g *Gateway) bindOnce(ctx context.Context) bool {
+// bindAll binds what can be bound, if wanted, which is asked with mu held.
+func (g *Gateway) bindAll(ctx context.Context, wanted func() bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if ctx.Err() != nil {
-		return true
+	if ctx.Err() != nil || !wanted() {
+		return
 	}
 	change, errs := g.live.sockets.PrepareWhatCan(g.current.Load().sockets)
 	if change != nil {
@@ -353,5 +372,4 @@ func (g *Gateway) bindOnce(ctx context.Context) bool {
 	}
 	g.unbound = errs
 	alerting{g}.unbound(bindProblems(g.current.Load(), errs))
-	return len(errs) == 0
 }

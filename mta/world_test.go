@@ -41,6 +41,7 @@ type world struct {
 	stop    context.CancelFunc
 	ended   chan error // what Run returned
 	now     func() time.Time
+	tune    func(*Gateway) // of a gateway that was opened and does not run yet
 
 	authorities []*x509.Certificate // of the machine
 }
@@ -92,7 +93,10 @@ func newWorld(t *testing.T, change func(*world, *store.Config)) *world {
 	names := mtatest.NewDNSServer(t, "") // nothing that is asked leaves the machine
 	w.openStore(func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test"})
-		c.Interfaces[0].Hostname = "gw.test"
+		for _, name := range []string{"ann", "bob"} {
+			c.Users = append(c.Users, store.User{Name: name, FullName: name, Role: store.Operators})
+		}
+		c.Interfaces[0].Hostname, c.Interfaces[0].SSHPort = "gw.test", 0
 		c.Listeners[0].Port = w.addr.Port()
 		c.DNS.Servers, c.DNS.ReverseTimeout = []store.DNSServer{{Addr: names.Addr()}}, 0
 		c.Routes = []store.Route{routeTo("ALL", w.hop)}
@@ -144,7 +148,10 @@ func (w *world) open() {
 	if w.gateway, err = Open(w.options()); err != nil {
 		w.t.Fatal(err)
 	}
-	w.gateway.bindRetry = 5 * time.Millisecond
+	w.gateway.bindRetry, w.gateway.trialLook = 5*time.Millisecond, 5*time.Millisecond
+	if w.tune != nil {
+		w.tune(w.gateway)
+	}
 }
 
 // run opens the gateway and lets it run until the test ends or end is called.
@@ -214,12 +221,11 @@ func await(t *testing.T, what string, condition func() bool) {
 // freeAddr finds a port that is free on an address now.
 func freeAddr(t *testing.T, address string) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	addr, err := mtatest.FreeAddr(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	return addr
 }
 
 // session begins a session that is interactive.

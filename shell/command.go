@@ -39,6 +39,7 @@ type Command[E any] struct {
 	Long    string   // what help adds; may be empty
 	Commit  bool     // its changes take effect at the next commit
 	Final   bool     // refused in a batch in which something failed before it
+	Roles   []string // who may run it, for Shell.May; the shell itself does not read them
 	Forms   []Form[E]
 	Dialog  func(d *Dialog, env E) error
 }
@@ -71,6 +72,15 @@ func Lookup[E any](commands []Command[E], name string) *Command[E] {
 		}
 	}
 	return nil
+}
+
+// Permitted gives the commands that may, as Shell.May, does not refuse; nil
+// refuses none.
+func Permitted[E any](commands []Command[E], may func(*Command[E]) error) []Command[E] {
+	if may == nil {
+		return commands
+	}
+	return slices.DeleteFunc(slices.Clone(commands), func(c Command[E]) bool { return may(&c) != nil })
 }
 
 // Unknown refuses a command that is not in the table.

@@ -20,6 +20,11 @@ type Shell[E any] struct {
 	Prompt   func() string // without the "> " behind it; asked for every prompt
 	Idle     time.Duration // a session that waits longer for its operator ends; 0: never
 
+	// May refuses commands to the operator, before anything of them runs: their
+	// dialog and every one-line form. What it refuses is not completed either. It
+	// is asked anew for every line, and may be nil.
+	May func(c *Command[E]) error
+
 	// Begin runs before the first prompt of an interactive session: what is shown
 	// and asked at login. It may be nil.
 	Begin func(d *Dialog, env E) error
@@ -57,7 +62,7 @@ func (s *Shell[E]) Interactive(ctx context.Context) error {
 			return lost(scr, err)
 		}
 	}
-	complete := func(head string) []string { return Complete(s.Commands, head) }
+	complete := func(head string) []string { return Complete(Permitted(s.Commands, s.May), head) }
 	for {
 		p := Prompt{Text: s.Prompt() + "> ", Complete: complete}
 		line, err := scr.read(ctx, p)
@@ -185,6 +190,11 @@ func (s *Shell[E]) finish(ctx context.Context, scr *screen) (status int) {
 func (s *Shell[E]) execute(ctx context.Context, scr *screen, line string) error {
 	line = strings.TrimSpace(line)
 	a, err := resolve(s.Commands, line)
+	if a.command != nil && s.May != nil {
+		if refused := s.May(a.command); refused != nil {
+			err = refused
+		}
+	}
 	if err == nil {
 		err = s.perform(ctx, scr, a.run)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,9 @@ type Commit struct {
 	Session *Session
 	Merged  Merged // as Session.Merge gave it, and Validate found no fault with it
 	Comment string
-	Result  string // what the commit led to, for the history
+	Result  string        // what the commit led to, for the history
+	Confirm time.Duration // 0: it stands; else it waits so long to be confirmed
+	Return  bool          // it takes back the revision that waits to be confirmed
 }
 
 // Save makes the merged configuration the running revision and ends the
@@ -37,10 +40,28 @@ type Commit struct {
 // ErrEdited if either side is not what was merged, with ErrInDoubt once a failed
 // disk left it open which revision it holds, and with ErrNothing, the
 // pending configuration being dropped, if nothing is different from what runs.
+// While a revision waits to be confirmed, it fails with an *AwaitingError for
+// all but the commit that takes it back, and for that with ErrNotAwaited once
+// it was confirmed.
+//
+// What users have pending whom the revision removes is dropped with it, and
+// their sessions are expelled; so are those from the network of users whom it
+// locks.
 //
 // After a crash inside Save, the revision is there and the edits are gone, or
-// the edits are there and the revision is not.
+// the edits are there and the revision is not. A revision on trial is never
+// there without its term.
 func (s *Store) Save(c Commit) (Revision, error) {
+	before, _ := s.Running()
+	r, err := s.save(c)
+	if err == nil {
+		after, _ := s.Running()
+		s.expel(before, after)
+	}
+	return r, err
+}
+
+func (s *Store) save(c Commit) (Revision, error) {
 	comment, err := ParseComment(c.Comment)
 	if err != nil {
 		return Revision{}, err
@@ -50,9 +71,10 @@ func (s *Store) Save(c Commit) (Revision, error) {
 	c.Session.mu.Lock()
 	defer c.Session.mu.Unlock()
 	running := s.running.Load()
+	if err := s.mayCommit(c); err != nil {
+		return Revision{}, err
+	}
 	switch {
-	case s.inDoubt.Load():
-		return Revision{}, ErrInDoubt
 	case c.Session.closed:
 		return Revision{}, ErrClosed
 	case running.revision != c.Merged.Revision:
@@ -70,12 +92,50 @@ func (s *Store) Save(c Commit) (Revision, error) {
 		Comment: comment, Result: c.Result,
 		Objects: objects[:min(len(objects), maxObjects)], More: max(0, len(objects)-maxObjects),
 	}
-	if r, err = s.write(r, config, c.Session.record); err != nil {
+	var awaits *Confirmation
+	if c.Confirm > 0 {
+		awaits = &Confirmation{
+			Revision: r.Number, Return: running.revision, User: r.User, Source: r.Source, Since: r.Time, Until: r.Time.Add(c.Confirm),
+		}
+	}
+	next := record{r, config, awaits, leaving{c.Session.record, running.config.left(config)}}
+	if r, err = s.write(next); err != nil {
 		return Revision{}, fmt.Errorf("saving configuration: %w", s.doubt(running.revision, err))
 	}
 	s.running.Store(&current{config, r.Number})
+	s.awaiting.Store(awaits)
 	c.Session.forgetLocked()
 	return r, nil
+}
+
+// mayCommit says why no commit, or not this one, can be made now.
+func (s *Store) mayCommit(c Commit) error {
+	if s.inDoubt.Load() {
+		return ErrInDoubt
+	}
+	err := s.CheckAwaiting()
+	switch {
+	case c.Return && err == nil:
+		return ErrNotAwaited
+	case c.Return:
+		return nil
+	}
+	return err
+}
+
+// record is a revision with all that is stored of it.
+type record struct {
+	revision Revision
+	config   *Config
+	awaits   *Confirmation
+	leaving  leaving
+}
+
+// leaving names the pending changes that end with a revision: those it was made
+// of, and all of users who are gone.
+type leaving struct {
+	own  uint64
+	gone []string
 }
 
 // doubt looks at what a failed write left. Usually that is the revision from
@@ -96,7 +156,8 @@ func (s *Store) doubt(revision uint64, cause error) error {
 
 // write is the transaction of Save. The configuration is encoded before it
 // begins.
-func (s *Store) write(r Revision, config *Config, pending uint64) (Revision, error) {
+func (s *Store) write(next record) (Revision, error) {
+	r := next.revision
 	pinned := map[uint64]bool{}
 	for _, session := range s.live() {
 		pinned[session.base.Load()] = true
@@ -110,16 +171,39 @@ func (s *Store) write(r Revision, config *Config, pending uint64) (Revision, err
 			return ErrMoved
 		}
 		r.Previous = head.hash
-		if r, err = putRevision(tx, r, config); err != nil {
+		if r, err = putRevision(tx, r, next.config); err != nil {
 			return err
 		}
-		if err := tx.Bucket(pendingBucket).Delete(number(pending)); err != nil {
+		if err := putConfirmation(tx, next.awaits); err != nil {
+			return err
+		}
+		if err := next.leaving.drop(tx); err != nil {
 			return err
 		}
 		err = eachPending(tx, func(_ uint64, p pendingRecord) { pinned[p.Base] = true })
 		return errors.Join(err, prune(tx, s.keep, pinned))
 	})
 	return r, err
+}
+
+// drop removes the pending changes.
+func (l leaving) drop(tx *bbolt.Tx) error {
+	keys := []uint64{l.own}
+	if len(l.gone) > 0 {
+		if err := eachPending(tx, func(key uint64, p pendingRecord) {
+			if slices.Contains(l.gone, p.User) {
+				keys = append(keys, key)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	for _, key := range keys {
+		if err := tx.Bucket(pendingBucket).Delete(number(key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ParseComment reads the comment of a commit: one line, which listings of the

@@ -17,6 +17,7 @@
 //	object:"listener"    the field is merged by itself; with a list, each element by its key
 //	zero:"Default"       what showchanges calls an empty value
 //	ordered:"true"       the sequence of the list has a meaning and is an object too
+//	rights:"admin"       only Administrators commit changes of it; of Config's own fields
 //
 // Values are read at their section (ParseHostname, ParseRouteHosts, ...), once
 // for dialogs, one-line forms and files, with the error texts of the appliance.
@@ -52,6 +53,10 @@ type Config struct {
 	Revocation     Revocation        `label:"Certificate revocation lists" object:"certificate revocation"`
 	SSL            SSL               `label:"SSL settings" object:"SSL settings"`
 	Alerts         Alerts            `label:"Alerts" object:"alert settings"`
+	Users          []User            `label:"Users" object:"user" rights:"admin"`
+	Passphrases    PassphrasePolicy  `label:"Passphrase policy" object:"passphrase policy" rights:"admin"`
+	SSHD           SSHD              `label:"SSH server" object:"SSH server settings"`
+	AdminAccess    AdminAccess       `label:"Administrative access" object:"administrative access" rights:"admin"`
 }
 
 // Problem is one thing that is wrong, or dangerous, in a configuration.
@@ -98,6 +103,9 @@ func (c *Config) Validate() []Problem {
 	c.validateRevocation(&p)
 	c.validateSSL(&p)
 	c.validateAlerts(&p)
+	c.validateUsers(&p)
+	c.validateSSHD(&p)
+	c.validateAdminAccess(&p)
 	return p
 }
 

@@ -36,9 +36,13 @@ type keptRecord struct {
 }
 
 // KeepCopy writes the running configuration beside the database, unless the
-// copy there is of this revision. After a crash here the copy is the one
-// before or this one; the database does not depend on it.
+// copy there is of this revision, or this revision waits to be confirmed. After
+// a crash here the copy is the one before or this one; the database does not
+// depend on it.
 func (s *Store) KeepCopy() error {
+	if _, waits := s.Awaiting(); waits {
+		return nil
+	}
 	path := s.db.Path()
 	config, number := s.Running()
 	if kept, err := ReadCopy(path); err == nil && kept.Revision == number && kept.Config.Equal(config) {

@@ -21,7 +21,7 @@ func Factory(facts FactoryFacts) *Config {
 	}
 	c := &Config{
 		Hostname:       hostname,
-		Interfaces:     []Interface{{Name: "Management", Hostname: hostname, IPv4: netip.MustParsePrefix("127.0.0.1/8")}},
+		Interfaces:     []Interface{{Name: "Management", Hostname: hostname, IPv4: netip.MustParsePrefix("127.0.0.1/8"), SSHPort: 2222}},
 		Delivery:       Delivery{Concurrency: 10000, TLSConcurrency: 100},
 		Destinations:   Destinations{Default: factoryDestination()},
 		DNS:            factoryDNS(facts.DNS),
@@ -32,6 +32,10 @@ func Factory(facts FactoryFacts) *Config {
 		Authorities:    Authorities{System: true},
 		SSL:            factorySSL(),
 		Alerts:         factoryAlerts(),
+		Users:          factoryUsers(),
+		Passphrases:    factoryPassphrases(),
+		SSHD:           SSHD{MinRSABits: LeastSSHKeyBits},
+		AdminAccess:    factoryAdminAccess(),
 	}
 	if facts.Demo.Name != "" {
 		c.Certificates = []Certificate{facts.Demo}

@@ -18,6 +18,7 @@ type Interface struct {
 	Hostname string       `label:"Hostname"`
 	IPv4     netip.Prefix `label:"IPv4 address"`
 	IPv6     netip.Prefix `label:"IPv6 address"`
+	SSHPort  uint16       `label:"SSH port" zero:"Off"` // operators log in on it; 0: they do not
 }
 
 func (i Interface) key() string { return i.Name }

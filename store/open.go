@@ -70,6 +70,7 @@ var (
 	programKey = []byte("program")
 	schemaKey  = []byte("schema")
 	runningKey = []byte("running") // number and hash of the running revision
+	confirmKey = []byte("confirm") // Confirmation as JSON, while the running revision waits for one
 )
 
 const programName = "esa configuration"

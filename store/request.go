@@ -9,7 +9,8 @@ import (
 type CommitRequest struct {
 	Session *Session
 	Comment string
-	Force   bool // what AskError asks is answered with yes
+	Force   bool          // what AskError asks is answered with yes
+	Confirm time.Duration // 0: the commit stands; else what was before comes back unless it is confirmed in that time
 }
 
 // CommitReport tells what a commit did, or what a check found.

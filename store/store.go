@@ -34,12 +34,15 @@ type Store struct {
 	keep  int
 	turn  *turn
 
-	running atomic.Pointer[current]
+	running  atomic.Pointer[current]
+	awaiting atomic.Pointer[Confirmation] // nil: the running revision stands
 
 	mu       sync.Mutex // guards what follows; nothing else is locked while it is held
 	sessions map[uint64]*Session
 	records  map[uint64]bool // keys of pending changes that belong to an open session
 	nextID   uint64
+
+	checking chan struct{} // holds one value while a passphrase is checked
 
 	saving  sync.Mutex // one Save at a time, whoever holds the turn
 	inDoubt atomic.Bool
@@ -74,7 +77,7 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		clock: o.Clock, keep: max(cmp.Or(o.KeepRevisions, 100), KeepAtLeast), turn: newTurn(o.Clock),
-		sessions: map[uint64]*Session{}, records: map[uint64]bool{},
+		sessions: map[uint64]*Session{}, records: map[uint64]bool{}, checking: make(chan struct{}, 1),
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if copyThere(path) {
@@ -114,6 +117,11 @@ func (s *Store) load(tx *bbolt.Tx) error {
 		return err
 	}
 	s.running.Store(&current{config, head.revision})
+	awaiting, err := readConfirmation(tx, head.revision)
+	if err != nil {
+		return err
+	}
+	s.awaiting.Store(awaiting)
 	last, _ := tx.Bucket(pendingBucket).Cursor().Last()
 	s.nextID = parseNumber(last) + 1
 	return nil

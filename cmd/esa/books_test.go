@@ -85,7 +85,7 @@ func TestBooks(t *testing.T) {
 	hop := &bookHop{seen: map[string]bool{}}
 	peer := mtatest.StartPeer(t, mtatest.PeerScript{Answer: hop.answer})
 	dir, private := prepared(t)
-	public := bookPort(t)
+	public := freeAddr(t)
 	house := openHouse(t, dir)
 	esa(t, dir, strings.Join([]string{
 		"smtproutes new ALL " + peer.Addr().String(), "smtproutes new nowhere.test USEDNS", "smtproutes new null.test /dev/null",
@@ -135,16 +135,6 @@ func (l *bookkeeping) counters() map[string]int {
 	}
 	want["completed_recips"] = want["hard_bounced_recips"] + want["delivered_recips"] + want["deleted_recips"]
 	return want
-}
-
-func bookPort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
 // sendBooks sends what the plan says over some connections at a time, and over

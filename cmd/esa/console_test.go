@@ -26,21 +26,26 @@ import (
 // limit bounds every wait for something that must happen.
 const limit = 30 * time.Second
 
+// freeAddr finds a port for a listener of a gateway under test.
+func freeAddr(t *testing.T) netip.AddrPort {
+	t.Helper()
+	addr, err := mtatest.FreeAddr("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
 // prepared makes a data directory whose gateway is gw.test: it listens on a
 // free port and asks a name server of the test.
 func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
 	t.Helper()
 	dir = t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener = l.Addr().(*net.TCPAddr).AddrPort()
-	l.Close()
+	listener = freeAddr(t)
 	names := mtatest.NewDNSServer(t, "")
 	s, err := store.Open(filepath.Join(dir, "config.db"), store.Options{Factory: func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test", DNS: []netip.AddrPort{names.Addr()}})
-		c.Listeners[0].Port = listener.Port()
+		c.Listeners[0].Port, c.Interfaces[0].SSHPort = listener.Port(), 0
 		return c
 	}})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"esa/shell"
 	"esa/shell/attach"
+	"esa/shell/files"
 )
 
 func open(t *testing.T, path string) *dataDir {
@@ -229,8 +230,8 @@ func TestFolder_WhatIsNoFileToRead(t *testing.T) {
 	f := folder(t.TempDir())
 	path := func(name string) string { return filepath.Join(string(f), name) }
 	err := errors.Join(os.Mkdir(path("folder"), 0o700), syscall.Mkfifo(path("pipe"), 0o600),
-		os.WriteFile(path("large"), nil, 0o600), os.Truncate(path("large"), maxFile+1),
-		os.WriteFile(path("largest"), nil, 0o600), os.Truncate(path("largest"), maxFile))
+		os.WriteFile(path("large"), nil, 0o600), os.Truncate(path("large"), files.MaxFile+1),
+		os.WriteFile(path("largest"), nil, 0o600), os.Truncate(path("largest"), files.MaxFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +239,7 @@ func TestFolder_WhatIsNoFileToRead(t *testing.T) {
 		_, err := f.Read(name)
 		refused(t, name, err)
 	}
-	if data, err := f.Read("largest"); err != nil || len(data) != maxFile {
+	if data, err := f.Read("largest"); err != nil || len(data) != files.MaxFile {
 		t.Errorf("the largest file: %d bytes, %v", len(data), err)
 	}
 }

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"esa/commands"
@@ -17,6 +17,7 @@ import (
 	"esa/mta/maillog"
 	"esa/mta/tlsconf"
 	"esa/shell"
+	"esa/shell/files"
 	"esa/store"
 )
 
@@ -37,10 +38,12 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Service:    serviceView{c.process.gateway},
 		Logs:       logView{c.process.gateway},
 		Machine:    machine{},
-		Files:      folder(filepath.Join(c.process.dir.path, "configuration")),
+		Files:      commands.GuardFiles(folder(filepath.Join(c.process.dir.path, "configuration")), c.process.store, who.User),
 		Ciphers:    tlsconf.Catalogue{},
 		Sessions:   c.list,
+		Logins:     c.logins,
 		Clock:      time.Now,
+		Random:     rand.Reader,
 		NewKey:     store.NewKey,
 		Wait:       wait,
 		Version:    c.version,
@@ -51,6 +54,18 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 type gatewayView struct {
 	*mta.Gateway
 	gauges *gauges
+}
+
+// Commit refuses what needs a gateway that runs.
+func (g gatewayView) Commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
+	report, err := g.Gateway.Commit(ctx, r)
+	return report, readable(err)
+}
+
+// Check is as Commit.
+func (g gatewayView) Check(ctx context.Context, r store.CommitRequest) (store.CommitReport, error) {
+	report, err := g.Gateway.Check(ctx, r)
+	return report, readable(err)
 }
 
 // Status gives the numbers of the status command.
@@ -128,12 +143,9 @@ func readable(err error) error {
 // os.Root: no name leads out of it.
 type folder string
 
-// maxFile bounds what is read as an imported file.
-const maxFile = 16 << 20
-
 // checkName takes base names only.
 func checkName(name string) error {
-	if name == "" || name == "." || name == ".." || len(name) > 255 || strings.ContainsAny(name, "/\\\x00") {
+	if files.CheckName(name) != nil {
 		return shell.Refusedf("The file name is not valid: symbols such as / are not allowed.")
 	}
 	return nil
@@ -155,15 +167,15 @@ func (f folder) Read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, shell.Refusedf("Error: the file %q cannot be read: %w.", name, err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, shell.Refusedf("Error: %q is not a file of at most %d MB.", name, maxFile>>20)
+	if !info.Mode().IsRegular() || info.Size() > files.MaxFile {
+		return nil, shell.Refusedf("Error: %q is not a file of at most %d MB.", name, files.MaxFile>>20)
 	}
 	file, err := root.Open(name)
 	if err != nil {
 		return nil, shell.Refusedf("Error: the file %q cannot be read: %w.", name, err)
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxFile))
+	return io.ReadAll(io.LimitReader(file, files.MaxFile))
 }
 
 // Write replaces the file as a whole: a crash leaves the old or the new one.
@@ -184,17 +196,13 @@ func (f folder) Save(name string, write func(io.Writer) error) error {
 		return err
 	}
 	defer root.Close()
-	temporary := fmt.Sprintf(".new-%d", time.Now().UnixNano())
-	file, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := files.Create(root, name)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(write(file), file.Sync(), file.Close())
-	if err == nil {
-		err = root.Rename(temporary, name)
+	if err := write(file); err != nil {
+		file.Abort()
+		return fmt.Errorf("writing %q: %w", name, err)
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing %q: %w", name, err), root.Remove(temporary))
-	}
-	return nil
+	return file.Commit()
 }

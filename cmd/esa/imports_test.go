@@ -22,7 +22,9 @@ var mayImport = []struct {
 		"commands see the gateway only through the interfaces of env.go"},
 	{"esa/shell", nil, "the shell knows terminals and questions, not mail"},
 	{"esa/shell/sshd", nil, "the session server knows SSH, not mail"},
+	{"esa/shell/files", nil, "file transfer knows SFTP and scp, not who may use them"},
 	{"esa/shell/attach", nil, "the local client knows SSH, not mail"},
+	{"esa/shell/logins", nil, "a leaf: a list in a file"},
 	{"esa/shell/shelltest", []string{"esa/shell"}, "test support of shell"},
 	{"esa/store", nil, "what is configured does not know who obeys it"},
 	{"esa/mta", []string{"esa/store", "esa/mta/..."}, "the gateway is below the console"},
@@ -52,6 +54,7 @@ var mayImport = []struct {
 		"alerts are delivered through an interface of their own"},
 	{"esa/mta/mtatest", []string{"esa/mta/..."}, "test support of mta"},
 	{"esa/mta/mtatest/smtpload", nil, "a load and a sink, for whatever speaks SMTP"},
+	{"esa/mta/mtatest/dnslab", nil, "it runs the programs of others"},
 	{"esa/mta/mtatest/bench", []string{"esa/mta/..."}, "it runs the gateway as a program, and fills its queue"},
 }
 
@@ -60,6 +63,8 @@ var mayImport = []struct {
 var homes = map[string][]string{
 	"github.com/chzyer/readline":         {"esa/shell"},
 	"golang.org/x/crypto/ssh":            {"esa/shell/sshd", "esa/shell/attach"},
+	"golang.org/x/crypto/argon2":         {"esa/store"},
+	"github.com/pkg/sftp":                {"esa/shell/files"},
 	"golang.org/x/term":                  {"esa/shell/attach", "esa/cmd/esa"},
 	"golang.org/x/sys/unix":              {"esa/shell/sshd", "esa/shell/attach", "esa/mta/socket", "esa/mta/queue", "esa/mta/maillog", "esa/cmd/esa", "esa/mta"},
 	"go.etcd.io/bbolt":                   {"esa/store"},

@@ -245,12 +245,11 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 // freePort finds a TCP port that is free on the address now.
 func freePort(t *testing.T, address string) int {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	addr, err := mtatest.FreeAddr(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return int(addr.Port())
 }
 
 // startSink runs Postfix's smtp-sink, which writes each message to a file of

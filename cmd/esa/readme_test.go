@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -105,15 +104,10 @@ func newcomersGateway(t *testing.T) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := uint16(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
+	listener := freeAddr(t)
 	session := p.store.NewSession(store.Who{User: "admin"})
 	err = session.Edit(func(c *store.Config) error {
-		c.Hostname, c.Interfaces[0].Hostname, c.Listeners[0].Port = "mail.example.com", "mail.example.com", port
+		c.Hostname, c.Interfaces[0].Hostname, c.Listeners[0].Port = "mail.example.com", "mail.example.com", listener.Port()
 		c.DNS.Servers = []store.DNSServer{{Addr: netip.MustParseAddrPort("127.0.0.1:53")}}
 		return nil
 	})

@@ -15,11 +15,15 @@ import (
 
 	"esa/mta"
 	"esa/shell/attach"
+	"esa/shell/logins"
 	"esa/store"
 )
 
 // configFile is the configuration database in the data directory.
 const configFile = "config.db"
+
+// loginsFile is the list of logins there.
+const loginsFile = "logins"
 
 // process is a gateway with its console: what owns a data directory.
 type process struct {
@@ -29,6 +33,7 @@ type process struct {
 	store   *store.Store
 	gateway *mta.Gateway
 	console *console
+	logins  *logins.Log
 	gauges  *gauges
 }
 
@@ -57,6 +62,9 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 			return nil, err
 		}
 	}
+	if err := clearUploads(filepath.Join(inv.dir, "configuration")); err != nil {
+		return nil, fmt.Errorf("clearing configuration/: %w", err)
+	}
 	if err := p.openDiag(); err != nil {
 		return nil, err
 	}
@@ -68,6 +76,9 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 		Factory: func() *store.Config { return factory(p.diag) },
 	})
 	if err != nil {
+		return nil, err
+	}
+	if p.logins, err = logins.Open(filepath.Join(inv.dir, loginsFile), time.Now); err != nil {
 		return nil, err
 	}
 	if p.console, err = newConsole(p, serial); err != nil {
@@ -108,6 +119,9 @@ func (p *process) close() error {
 	}
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
+	}
+	if p.logins != nil {
+		errs = append(errs, p.logins.Close())
 	}
 	if p.diagLog != nil {
 		errs = append(errs, p.diagLog.Close())

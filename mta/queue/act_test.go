@@ -241,6 +241,38 @@ func TestDelete_Twice(t *testing.T) {
 	r.close()
 }
 
+// TestAct_WhatAnotherWaitsFor: an attempt has ended, and before the act that
+// waited for it goes on, another comes by. It once took the recipient and gave
+// it back to the schedule, and then two worked on it at once.
+func TestAct_WhatAnotherWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := heldCourier{make(chan struct{}), make(chan envelope.MID, 3)}
+		r := setup{courier: h}.open(t).run()
+		r.add(r.message("", "x@a.test"))
+		<-h.began
+		done, err := r.Delete(t.Context(), Selection{}, func(_, _ int, waiting bool) {
+			if !waiting {
+				return
+			}
+			time.Sleep(time.Minute) // the attempt has long ended
+			other, err := r.Redirect(t.Context(), envelope.Machine{Host: "b.test"}, nil)
+			if err != nil || other != (Acted{Busy: 1}) {
+				t.Errorf("the other act: %+v, %v", other, err)
+			}
+			r.DeliverNow("")
+			synctest.Wait()
+		})
+		if err != nil || done != (Acted{Messages: 1, Recipients: 1}) {
+			t.Errorf("%+v, %v", done, err)
+		}
+		if s := r.Stats(); s.Running != 0 || len(h.began) != 0 {
+			t.Errorf("%d run, %d attempts more", s.Running, len(h.began))
+		}
+		checkBooks(t, r, 1)
+		r.close()
+	})
+}
+
 // TestRedirect_HoldsOverRestarts and is at once, whatever the destination.
 func TestRedirect_HoldsOverRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

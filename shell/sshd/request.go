@@ -29,6 +29,8 @@ type (
 
 	execRequest struct{ Command string } // §6.5
 
+	subsystemRequest struct{ Name string } // §6.5
+
 	exitStatus struct{ Status uint32 } // §6.10
 )
 
@@ -56,6 +58,8 @@ func (s *Session) request(r *ssh.Request) (ok, start bool) {
 		s.started = true
 	case "exec":
 		s.started = s.setCommand(r.Payload)
+	case "subsystem":
+		s.started = s.setSubsystem(r.Payload)
 	case keepalive:
 		return true, false
 	}
@@ -100,6 +104,15 @@ func (s *Session) windowChange(payload []byte) bool {
 		return false
 	}
 	s.resize(w.Cols, w.Rows)
+	return true
+}
+
+func (s *Session) setSubsystem(payload []byte) bool {
+	var r subsystemRequest
+	if ssh.Unmarshal(payload, &r) != nil || !slices.Contains(s.conn.server.Subsystems, r.Name) {
+		return false
+	}
+	s.Subsystem = r.Name
 	return true
 }
 

@@ -1,5 +1,5 @@
 // Package sshd is the session server of the console: it speaks SSH and hands
-// every shell and every command line to a handler.
+// every shell, every command line and every subsystem to a handler.
 //
 // It follows RFC 4253 (transport), RFC 4252 (authentication) and RFC 4254
 // (sessions), all through golang.org/x/crypto/ssh. The steps of a connection:
@@ -7,7 +7,7 @@
 //	wire        bounds every write by time and remembers that the peer has gone
 //	handshake   key exchange and authentication, within HandshakeTimeout
 //	connection  takes session channels, up to MaxSessions, and answers keepalives
-//	request     what a channel asks before and while it runs: env, pty, size, shell, exec (RFC 4254 §6)
+//	request     what a channel asks before and while it runs: env, pty, size, shell, exec, subsystem (RFC 4254 §6)
 //	Session     what the handler sees: input, output, window, context
 //	finish      end of output, exit status, close, in this order (RFC 4254 §5.3, §6.10)
 //
@@ -75,6 +75,9 @@ type Server struct {
 
 	// AcceptEnv names the environment variables taken from clients.
 	AcceptEnv []string
+
+	// Subsystems names those that Handle serves, such as "sftp".
+	Subsystems []string
 
 	// Bounds; zero means the default.
 	MaxConnections   int           // at a time, those not yet logged in included: 64

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Session is one shell or one command line. The fields do not change while
+// Session is one shell, one command line or one subsystem. The fields do not change while
 // the handler runs. Read is for one goroutine at a time; everything else may
 // be called from several.
 type Session struct {
@@ -23,6 +23,7 @@ type Session struct {
 	Term        string // type of that terminal, "" if unknown
 	IsExec      bool   // Command is to be run, and nothing else
 	Command     string
+	Subsystem   string            // one of Server.Subsystems is to be served, and nothing else; "" for none
 	Env         map[string]string // those of Server.AcceptEnv that the client sent
 
 	log     *slog.Logger

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"esa/mta/mtatest"
 	"esa/mta/mtatest/smtpload"
 )
 
@@ -126,12 +126,11 @@ func (p *place) encrypt() error {
 
 // freePort finds a port that is free now; 0 if there is none.
 func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := mtatest.FreeAddr("127.0.0.1")
 	if err != nil {
 		return 0
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return int(addr.Port())
 }
 
 // round is what one round of load gave.

@@ -1,0 +1,89 @@
+package store
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// RightsError refuses a commit that the present role of its user does not
+// cover. Nothing was changed.
+type RightsError struct {
+	User     string
+	Gone     bool     // there is no such user any more
+	Role     Role     // empty with Gone
+	Sections []string // what it would change and may not, by their labels
+}
+
+func (e *RightsError) Error() string {
+	if e.Gone {
+		return `the user "` + e.User + `" does not exist any more`
+	}
+	return `the user "` + e.User + `" (` + string(e.Role) + `) may not commit changes of: ` + strings.Join(e.Sections, ", ")
+}
+
+// MayCommit checks whether a user, by the running configuration c, may make
+// next of it; the error is a *RightsError. Operators commit all but what only
+// Administrators may, other roles nothing. Everybody may change their own
+// passphrase, and the gateway itself everything.
+func (c *Config) MayCommit(user string, next *Config) error {
+	u, ok := c.User(user)
+	switch {
+	case user == SystemName:
+		return nil
+	case !ok:
+		return &RightsError{User: user, Gone: true}
+	case u.Role == Administrators:
+		return nil
+	}
+	before, after := reflect.ValueOf(c.withoutPassphrase(user)).Elem(), reflect.ValueOf(next.withoutPassphrase(user)).Elem()
+	e := &RightsError{User: user, Role: u.Role}
+	for i := range before.NumField() {
+		field := before.Type().Field(i)
+		covered := u.Role == Operators && field.Tag.Get("rights") == ""
+		if !covered && !equal(before.Field(i), after.Field(i)) {
+			e.Sections = append(e.Sections, field.Tag.Get("label"))
+		}
+	}
+	if len(e.Sections) > 0 {
+		return e
+	}
+	return nil
+}
+
+// withoutPassphrase gives c without what a user may change of himself.
+func (c *Config) withoutPassphrase(user string) *Config {
+	bare := *c
+	bare.Users = slices.Clone(c.Users)
+	for i := range bare.Users {
+		if u := &bare.Users[i]; u.Name == user {
+			u.Passphrase, u.Changed, u.Former, u.MustChange = "", 0, nil, false
+		}
+	}
+	return &bare
+}
+
+// LocksOutAdministrators gives what must be confirmed of a change after which
+// no administrator can log in over the network, where one could before.
+func LocksOutAdministrators(from, to *Config) []string {
+	if !from.administrable() || to.administrable() {
+		return nil
+	}
+	return []string{"no administrator will be able to log in over the network any more"}
+}
+
+// administrable reports whether an administrator can log in over the network.
+func (c *Config) administrable() bool {
+	return slices.ContainsFunc(c.Users, func(u User) bool { return u.Role == Administrators && u.NetworkLogin() })
+}
+
+// left gives the users of c that are not in next.
+func (c *Config) left(next *Config) []string {
+	var gone []string
+	for _, u := range c.Users {
+		if _, stays := next.User(u.Name); !stays {
+			gone = append(gone, u.Name)
+		}
+	}
+	return gone
+}
