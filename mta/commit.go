@@ -80,7 +80,9 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 }
 
 // logCommit has the logs tell of a revision that runs now.
-func (g *Gateway) logCommit(r store.Revision) { g.Log().Committed(r.Number, r.User, r.Source, r.Comment) }
+func (g *Gateway) logCommit(r store.Revision) {
+	g.Log().Committed(r.Number, r.User, r.Source, r.Comment)
+}
 
 // keepCopy keeps what runs beside the database. Without it nothing is lost but
 // a way back from a damaged database.
