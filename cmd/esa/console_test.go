@@ -267,6 +267,12 @@ type person struct {
 
 func sitDown(t *testing.T, dir string) *person {
 	t.Helper()
+	return sitDownAt(t, dir, 24)
+}
+
+// sitDownAt takes a terminal of so many rows.
+func sitDownAt(t *testing.T, dir string, rows int) *person {
+	t.Helper()
 	conn, err := attach.Dial(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -285,7 +291,7 @@ func sitDown(t *testing.T, dir string) *person {
 	keys, err1 := p.session.StdinPipe()
 	out, err2 := p.session.StdoutPipe()
 	p.keys, p.out = keys, out
-	if err := errors.Join(err1, err2, p.session.RequestPty("vt100", 24, 200, nil), p.session.Shell()); err != nil {
+	if err := errors.Join(err1, err2, p.session.RequestPty("vt100", rows, 200, nil), p.session.Shell()); err != nil {
 		t.Fatal(err)
 	}
 	watchdog := time.AfterFunc(limit, func() { conn.Close() })
