@@ -84,6 +84,9 @@ func masks() []shelltest.Mask {
 	return []shelltest.Mask{
 		{Pattern: regexp.MustCompile(`CPUs: \d+ expected, \d+ allocated`), Text: "CPUs: N expected, N allocated"},
 		{Pattern: regexp.MustCompile(`(?s)(-----BEGIN CERTIFICATE REQUEST-----\n).*?(\n-----END)`), Text: "${1}...$2"},
+		{Pattern: regexp.MustCompile(`(?s)(<(certificate|key)>)\n-----.*?</`), Text: "$1...</"},
+		{Pattern: regexp.MustCompile(`\$esa1\$[^<]*`), Text: "$$esa1..."},
+		{Pattern: regexp.MustCompile(`Number of CPUs: \d+`), Text: "Number of CPUs: N"},
 		{Pattern: regexp.MustCompile(`SHA-256: [0-9a-f]{64}`), Text: "SHA-256: ..."},
 		{Pattern: regexp.MustCompile(`SHA-256 [0-9a-f]{16}`), Text: "SHA-256 ..."},
 	}
@@ -171,7 +174,7 @@ func (w *world) env(user string, person bool) Env {
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
 		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: GuardFiles(w.files, w.store, user),
-		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey,
+		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey, FileKey: func() ([]byte, error) { return []byte("the key of the gateway in the tests"), nil },
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},
@@ -387,7 +390,7 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 
 func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.CommitReport, error) {
 	var report store.CommitReport
-	if err := g.store.CheckAwaiting(); err != nil {
+	if err := g.store.CheckTurn(r.Session); err != nil {
 		return store.Merged{}, report, err
 	}
 	merged, err := r.Session.Merge()

@@ -57,6 +57,9 @@ type Options struct {
 	Authorities []*x509.Certificate
 	Clock       func() time.Time // nil: time.Now
 	Diag        *slog.Logger     // nil: nobody
+	// Console takes a connection to an SSH port of the configuration: it closes
+	// it in the end, and returns soon. nil: such connections are closed.
+	Console func(net.Conn)
 	// Listening is called by Run once every listener that can be had is
 	// there; nil: nobody is told.
 	Listening func()
@@ -85,7 +88,7 @@ type Gateway struct {
 	suspended  Suspension
 
 	mu      sync.Mutex // held by what changes the generation or the sockets
-	unbound []error    // why listeners could not be bound since the start
+	unbound []error    // why listeners and SSH ports could not be bound since the start
 }
 
 // live is what runs.
@@ -208,9 +211,23 @@ func (g *Gateway) open() (_ *live, err error) {
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())
 	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
+		if g.current.Load().consoles[addr] != "" {
+			g.takeConsole(conn)
+			return
+		}
 		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
 	}, g.Diag)
 	return l, nil
+}
+
+// takeConsole hands over a connection to an SSH port. Consoles are not drained
+// with mail: they show how it goes.
+func (g *Gateway) takeConsole(conn net.Conn) {
+	if g.Console == nil {
+		conn.Close()
+		return
+	}
+	g.Console(conn)
 }
 
 // keepOpen is how many descriptors the queue may keep to save itself the opening
@@ -301,6 +318,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
 	running.Go(func() { g.watchTrials(ctx) })
+	running.Go(g.checkHistory)
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)

@@ -49,7 +49,7 @@ func newConsole(p *process, serial string) (*console, error) {
 	}
 	c.version.Serial = serial
 	c.server = &sshd.Server{
-		Signer: key, Diag: p.diag, Source: store.LocalSource, AcceptEnv: []string{attach.GoOn},
+		HostKeys: sshd.HostKeys{key}, Diag: p.diag, Source: store.LocalSource, AcceptEnv: []string{attach.GoOn},
 		Subsystems: []string{subsystemSFTP}, Authenticate: c.authenticate, Handle: c.handle,
 	}
 	return c, nil
@@ -81,7 +81,7 @@ func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 	if wantsFiles(s) {
 		return c.serveFiles(s)
 	}
-	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec}
+	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec, Local: s.Local}
 	pending := c.process.store.NewSession(who)
 	started := time.Now()
 	op := maillog.Operator{User: s.User, Source: s.Source}

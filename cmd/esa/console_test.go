@@ -39,6 +39,11 @@ func freeAddr(t *testing.T) netip.AddrPort {
 // prepared makes a data directory whose gateway is gw.test: it listens on a
 // free port and asks a name server of the test.
 func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
+	return preparedWith(t, func(*store.Config) {})
+}
+
+// preparedWith is prepared with another first configuration.
+func preparedWith(t *testing.T, change func(*store.Config)) (dir string, listener netip.AddrPort) {
 	t.Helper()
 	dir = t.TempDir()
 	listener = freeAddr(t)
@@ -46,6 +51,7 @@ func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
 	s, err := store.Open(filepath.Join(dir, "config.db"), store.Options{Factory: func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test", DNS: []netip.AddrPort{names.Addr()}})
 		c.Listeners[0].Port, c.Interfaces[0].SSHPort = listener.Port(), 0
+		change(c)
 		return c
 	}})
 	if err != nil {
@@ -263,6 +269,8 @@ type person struct {
 	keys    io.Writer
 	out     io.Reader
 	screen  strings.Builder // not looked at yet
+
+	watchdog *time.Timer // ends a test that waits for ever
 }
 
 func sitDown(t *testing.T, dir string) *person {
@@ -294,8 +302,8 @@ func sitDownAt(t *testing.T, dir string, rows int) *person {
 	if err := errors.Join(err1, err2, p.session.RequestPty("vt100", rows, 200, nil), p.session.Shell()); err != nil {
 		t.Fatal(err)
 	}
-	watchdog := time.AfterFunc(limit, func() { conn.Close() })
-	t.Cleanup(func() { watchdog.Stop() })
+	p.watchdog = time.AfterFunc(limit, func() { conn.Close() })
+	t.Cleanup(func() { p.watchdog.Stop() })
 	return p
 }
 
