@@ -51,11 +51,15 @@ type Env struct {
 	Files      Files
 	Ciphers    Ciphers
 	Sessions   func() []SessionInfo
+	Logins     func() []Login // the newest first
 	Clock      func() time.Time
 	NewKey     func(store.KeyType) (crypto.Signer, error)
 	FileKey    func() ([]byte, error)                           // the secret of this gateway that configuration files are encrypted with
 	Wait       func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version    Version
+
+	Random        io.Reader // of cryptographic quality: salts and generated passphrases
+	PassphraseDue bool      // it has to be changed before anything else; LoggedIn sets it
 }
 
 // Config is the configuration as this session has it: with its own pending
@@ -81,7 +85,7 @@ type Gateway interface {
 	// Commit makes the session's pending configuration the running one. It
 	// fails whole or not at all; errors are *store.ConflictError,
 	// *store.RightsError, *store.CheckError, *store.AskError,
-	// *store.AwaitingError or a refusal fit for operators.
+	// what store.CheckTurn gives, or a refusal fit for operators.
 	Commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error)
 	// ConfirmCommit keeps what a commit on trial made; RevertCommit takes it
 	// back. Without one they fail with store.ErrNotAwaited.
@@ -212,6 +216,16 @@ type SessionInfo struct {
 	Idle    time.Duration
 }
 
+// Login is one session for `last`.
+type Login struct {
+	User    string
+	Source  string
+	Method  string
+	In      time.Time
+	Out     time.Time // zero: still logged in, or not known
+	Unknown bool      // the gateway ended before the session did
+}
+
 // Version is what `version` shows.
 type Version struct {
 	Product   string
@@ -247,6 +261,7 @@ type Status struct {
 	KBFree       int64
 	Rates        map[string]Rate // by the names of their counters
 	Unbound      []string        // listeners that could not be bound, and why
+	NoSSH        []string        // SSH ports that could not, and why
 	Damaged      int             // messages set aside
 	Unread       int             // messages that the start has not read yet, counted nowhere else
 	Unreadable   int             // messages of a newer version, left alone

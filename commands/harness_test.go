@@ -5,6 +5,7 @@ package commands
 // Transcripts (see package shelltest) are run by TestTranscripts:
 //
 //	testdata/COMMAND/*.txt        sessions with a terminal
+//	testdata/COMMAND/pages/*.txt  sessions with a terminal of ten rows
 //	testdata/COMMAND/plain/*.txt  batches: no terminal, nobody is asked twice;
 //	                              end them with ^D, the exit status is shown then
 //
@@ -26,6 +27,8 @@ package commands
 //	test mail HOW                 the next act on mail goes so: see fakeMail
 //	test store closed             the database fails from here on
 //	test alerts none              no alert is kept
+//	test logins                   some sessions are over
+//	test today DAY                the clock moves on to a day
 //	test lists offline            revocation lists cannot be fetched: the gateway does not run
 //	test trial over               the gateway takes a commit on trial back
 //	test clock MINUTES            time passes
@@ -51,6 +54,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -97,6 +102,9 @@ func TestTranscripts(t *testing.T) {
 			if found, _ := filepath.Glob(folder + "/*.txt"); len(found) > 0 {
 				shelltest.Runner{Masks: masks()}.Dir(t, folder, interactive)
 			}
+			if found, _ := filepath.Glob(folder + "/pages/*.txt"); len(found) > 0 {
+				shelltest.Runner{Masks: masks(), Rows: 10}.Dir(t, folder+"/pages", interactive)
+			}
 			if found, _ := filepath.Glob(folder + "/plain/*.txt"); len(found) > 0 {
 				shelltest.Runner{Masks: masks(), Plain: true}.Dir(t, folder+"/plain", batch)
 			}
@@ -131,6 +139,8 @@ type world struct {
 	files   fakeFiles
 	time    *clock
 	others  map[string]Env // open sessions of other operators
+	logins  []Login
+	random  io.Reader
 }
 
 func newWorld(t testing.TB) *world {
@@ -151,7 +161,7 @@ func newWorld(t testing.TB) *world {
 	service := &fakeService{}
 	return &world{
 		t: t, store: s, gateway: &fakeGateway{store: s, clock: now, service: service}, mail: newMail(now), service: service, look: &fakeLook{clock: now}, logs: newLogs(),
-		files: fakeFiles{}, time: now, others: map[string]Env{},
+		files: fakeFiles{}, time: now, others: map[string]Env{}, random: rand.NewChaCha8([32]byte{}),
 	}
 }
 
@@ -163,11 +173,12 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: w.files,
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: GuardFiles(w.files, w.store, user),
 		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey, FileKey: func() ([]byte, error) { return []byte("the key of the gateway in the tests"), nil },
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},
+		Logins: func() []Login { return w.logins }, Random: w.random,
 		Version: Version{
 			Product: "esa mail gateway", Model: "esa", Version: "0.1.0-001", Build: "test",
 			Built:     time.Date(2025, time.December, 30, 0, 0, 0, 0, time.UTC),
@@ -179,7 +190,13 @@ func (w *world) env(user string, person bool) Env {
 // shell is a session of env on console.
 func (w *world) shell(env Env, console shell.Console) *shell.Shell[Env] {
 	return &shell.Shell[Env]{
-		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true, May: env.May,
+		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true,
+		May: func(c *Command) error {
+			if c.Name == "test" {
+				return nil
+			}
+			return env.May(c)
+		},
 		Prompt: func() string {
 			running, _ := w.store.Running()
 			return running.Hostname
@@ -197,8 +214,7 @@ func (w *world) run(env Env, lines ...string) string {
 
 // testCommand does what operators cannot.
 func (w *world) testCommand() Command {
-	everyone := mayRun("help")
-	return Command{Name: "test", Short: "Prepare what a test needs.", Roles: everyone, Forms: []Form{
+	return Command{Name: "test", Short: "Prepare what a test needs.", Forms: []Form{
 		{Usage: "test file NAME [LINE...]", Run: func(_ *Dialog, _ Env, args []string) error {
 			w.files[args[0]] = []byte(strings.Join(args[1:], "\n") + "\n")
 			return nil
@@ -226,6 +242,15 @@ func (w *world) testCommand() Command {
 			w.gateway.noAlerts = true
 			return nil
 		}},
+		{Usage: "test logins", Run: func(*Dialog, Env, []string) error {
+			w.logins = someLogins(w.time.Now())
+			return nil
+		}},
+		{Usage: "test today YEAR-MONTH-DAY", Run: func(_ *Dialog, _ Env, args []string) error {
+			day, err := time.Parse(time.DateOnly, args[0])
+			w.time.advance(day.Sub(w.time.Now()))
+			return err
+		}},
 		{Usage: "test lists offline", Run: func(*Dialog, Env, []string) error {
 			w.gateway.noLists = true
 			return nil
@@ -241,7 +266,7 @@ func (w *world) testCommand() Command {
 			w.time.advance(time.Duration(minutes) * time.Minute)
 			return err
 		}},
-		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env) }},
+		{Usage: "test welcome", Run: func(d *Dialog, env Env, _ []string) error { return Welcome(d, env.LoggedIn()) }},
 	}}
 }
 
@@ -249,7 +274,7 @@ func (w *world) testCommand() Command {
 func (w *world) as(d *Dialog, _ Env, args []string) error {
 	env, open := w.others[args[0]]
 	if !open {
-		env = w.env(args[0], true)
+		env = w.env(args[0], true).LoggedIn()
 		w.others[args[0]] = env
 	}
 	screen := shelltest.NewScreen()
@@ -259,6 +284,17 @@ func (w *world) as(d *Dialog, _ Env, args []string) error {
 	other.Exec(d.Context(), args[1])
 	d.Printf("%s", screen)
 	return d.Err()
+}
+
+// someLogins is a history of sessions.
+func someLogins(now time.Time) []Login {
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	return []Login{
+		{User: "admin", Source: "192.0.2.9", Method: "cli", In: ago(15 * time.Minute)},
+		{User: "bob", Source: "console", Method: "batch", In: ago(50 * time.Minute), Out: ago(50*time.Minute - 3*time.Second)},
+		{User: "carol", Source: "2001:db8:1234:5678:9abc:def0:1234:5678", Method: "cli", In: ago(5 * time.Hour), Unknown: true},
+		{User: "admin", Source: "192.0.2.9", Method: "cli", In: ago(60 * time.Hour), Out: ago(8 * time.Hour)},
+	}
 }
 
 // clock stands still until it is moved.
@@ -354,7 +390,7 @@ func (g *fakeGateway) Commit(_ context.Context, r store.CommitRequest) (store.Co
 
 func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.CommitReport, error) {
 	var report store.CommitReport
-	if err := g.store.CheckAwaiting(); err != nil {
+	if err := g.store.CheckTurn(r.Session); err != nil {
 		return store.Merged{}, report, err
 	}
 	merged, err := r.Session.Merge()
@@ -368,7 +404,7 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 	report.Changes = store.Diff(running, merged.Config)
 	system, _ := machine{}.Authorities()
 	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
-	report.Questions = store.OpensRelay(running, merged.Config)
+	report.Questions = append(store.OpensRelay(running, merged.Config), store.LocksOutAdministrators(running, merged.Config)...)
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
 	}

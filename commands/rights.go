@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"io"
 	"slices"
 
 	"esa/shell"
@@ -18,11 +19,79 @@ func (e Env) May(c *Command) error {
 	}
 	running, _ := e.Store.Running()
 	u, ok := running.User(e.Who.User)
+	fresh := []string{"exit", "help", "passphrase", "whoami"}
 	switch {
 	case !ok && c.Name != "exit":
 		return shell.Refusedf("The user %q does not exist any more.", e.Who.User)
 	case ok && !slices.Contains(c.Roles, string(u.Role)):
 		return shell.Refusedf("You are not in the correct access group to use %s.", c.Name)
+	case ok && e.PassphraseDue && e.passphraseDue() && !slices.Contains(fresh, c.Name):
+		return shell.Refusedf("Your passphrase must be changed before anything else. Use passphrase.")
+	}
+	return nil
+}
+
+// passphraseDue reports whether the user has to choose another passphrase. On
+// the machine itself nobody has to: a passphrase plays no part there.
+func (e Env) passphraseDue() bool {
+	running, _ := e.Store.Running()
+	u, ok := running.User(e.Who.User)
+	return ok && e.Who.Source != store.LocalSource && running.Passphrases.Expired(u, store.DayOf(e.Clock()))
+}
+
+// LoggedIn gives the environment of a session that begins: one whose user has
+// to choose another passphrase can do nothing else until that is done. A session
+// that was open before may go on.
+func (e Env) LoggedIn() Env {
+	e.PassphraseDue = e.passphraseDue()
+	return e
+}
+
+// GuardFiles gives the files to those only whose present role may use them.
+func GuardFiles(files Files, s *store.Store, user string) Files { return guardedFiles{files, s, user} }
+
+type guardedFiles struct {
+	files Files
+	store *store.Store
+	user  string
+}
+
+func (g guardedFiles) check() error {
+	running, _ := g.store.Running()
+	return MayUseFiles(running, g.user)
+}
+
+func (g guardedFiles) Read(name string) ([]byte, error) {
+	if err := g.check(); err != nil {
+		return nil, err
+	}
+	return g.files.Read(name)
+}
+
+func (g guardedFiles) Write(name string, data []byte) error {
+	if err := g.check(); err != nil {
+		return err
+	}
+	return g.files.Write(name, data)
+}
+
+func (g guardedFiles) Save(name string, write func(io.Writer) error) error {
+	if err := g.check(); err != nil {
+		return err
+	}
+	return g.files.Save(name, write)
+}
+
+// MayUseFiles refuses the files of configuration/ and logs/ to users of a role
+// that has no file system (reference esa-operations 1.7), by the running
+// configuration.
+func MayUseFiles(running *store.Config, user string) error {
+	u, ok := running.User(user)
+	switch {
+	case !ok:
+		return shell.Refusedf("The user %q does not exist any more.", user)
+	case !u.Role.Files():
+		return shell.Refusedf("You are not in the correct access group to use files.")
 	}
 	return nil
 }
@@ -43,7 +112,7 @@ func mayRun(name string) []string {
 		names []string
 	}{
 		// Session, and status information.
-		{everyone(), []string{"dnsstatus", "exit", "help", "hostrate", "hoststatus", "rate", "status", "tophosts", "topin", "version", "who", "whoami"}},
+		{everyone(), []string{"dnsstatus", "exit", "help", "hostrate", "hoststatus", "last", "passphrase", "rate", "status", "tophosts", "topin", "version", "who", "whoami"}},
 		// The work queue, with those who may suspend mail.
 		{observers(), []string{"workqueue"}},
 		// Read-Only Operators see all, and edit without committing.
@@ -60,7 +129,7 @@ func mayRun(name string) []string {
 			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "loadconfig", "redirectrecipients",
 			"removemessage", "resetcounters", "rollovernow",
 		}},
-		{administrators(), []string{"systemsetup"}},
+		{administrators(), []string{"systemsetup", "userconfig"}},
 	} {
 		if slices.Contains(set.names, name) {
 			return set.roles

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"esa/shell"
+	"esa/store"
 )
 
 // Welcome opens an interactive session: what this is, what this user left
@@ -11,6 +12,9 @@ import (
 func Welcome(d *Dialog, env Env) error {
 	d.Printf("%s %s\n\nWelcome to the %s\n\n", env.Version.Product, env.Version.Version, env.Version.Product)
 	d.Text("NOTE: Configuration changes take effect when they are committed. Changes that\nare not committed are kept if this session is lost, and offered to you again.")
+	if err := enter(d, env); err != nil {
+		return err
+	}
 	if err := dropDamaged(d, env); err != nil {
 		return err
 	}
@@ -21,6 +25,21 @@ func Welcome(d *Dialog, env Env) error {
 		return err
 	}
 	return showOthers(d, env)
+}
+
+// enter says what an account lacks: a passphrase that is due for a change is
+// asked for at once, and until there is one nothing else can be done.
+func enter(d *Dialog, env Env) error {
+	running, _ := env.Store.Running()
+	u, _ := running.User(env.Who.User)
+	switch {
+	case env.PassphraseDue:
+		d.Text("\nYour passphrase must be changed before anything else.")
+		return passphraseDialog(d, env)
+	case u.Name == store.AdminName && u.Passphrase == "" && len(u.Keys) == 0:
+		d.Text("\nNOTE: The account admin has no passphrase yet: nobody can log in as admin over\nthe network. Use passphrase to set one, or systemsetup to set up all.")
+	}
+	return d.Err()
 }
 
 // dropDamaged tells of what lost sessions left and nobody can resume, once.

@@ -14,17 +14,17 @@ import (
 
 // systemsetup is the wizard that makes a new gateway one that receives and
 // relays (reference esa-cli-config 14.5). What this build does not have is not
-// asked: accounts and licence, the web interface, scanning and reports;
+// asked: the licence, the web interface, scanning and reports;
 // nor what the system keeps itself: default router, time zone and time servers.
 func systemsetup() Command {
 	return Command{
 		Name:  "systemsetup",
 		Short: "First time system setup.",
-		Long: `Asks for the host name, the addresses of this machine to use, the DNS servers,
-the domains to accept mail for, the hosts to relay for and who is told of
-trouble, and commits. The listeners that are there are removed, with all their
-tables. SMTP routes of other domains, destination controls, bounce profiles and
-logs stay.`,
+		Long: `Asks for the passphrase of admin, the host name, the addresses of this machine
+to use, the DNS servers, the domains to accept mail for, the hosts to relay for
+and who is told of trouble, and commits. The listeners that are there are
+removed, with all their tables. SMTP routes of other domains, destination
+controls, bounce profiles and logs stay.`,
 		Commit: true,
 		Dialog: systemsetupDialog,
 	}
@@ -44,6 +44,9 @@ Are you sure you wish to continue?`, true)
 	}
 	err := env.Edit(func(cfg *store.Config) error {
 		w := wizard{d: d, env: env, cfg: cfg}
+		if err := w.passphrase(); err != nil {
+			return err
+		}
 		cfg.Hostname = shell.Ask(d, `Please create a fully qualified hostname for this gateway (Ex: "mail3.example.com"):`, cfg.Hostname, store.ParseHostname)
 		if err := w.interfaces(); err != nil {
 			return err
@@ -85,6 +88,35 @@ type wizard struct {
 	d   *Dialog
 	env Env
 	cfg *store.Config
+}
+
+// passphrase asks for that of admin. Enter leaves it as it is: a script need
+// not know one.
+func (w wizard) passphrase() error {
+	n, err := userIndex(w.cfg, store.AdminName)
+	if err != nil {
+		return err
+	}
+	admin := w.cfg.Users[n]
+	if w.env.reauthenticates(admin) {
+		old := w.d.Passphrase("Old passphrase:")
+		if w.d.Err() == nil && !w.env.knows(w.d, admin, old) {
+			return shell.Refusedf("Old passphrase did not match.")
+		}
+	}
+	text := askPassphrase(w.d, w.env, passphraseQuestion{user: admin, policy: w.cfg.Passphrases, text: "Enter your New Passphrase:"})
+	switch {
+	case w.d.Err() != nil:
+		return w.d.Err()
+	case text == "" && admin.Passphrase == "":
+		w.d.Text("The account admin has no passphrase: nobody can log in with one over the network.")
+		return nil
+	case text == "":
+		w.d.Text("The passphrase of admin stays as it is.")
+		return nil
+	}
+	w.cfg.Users[n], err = w.cfg.Passphrases.Set(admin, text, store.DayOf(w.env.Clock()), w.env.Random)
+	return err
 }
 
 // device is a network device of the system with its addresses.
@@ -137,12 +169,27 @@ func (w wizard) interfaces() error {
 			break
 		}
 	}
+	w.keepSSH(before)
 	for _, name := range []*string{&w.cfg.Delivery.Interface, &w.cfg.DNS.Interface, &w.cfg.Alerts.Interface} {
 		if _, ok := w.cfg.Interface(*name); !ok {
 			*name = ""
 		}
 	}
 	return w.d.Err()
+}
+
+// keepSSH has operators log in by SSH on the first interface, if they did on one
+// that is gone, and else nowhere.
+func (w wizard) keepSSH(before []store.Interface) {
+	if len(w.cfg.Interfaces) == 0 || len(w.cfg.SSHAddresses()) > 0 {
+		return
+	}
+	for _, old := range before {
+		if old.SSHPort != 0 {
+			w.cfg.Interfaces[0].SSHPort = old.SSHPort
+			return
+		}
+	}
 }
 
 // useDevice asks for the interfaces on one device.
@@ -205,6 +252,7 @@ func (w wizard) proposed(v device, before []store.Interface) store.Interface {
 	for _, old := range before {
 		if slices.ContainsFunc(i.Addrs(), func(a netip.Addr) bool { return slices.Contains(old.Addrs(), a) }) {
 			names = slices.Insert(names, 0, old.Name)
+			i.SSHPort = old.SSHPort
 		}
 	}
 	for _, name := range names {

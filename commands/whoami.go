@@ -1,5 +1,10 @@
 package commands
 
+import (
+	"esa/shell"
+	"esa/store"
+)
+
 // whoami says who is logged in here.
 func whoami() Command {
 	return Command{
@@ -9,8 +14,25 @@ func whoami() Command {
 	}
 }
 
-// This build has one account, admin; others come with user accounts.
 func whoamiForm(d *Dialog, env Env, _ []string) error {
-	d.Printf("Username: %s\nFull Name: Administrator\nGroups: admin, operators, config, log, guest\n", env.Who.User)
+	running, _ := env.Store.Running()
+	u, ok := running.User(env.Who.User)
+	if !ok {
+		return shell.Refusedf("The user %q does not exist any more.", env.Who.User)
+	}
+	d.Printf("Username: %s\nFull Name: %s\nGroups: %s\n", u.Name, u.FullName, groups(u.Role))
 	return d.Err()
+}
+
+// groups lists the groups that a role belongs to, as the appliance names them.
+func groups(r store.Role) string {
+	switch r {
+	case store.Administrators:
+		return "admin, operators, config, log, guest"
+	case store.Operators:
+		return "operators, config, log, guest"
+	case store.ReadOnlyOperators:
+		return "readonly, log, guest"
+	}
+	return r.Group()
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -30,8 +31,8 @@ type change struct {
 // not at all. Errors before the save leave everything as it was, the pending
 // configuration included: store.ErrNothing, *store.BusyError,
 // *store.ConflictError, *store.RightsError, *store.CheckError with every
-// problem, *store.AskError, *store.AwaitingError, and ErrOffline for a commit on
-// trial.
+// problem, *store.AskError, what store.CheckTurn gives, and ErrOffline for a
+// commit on trial.
 //
 // After a crash before Save returns, the old revision runs; after it, the new
 // one does, whether or not the swap was reached.
@@ -131,7 +132,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	if r.Confirm > 0 && g.live == nil {
 		return c, fmt.Errorf("a commit on trial: %w", ErrOffline) // nobody would watch its time
 	}
-	err := g.Store.CheckAwaiting()
+	err := g.Store.CheckTurn(r.Session)
 	if err != nil {
 		return c, err
 	}
@@ -145,7 +146,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	c.report.Questions = store.OpensRelay(running, next)
+	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next), store.CutsOff(running, next, r.Session.Who()))
 
 	problems := next.Validate()
 	var more []store.Problem
@@ -249,7 +250,8 @@ func (g *Gateway) apply(c *change) {
 	g.forgetSuspended(next)
 }
 
-// bindProblems names the listener that each socket which cannot be had is for.
+// bindProblems names the listener, or the interface with its SSH port, that each
+// socket which cannot be had is for.
 func bindProblems(next *generation, errs []error) []store.Problem {
 	var problems []store.Problem
 	for _, err := range errs {
@@ -258,12 +260,20 @@ func bindProblems(next *generation, errs []error) []store.Problem {
 		if errors.As(err, &bind) {
 			if settings := next.listener(bind.Addr); settings != nil {
 				p.Place = fmt.Sprintf("listener %q", settings.Listener)
+			} else if name := next.consoles[bind.Addr]; name != "" {
+				p.Place, p.Fix = sshOf+strconv.Quote(name), "interfaceconfig -> EDIT"
 			}
 		}
 		problems = append(problems, p)
 	}
 	return problems
 }
+
+// isConsole reports whether a problem of bindProblems is about an SSH port.
+func isConsole(p store.Problem) bool { return strings.HasPrefix(p.Place, sshOf) }
+
+// sshOf begins the place of a problem with an SSH port.
+const sshOf = "SSH of interface "
 
 // sentence gives an error as operators read it.
 func sentence(err error) string {

@@ -256,11 +256,12 @@ func (d *Dialog) Lines(question, end string) []string {
 	var lines []string
 	size := 0
 	for {
-		line, ok := d.read(Prompt{})
+		line, ok := d.read(Prompt{Paste: true})
 		if !ok {
 			return nil
 		}
 		if strings.TrimSpace(line) == end {
+			d.screen.ear.paste(len(lines))
 			return lines
 		}
 		if size += len(line) + 1; size > maxLines {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,12 +42,26 @@ type Commit struct {
 // pending configuration being dropped, if nothing is different from what runs.
 // While a revision waits to be confirmed, it fails with an *AwaitingError for
 // all but the commit that takes it back, and for that with ErrNotAwaited once
-// it was confirmed.
+// it was confirmed. For what locks do, see CheckTurn.
+//
+// What users have pending whom the revision removes is dropped with it, and
+// their sessions are expelled; so are those from the network of users whom it
+// locks.
 //
 // After a crash inside Save, the revision is there and the edits are gone, or
 // the edits are there and the revision is not. A revision on trial is never
 // there without its term.
 func (s *Store) Save(c Commit) (Revision, error) {
+	before, _ := s.Running()
+	r, err := s.save(c)
+	if err == nil {
+		after, _ := s.Running()
+		s.expel(before, after)
+	}
+	return r, err
+}
+
+func (s *Store) save(c Commit) (Revision, error) {
 	comment, err := ParseComment(c.Comment)
 	if err != nil {
 		return Revision{}, err
@@ -83,8 +98,8 @@ func (s *Store) Save(c Commit) (Revision, error) {
 			Revision: r.Number, Return: running.revision, User: r.User, Source: r.Source, Since: r.Time, Until: r.Time.Add(c.Confirm),
 		}
 	}
-	next := record{r, config, awaits}
-	if r, err = s.write(next, c.Session.record); err != nil {
+	next := record{r, config, awaits, leaving{c.Session.record, running.config.left(config)}}
+	if r, err = s.write(next); err != nil {
 		return Revision{}, fmt.Errorf("saving configuration: %w", s.doubt(running.revision, err))
 	}
 	s.running.Store(&current{config, r.Number})
@@ -98,14 +113,13 @@ func (s *Store) mayCommit(c Commit) error {
 	if s.inDoubt.Load() {
 		return ErrInDoubt
 	}
-	err := s.CheckAwaiting()
-	switch {
-	case c.Return && err == nil:
-		return ErrNotAwaited
-	case c.Return:
-		return nil
+	if !c.Return {
+		return s.CheckTurn(c.Session)
 	}
-	return err
+	if _, waits := s.Awaiting(); !waits {
+		return ErrNotAwaited
+	}
+	return nil
 }
 
 // record is a revision with all that is stored of it.
@@ -113,6 +127,14 @@ type record struct {
 	revision Revision
 	config   *Config
 	awaits   *Confirmation
+	leaving  leaving
+}
+
+// leaving names the pending changes that end with a revision: those it was made
+// of, and all of users who are gone.
+type leaving struct {
+	own  uint64
+	gone []string
 }
 
 // doubt looks at what a failed write left. Usually that is the revision from
@@ -133,7 +155,7 @@ func (s *Store) doubt(revision uint64, cause error) error {
 
 // write is the transaction of Save. The configuration is encoded before it
 // begins.
-func (s *Store) write(next record, pending uint64) (Revision, error) {
+func (s *Store) write(next record) (Revision, error) {
 	r := next.revision
 	pinned := map[uint64]bool{}
 	for _, session := range s.live() {
@@ -154,13 +176,40 @@ func (s *Store) write(next record, pending uint64) (Revision, error) {
 		if err := putConfirmation(tx, next.awaits); err != nil {
 			return err
 		}
-		if err := tx.Bucket(pendingBucket).Delete(number(pending)); err != nil {
+		if err := next.leaving.drop(tx); err != nil {
 			return err
+		}
+		names, err := readNames(tx)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			pinned[n.Revision] = true
 		}
 		err = eachPending(tx, func(_ uint64, p pendingRecord) { pinned[p.Base] = true })
 		return errors.Join(err, prune(tx, s.keep, pinned))
 	})
 	return r, err
+}
+
+// drop removes the pending changes.
+func (l leaving) drop(tx *bbolt.Tx) error {
+	keys := []uint64{l.own}
+	if len(l.gone) > 0 {
+		if err := eachPending(tx, func(key uint64, p pendingRecord) {
+			if slices.Contains(l.gone, p.User) {
+				keys = append(keys, key)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	for _, key := range keys {
+		if err := tx.Bucket(pendingBucket).Delete(number(key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ParseComment reads the comment of a commit: one line, which listings of the

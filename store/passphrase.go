@@ -107,8 +107,8 @@ type PassphrasePolicy struct {
 	Mixed      bool `label:"Upper and lower case letters required"`
 	Digit      bool `label:"Number required"`
 	Special    bool `label:"Special character required"`
-	NotName    bool `label:"User name not allowed"` // nor written backwards
-	Former     int  `label:"Former passphrases refused"`
+	NotName    bool `label:"User name not allowed"`      // nor written backwards
+	Former     int  `label:"Former passphrases refused"` // beside the present one
 	ExpireDays int  `label:"Days until a passphrase expires" zero:"Never"`
 }
 
@@ -148,7 +148,7 @@ func (p PassphrasePolicy) Check(u User, passphrase string) error {
 	}
 	lacks := p.lacks(u.Name, passphrase)
 	if p.reused(u, passphrase) {
-		lacks = append(lacks, fmt.Sprintf("must not be one of the last %d passphrases.", p.Former))
+		lacks = append(lacks, fmt.Sprintf("must not be a passphrase in use or used before (the last %d count).", p.Former+1))
 	}
 	if len(lacks) > 0 {
 		return refuse("Following criteria for passphrase are not met:\n- %s", strings.Join(lacks, "\n- "))
@@ -185,12 +185,10 @@ func containsName(passphrase, name string) bool {
 }
 
 // reused reports whether a passphrase is the present one or one of the former
-// ones that the policy names.
+// ones that the policy counts.
 func (p PassphrasePolicy) reused(u User, passphrase string) bool {
-	known := append([]Secret{u.Passphrase}, u.Former...)
-	return slices.ContainsFunc(known[:min(len(known), p.Former)], func(hash Secret) bool {
-		return hash != "" && matches(hash, passphrase)
-	})
+	known := append([]Secret{u.Passphrase}, u.Former[:min(len(u.Former), p.Former)]...)
+	return slices.ContainsFunc(known, func(hash Secret) bool { return hash != "" && matches(hash, passphrase) })
 }
 
 // Expired reports whether a user has to choose another passphrase before
@@ -202,17 +200,10 @@ func (p PassphrasePolicy) Expired(u User, today Day) bool {
 	return u.MustChange || p.ExpireDays > 0 && today.Since(u.Changed) >= p.ExpireDays
 }
 
-// NewPassphrase is one that a user gets.
-type NewPassphrase struct {
-	Text       string
-	On         Day
-	MustChange bool // it is somebody else's choice: the user's own follows at the next login
-}
-
 // Set gives the user with another passphrase, once Check has found no fault
 // with it.
-func (p PassphrasePolicy) Set(u User, n NewPassphrase, random io.Reader) (User, error) {
-	hash, err := HashPassphrase(n.Text, random)
+func (p PassphrasePolicy) Set(u User, passphrase string, today Day, random io.Reader) (User, error) {
+	hash, err := HashPassphrase(passphrase, random)
 	if err != nil {
 		return u, err
 	}
@@ -220,8 +211,8 @@ func (p PassphrasePolicy) Set(u User, n NewPassphrase, random io.Reader) (User, 
 	if u.Passphrase != "" {
 		former = append([]Secret{u.Passphrase}, former...)
 	}
-	u.Former = former[:min(len(former), max(0, p.Former-1))]
-	u.Passphrase, u.Changed, u.MustChange = hash, n.On, n.MustChange
+	u.Former = former[:min(len(former), p.Former)]
+	u.Passphrase, u.Changed, u.MustChange = hash, today, false
 	return u, nil
 }
 

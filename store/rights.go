@@ -62,3 +62,28 @@ func (c *Config) withoutPassphrase(user string) *Config {
 	}
 	return &bare
 }
+
+// LocksOutAdministrators gives what must be confirmed of a change after which
+// no administrator can log in over the network, where one could before.
+func LocksOutAdministrators(from, to *Config) []string {
+	if !from.administrable() || to.administrable() {
+		return nil
+	}
+	return []string{"no administrator will be able to log in over the network any more"}
+}
+
+// administrable reports whether an administrator can log in over the network.
+func (c *Config) administrable() bool {
+	return slices.ContainsFunc(c.Users, func(u User) bool { return u.Role == Administrators && u.NetworkLogin() })
+}
+
+// left gives the users of c that are not in next.
+func (c *Config) left(next *Config) []string {
+	var gone []string
+	for _, u := range c.Users {
+		if _, stays := next.User(u.Name); !stays {
+			gone = append(gone, u.Name)
+		}
+	}
+	return gone
+}

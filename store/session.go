@@ -26,9 +26,10 @@ type Session struct {
 
 	mu         sync.Mutex
 	closed     bool
-	edits      uint64  // counts the changes of what follows
-	pending    *Config // nil: nothing uncommitted
-	baseConfig *Config // the configuration of base, when there is something pending
+	expelled   chan struct{} // closed when the session must end
+	edits      uint64        // counts the changes of what follows
+	pending    *Config       // nil: nothing uncommitted
+	baseConfig *Config       // the configuration of base, when there is something pending
 	since      time.Time
 	record     uint64 // the key pending is stored under: the session's id, or the one it resumed
 }
@@ -37,7 +38,7 @@ type Session struct {
 func (s *Store) NewSession(who Who) *Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	session := &Session{store: s, id: s.nextID, who: who, record: s.nextID}
+	session := &Session{store: s, id: s.nextID, who: who, record: s.nextID, expelled: make(chan struct{})}
 	s.nextID++
 	s.sessions[session.id] = session
 	s.records[session.record] = true
@@ -49,6 +50,10 @@ func (s *Session) ID() uint64 { return s.id }
 
 // Who is behind the session.
 func (s *Session) Who() Who { return s.who }
+
+// Expelled is closed when a commit has removed the user of the session, or
+// locked one who came over the network: whoever serves the session ends it.
+func (s *Session) Expelled() <-chan struct{} { return s.expelled }
 
 // Config gives the configuration as this session sees it: with its own
 // uncommitted changes. It is shared and not to be written to.

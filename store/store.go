@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -43,6 +44,9 @@ type Store struct {
 	records  map[uint64]bool // keys of pending changes that belong to an open session
 	nextID   uint64
 
+	lock      *held                    // nil: everybody may commit
+	lostLocks map[uint64]LockLostError // by sessions that do not know yet
+
 	checking chan struct{} // holds one value while a passphrase is checked
 
 	saving  sync.Mutex // one Save at a time, whoever holds the turn
@@ -61,6 +65,10 @@ type Who struct {
 	Source      string // the address it comes from, "console" for the machine itself
 	Method      string // "cli", "exec", "batch"
 	Interactive bool   // its edits are kept when it is lost
+
+	// Local is the address and port of ours that the session came in by; it is
+	// invalid of the console on the machine itself.
+	Local netip.AddrPort
 }
 
 // Open opens the database at path, or makes it with the factory configuration
@@ -78,7 +86,7 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		clock: o.Clock, keep: max(cmp.Or(o.KeepRevisions, 100), KeepAtLeast), factory: o.Factory, turn: newTurn(o.Clock),
-		sessions: map[uint64]*Session{}, records: map[uint64]bool{}, checking: make(chan struct{}, 1),
+		sessions: map[uint64]*Session{}, records: map[uint64]bool{}, lostLocks: map[uint64]LockLostError{}, checking: make(chan struct{}, 1),
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if copyThere(path) {
@@ -123,6 +131,9 @@ func (s *Store) load(tx *bbolt.Tx) error {
 		return err
 	}
 	s.awaiting.Store(awaiting)
+	if _, err := readNames(tx); err != nil {
+		return err
+	}
 	last, _ := tx.Bucket(pendingBucket).Cursor().Last()
 	s.nextID = parseNumber(last) + 1
 	return nil
@@ -185,10 +196,14 @@ func (s *Store) owned() map[uint64]bool {
 	return maps.Clone(s.records)
 }
 
-// remove takes a closed session out of the list.
+// remove takes a closed session out of the list, and its lock with it.
 func (s *Store) remove(session *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, session.id)
 	delete(s.records, session.record)
+	if s.lock != nil && s.lock.session == session.id {
+		s.lock = nil
+	}
+	delete(s.lostLocks, session.id)
 }

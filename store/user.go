@@ -25,7 +25,7 @@ const (
 
 // Roles lists the roles in the order of the menu.
 func Roles() []Role {
-	return []Role{Administrators, Operators, ReadOnlyOperators, Technicians, Guests}
+	return []Role{Administrators, Operators, ReadOnlyOperators, Guests, Technicians}
 }
 
 // Group is the word for the role in lists of users and in configuration files.
@@ -44,6 +44,10 @@ func (r Role) Group() string {
 	}
 	return ""
 }
+
+// Files reports whether the role may read and write the files of the gateway:
+// in dialogs that import and export, and through sftp and scp.
+func (r Role) Files() bool { return r == Administrators || r == Operators || r == Technicians }
 
 // ParseRole reads a role by its name or its group, in any case.
 func ParseRole(text string) (Role, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"esa/commands"
+	"esa/mta/maillog"
 	"esa/shell"
 	"esa/shell/attach"
 	"esa/shell/sshd"
@@ -25,6 +27,7 @@ type console struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session
+	number   int64                     // of the last session
 	closed   chan struct{}             // gets a value when a session has ended
 	history  map[string]*shell.History // by user
 }
@@ -46,14 +49,15 @@ func newConsole(p *process, serial string) (*console, error) {
 	}
 	c.version.Serial = serial
 	c.server = &sshd.Server{
-		Signer: key, Diag: p.diag, Source: "console", AcceptEnv: []string{attach.GoOn},
+		HostKeys: sshd.HostKeys{key}, Diag: p.diag, Source: store.LocalSource, AcceptEnv: []string{attach.GoOn},
 		Subsystems: []string{subsystemSFTP}, Authenticate: c.authenticate, Handle: c.handle,
 	}
 	return c, nil
 }
 
-// authenticate lets root and the owner of this process in: whoever can reach
-// the socket otherwise is nobody here. This build has the account admin only.
+// authenticate lets root and the owner of this process in, as any user there
+// is: whoever can reach the socket otherwise is nobody here. The kernel's word
+// counts, and not the account's passphrase or lock.
 func (c *console) authenticate(conn net.Conn, user string) error {
 	uid, err := attach.PeerUID(conn)
 	if err != nil {
@@ -62,37 +66,101 @@ func (c *console) authenticate(conn net.Conn, user string) error {
 	if uid != 0 && uid != os.Geteuid() {
 		return fmt.Errorf("uid %d is neither root nor the owner of the gateway", uid)
 	}
-	if user != "admin" {
+	running, _ := c.process.store.Running()
+	if _, ok := running.User(user); !ok {
 		return fmt.Errorf("there is no user %q", user)
 	}
 	return nil
 }
+
+// errExpelled ends the session of a user who may not be logged in any more.
+var errExpelled = errors.New("the account was removed or locked")
 
 // handle runs one session and returns its exit status.
 func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 	if wantsFiles(s) {
 		return c.serveFiles(s)
 	}
-	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec}
+	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec, Local: s.Local}
 	pending := c.process.store.NewSession(who)
 	started := time.Now()
-	c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: who.Method, Started: started})
+	op := maillog.Operator{User: s.User, Source: s.Source}
+	op.Session = c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: who.Method, Started: started})
 	defer c.ended(s.ID)
+	defer c.record(who)()
+	log := c.process.gateway.Log()
+	log.SessionBegan(op, s.Source)
+	defer log.SessionEnded(op)
 
+	ctx, stop := untilExpelled(ctx, pending)
+	defer stop()
 	lost := true
 	defer func() {
 		if err := pending.Close(lost); err != nil {
 			c.process.diag.Error("ending a session", "user", s.User, "error", err)
 		}
 	}()
-	status, err := c.run(ctx, s, c.environment(who, pending, started))
+	sh := c.shell(s, c.environment(who, pending, started).LoggedIn())
+	sh.Heard = func(prompt, line string) { log.Typed(op, line, prompt) }
+	status, err := c.run(ctx, s, sh)
 	lost = err != nil
+	if errors.Is(err, errExpelled) {
+		farewell(s)
+	}
 	return status
 }
 
-// run holds the session until it is left (no error) or lost.
-func (c *console) run(ctx context.Context, s *sshd.Session, env commands.Env) (int, error) {
-	sh := shell.Shell[commands.Env]{
+// untilExpelled gives a context that ends when the session has to. stop waits
+// for what watches it.
+func untilExpelled(ctx context.Context, pending *store.Session) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-pending.Expelled():
+			cancel(errExpelled)
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		watch.Wait()
+	}
+}
+
+// farewell tells a person why the session ends.
+func farewell(s *sshd.Session) {
+	if s.Interactive {
+		_, _ = fmt.Fprint(s, "\r\nYour account was removed or locked. This session ends.\r\n")
+	}
+}
+
+// record notes a login, and with the function that it gives its end. That it
+// cannot be written keeps nobody out.
+func (c *console) record(who store.Who) (end func()) {
+	note := func(err error) {
+		if err != nil {
+			c.process.diag.Error("noting a login", "user", who.User, "error", err)
+		}
+	}
+	out, err := c.process.logins.Begin(who.User, who.Source, who.Method)
+	note(err)
+	return func() { note(out()) }
+}
+
+// logins gives who was logged in, the newest first.
+func (c *console) logins() []commands.Login {
+	kept := c.process.logins.List()
+	list := make([]commands.Login, len(kept))
+	for i, l := range kept {
+		list[i] = commands.Login(l)
+	}
+	return list
+}
+
+// shell is what a session talks to.
+func (c *console) shell(s *sshd.Session, env commands.Env) *shell.Shell[commands.Env] {
+	return &shell.Shell[commands.Env]{
 		Commands: commands.Table(),
 		Env:      env,
 		Prompt:   c.prompt,
@@ -103,6 +171,10 @@ func (c *console) run(ctx context.Context, s *sshd.Session, env commands.Env) (i
 			c.process.diag.Error("command failed", "user", s.User, "command", command, "error", err)
 		},
 	}
+}
+
+// run holds the session until it is left (no error) or lost.
+func (c *console) run(ctx context.Context, s *sshd.Session, sh *shell.Shell[commands.Env]) (int, error) {
 	input := activity{s, func() { c.active(s.ID) }}
 	if s.Interactive && !s.IsExec {
 		terminal := shell.NewTerminal(input, s, shell.TerminalOptions{Size: s.Window, History: c.historyOf(s.User)})
@@ -152,10 +224,12 @@ func (c *console) historyOf(user string) *shell.History {
 	return c.history[user]
 }
 
-func (c *console) opened(id string, info commands.SessionInfo) {
+func (c *console) opened(id string, info commands.SessionInfo) (number int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sessions[id] = &session{info: info, last: info.Started}
+	c.number++
+	return c.number
 }
 
 func (c *console) active(id string) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -37,10 +38,12 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Service:    serviceView{c.process.gateway},
 		Logs:       logView{c.process.gateway},
 		Machine:    machine{},
-		Files:      folder(filepath.Join(c.process.dir.path, "configuration")),
+		Files:      commands.GuardFiles(folder(filepath.Join(c.process.dir.path, "configuration")), c.process.store, who.User),
 		Ciphers:    tlsconf.Catalogue{},
 		Sessions:   c.list,
+		Logins:     c.logins,
 		Clock:      time.Now,
+		Random:     rand.Reader,
 		NewKey:     store.NewKey,
 		FileKey:    c.process.dir.fileKey,
 		Wait:       wait,
@@ -80,7 +83,7 @@ func (g gatewayView) Status() commands.Status {
 		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
 		Unattempted: s.Queue.UnattemptedRecipients, Attempted: s.Queue.AttemptedRecipients, Destinations: s.Queue.Destinations,
 		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
-		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Unread: s.Queue.Unread, Unreadable: s.Queue.Unreadable, Possible: s.Possible,
+		Unbound: s.Unbound, NoSSH: s.NoSSH, Damaged: s.Queue.Damaged, Unread: s.Queue.Unread, Unreadable: s.Queue.Unreadable, Possible: s.Possible,
 		Suspended: commands.Suspension(s.Suspended), Counters: map[string]commands.Counter{},
 		Rates: map[string]commands.Rate{},
 	}

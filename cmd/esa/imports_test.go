@@ -24,6 +24,7 @@ var mayImport = []struct {
 	{"esa/shell/sshd", nil, "the session server knows SSH, not mail"},
 	{"esa/shell/files", nil, "file transfer knows SFTP and scp, not who may use them"},
 	{"esa/shell/attach", nil, "the local client knows SSH, not mail"},
+	{"esa/shell/logins", nil, "a leaf: a list in a file"},
 	{"esa/shell/shelltest", []string{"esa/shell"}, "test support of shell"},
 	{"esa/store", nil, "what is configured does not know who obeys it"},
 	{"esa/store/configfile", []string{"esa/store"}, "the configuration as a file: a view of the store's types, which do not know it"},

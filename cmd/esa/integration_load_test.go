@@ -168,7 +168,7 @@ func transaction(l lines, id string) (taken []string, rude error) {
 		return nil, nil
 	}
 	if line, err = l.ask("HELO client.example\r\n"); err != nil || !strings.HasPrefix(line, "250 ") {
-		return nil, farewell("HELO", line, err)
+		return nil, answeredAtLast("HELO", line, err)
 	}
 	for n := range 5 {
 		one := fmt.Sprint(id, "-", n)
@@ -177,7 +177,7 @@ func transaction(l lines, id string) (taken []string, rude error) {
 			{"X-Id: " + one + "\r\n\r\nbody\r\n.\r\n", "250 "},
 		} {
 			if line, err = l.ask(step[0]); err != nil || !strings.HasPrefix(line, step[1]) {
-				return taken, farewell(step[0], line, err)
+				return taken, answeredAtLast(step[0], line, err)
 			}
 		}
 		taken = append(taken, one)
@@ -186,8 +186,8 @@ func transaction(l lines, id string) (taken []string, rude error) {
 	return taken, err
 }
 
-// farewell says what is wrong with how a command was answered at last.
-func farewell(command, line string, err error) error {
+// answeredAtLast says what is wrong with how a command was answered at last.
+func answeredAtLast(command, line string, err error) error {
 	if err == nil && strings.HasPrefix(line, "421 ") {
 		return nil
 	}

@@ -25,7 +25,7 @@ func TestSystemSetupAlone(t *testing.T) {
 	(&gateway{t: t, dir: dir}).useDNS(mtatest.NewDNSServer(t, "").Addr())
 	g := startGateway(t, dir)
 	g.script(slices.Concat(
-		[]string{"systemsetup", "y", "gw.example.com"},
+		[]string{"systemsetup", "y", "n", "", "gw.example.com"},
 		devices(t, "y", "Outside", "y", "127.0.0.21", "8", "n", "y", "Inside", "y", "127.0.0.22", "8", "n", "n"),
 		[]string{"2", "", "n",
 			"IncomingMail", "Outside", "ours.test", "y", fmt.Sprintf("[127.0.0.1]:%d", hop.Addr().Port()), "n", "n",

@@ -19,7 +19,7 @@ func TestSystemSetup_Relays(t *testing.T) {
 	inside := mtatest.StartPeer(t, mtatest.PeerScript{})
 	outside := mtatest.StartPeer(t, mtatest.PeerScript{})
 
-	lines := []string{"systemsetup", "y", "gw.test"}
+	lines := []string{"systemsetup", "y", "n", "", "gw.test"}
 	lines = append(lines, devices(t, "y", "Management", "y", "127.0.0.1", "8", "n", "n")...)
 	lines = append(lines, "", "", "n", // the DNS server that there is
 		"InboundMail", "1", "ours.test", "y", fmt.Sprintf("[127.0.0.1]:%d", inside.Addr().Port()), "n", "n",
