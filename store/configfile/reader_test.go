@@ -48,7 +48,7 @@ func TestG5_BadFilesAreRefusedWithTheirPlace(t *testing.T) {
 		{"document type inside", inside("<!DOCTYPE config SYSTEM \"config.dtd\">"), "line 2, column 1: Only elements and comments belong here."},
 		{"levels", inside(strings.Repeat("<a>", 2000000)), "line 2, column 1: There is no element <a> here."},
 		{"levels of an appliance", "<!-- Product: X --><config>\n" + strings.Repeat("<a>", 2000000), "line 2, column 46: There are more than 16 elements in each other."},
-		{"length", strings.Repeat(" ", MaxSize) + inside(name), "line 1, column 1: The file is longer than 16 MB."},
+		{"length", strings.Repeat(" ", MaxSize) + inside(name), "line 1, column 1: The file is longer than 64 MB."},
 		{"UTF-16", utf16File(), "line 1, column 1: The file must be in ISO-8859-1, US-ASCII or UTF-8, not in UTF-16"},
 		{"UTF-16 without mark", utf16File()[2:], "line 1, column 1: The file must be in"},
 		{"declared UTF-16", "<?xml version=\"1.0\" encoding=\"UTF-16\"?>" + inside(name), `line 1, column 31: The encoding "UTF-16" is not known`},
