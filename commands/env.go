@@ -54,6 +54,7 @@ type Env struct {
 	Logins     func() []Login // the newest first
 	Clock      func() time.Time
 	NewKey     func(store.KeyType) (crypto.Signer, error)
+	FileKey    func() ([]byte, error)                           // the secret of this gateway that configuration files are encrypted with
 	Wait       func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version    Version
 
@@ -260,6 +261,7 @@ type Status struct {
 	KBFree       int64
 	Rates        map[string]Rate // by the names of their counters
 	Unbound      []string        // listeners that could not be bound, and why
+	NoSSH        []string        // SSH ports that could not, and why
 	Damaged      int             // messages set aside
 	Unread       int             // messages that the start has not read yet, counted nowhere else
 	Unreadable   int             // messages of a newer version, left alone

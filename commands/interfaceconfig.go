@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,11 +20,14 @@ func interfaceconfig() Command {
 		Long: `An interface names one IPv4 or IPv6 address of this machine, or one of each,
 and the host name that goes with it: listeners greet with it, and mail that
 leaves by it says it in EHLO. The system's own addresses are not changed. PORT
-is the system's device, such as eth0, or auto.`,
+is the system's device, such as eth0, or auto.
+
+Operators log in by SSH on the addresses of the interfaces that enable it. The
+console on the machine itself needs no SSH.`,
 		Commit: true,
 		Forms: []Form{
-			{Usage: usage("interfaceconfig new NAME PORT HOSTNAME", addressKeys(Env{}, nil, nil)), Run: interfaceNewForm},
-			{Usage: usage("interfaceconfig edit NAME [--name=NAME] [--hostname=HOSTNAME]", addressKeys(Env{}, nil, nil)), Run: interfaceEditForm},
+			{Usage: usage("interfaceconfig new NAME PORT HOSTNAME", interfaceKeys(Env{}, nil, &store.Interface{})), Run: interfaceNewForm},
+			{Usage: usage("interfaceconfig edit NAME [--name=NAME] [--hostname=HOSTNAME]", interfaceKeys(Env{}, nil, &store.Interface{})), Run: interfaceEditForm},
 			{Usage: "interfaceconfig delete NAME", Run: interfaceDeleteForm},
 			{Usage: "interfaceconfig print", Run: interfacePrintForm},
 		},
@@ -157,7 +161,35 @@ func freeInterfaceName(cfg *store.Config, text, own string) (string, error) {
 func interfaceQuestions(d *Dialog, env Env, cfg *store.Config, i store.Interface) store.Interface {
 	i = askAddresses(d, env, cfg, i)
 	i.Hostname = shell.Ask(d, "Hostname:", i.Hostname, store.ParseHostname)
+	i.SSHPort = askSSH(d, cfg, i)
 	return i
+}
+
+// askSSH asks for the port of SSH, 0 where there shall be none.
+func askSSH(d *Dialog, cfg *store.Config, i store.Interface) uint16 {
+	if !d.YesNo("Do you want to enable SSH on this interface?", i.SSHPort != 0) {
+		return 0
+	}
+	current := fmt.Sprint(cmp.Or(i.SSHPort, store.DefaultSSHPort))
+	return shell.Ask(d, "Which port do you want to use for SSH?", current, func(s string) (uint16, error) {
+		return freeSSHPort(cfg, i, s)
+	})
+}
+
+// freeSSHPort reads a port that no listener has on the addresses of i.
+func freeSSHPort(cfg *store.Config, i store.Interface, text string) (uint16, error) {
+	port, err := store.ParsePort(text)
+	if err != nil {
+		return 0, err
+	}
+	for _, l := range cfg.Listeners {
+		for _, addr := range cfg.Addresses(l) {
+			if addr.Port() == port && slices.Contains(i.Addrs(), addr.Addr()) {
+				return 0, shell.Refusedf("Port %d of %s is currently assigned to listener %q.", port, addr.Addr(), l.Name)
+			}
+		}
+	}
+	return port, nil
 }
 
 // askAddresses asks for the addresses of an interface, at least one.

@@ -16,6 +16,19 @@ func addressKeys(env Env, cfg *store.Config, i *store.Interface) []key {
 	return keys
 }
 
+// interfaceKeys are those, and the port of SSH. The addresses of i are read
+// first: whether its port is free depends on them.
+func interfaceKeys(env Env, cfg *store.Config, i *store.Interface) []key {
+	return append(addressKeys(env, cfg, i), key{"--ssh", "PORT|off", func(text string) (err error) {
+		if strings.EqualFold(text, "off") {
+			i.SSHPort = 0
+			return nil
+		}
+		i.SSHPort, err = freeSSHPort(cfg, *i, text)
+		return err
+	}})
+}
+
 func interfaceNewForm(d *Dialog, env Env, args []string) error {
 	return env.Edit(func(cfg *store.Config) error {
 		if err := roomForInterface(cfg); err != nil {
@@ -30,7 +43,7 @@ func interfaceNewForm(d *Dialog, env Env, args []string) error {
 			return err
 		}
 		if len(args) > 3 {
-			err = setKeys(addressKeys(env, cfg, &i), args[3:])
+			err = setKeys(interfaceKeys(env, cfg, &i), args[3:])
 		}
 		if err == nil {
 			err = needAddress(i)
@@ -55,7 +68,7 @@ func interfaceEditForm(d *Dialog, env Env, args []string) error {
 		}
 		i := cfg.Interfaces[n]
 		name := i.Name
-		keys := append(addressKeys(env, cfg, &i),
+		keys := append(interfaceKeys(env, cfg, &i),
 			key{"--name", "NAME", parsed(&name, func(text string) (string, error) { return freeInterfaceName(cfg, text, i.Name) })},
 			key{"--hostname", "HOSTNAME", parsed(&i.Hostname, store.ParseHostname)})
 		if err := setKeys(keys, args[1:]); err != nil {

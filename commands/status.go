@@ -51,6 +51,9 @@ func showStatus(d *Dialog, env Env, detail bool) error {
 	for _, listener := range s.Unbound {
 		d.Printf("Listener not started:          %s\n", listener)
 	}
+	for _, port := range s.NoSSH {
+		d.Printf("SSH not started:               %s\n", port)
+	}
 	if s.Refusing != "" {
 		d.Printf("No mail is received:           %s\n", s.Refusing)
 	}

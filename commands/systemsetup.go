@@ -169,12 +169,27 @@ func (w wizard) interfaces() error {
 			break
 		}
 	}
+	w.keepSSH(before)
 	for _, name := range []*string{&w.cfg.Delivery.Interface, &w.cfg.DNS.Interface, &w.cfg.Alerts.Interface} {
 		if _, ok := w.cfg.Interface(*name); !ok {
 			*name = ""
 		}
 	}
 	return w.d.Err()
+}
+
+// keepSSH has operators log in by SSH on the first interface, if they did on one
+// that is gone, and else nowhere.
+func (w wizard) keepSSH(before []store.Interface) {
+	if len(w.cfg.Interfaces) == 0 || len(w.cfg.SSHAddresses()) > 0 {
+		return
+	}
+	for _, old := range before {
+		if old.SSHPort != 0 {
+			w.cfg.Interfaces[0].SSHPort = old.SSHPort
+			return
+		}
+	}
 }
 
 // useDevice asks for the interfaces on one device.
@@ -237,6 +252,7 @@ func (w wizard) proposed(v device, before []store.Interface) store.Interface {
 	for _, old := range before {
 		if slices.ContainsFunc(i.Addrs(), func(a netip.Addr) bool { return slices.Contains(old.Addrs(), a) }) {
 			names = slices.Insert(names, 0, old.Name)
+			i.SSHPort = old.SSHPort
 		}
 	}
 	for _, name := range names {

@@ -139,12 +139,16 @@ func (a alerting) Anchorless(zone, why string) {
 	})
 }
 
-// unbound tells of listeners that cannot be had.
+// unbound tells of listeners and SSH ports that cannot be had.
 func (a alerting) unbound(problems []store.Problem) {
 	for _, p := range problems {
+		severity, summary := alert.Critical, fmt.Sprintf("The %s does not receive mail.", p.Place)
+		if isConsole(p) {
+			severity, summary = alert.Warning, fmt.Sprintf("Nobody can log in by %s.", p.Place)
+		}
 		a.gateway.live.alerts.Raise(alert.Alert{
-			Class: alert.System, Severity: alert.Critical, Name: "listener-bind", About: p.Place + " " + p.Text,
-			Summary: fmt.Sprintf("The %s does not receive mail.", p.Place),
+			Class: alert.System, Severity: severity, Name: "listener-bind", About: p.Place + " " + p.Text,
+			Summary: summary,
 			Details: []string{p.Text, fmt.Sprintf("It is tried again every %d seconds. Use %s to change where it listens.", int(bindRetry.Seconds()), p.Fix)},
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -145,7 +146,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	c.report.Questions = append(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next)...)
+	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next), store.CutsOff(running, next, r.Session.Who()))
 
 	problems := next.Validate()
 	var more []store.Problem
@@ -249,7 +250,8 @@ func (g *Gateway) apply(c *change) {
 	g.forgetSuspended(next)
 }
 
-// bindProblems names the listener that each socket which cannot be had is for.
+// bindProblems names the listener, or the interface with its SSH port, that each
+// socket which cannot be had is for.
 func bindProblems(next *generation, errs []error) []store.Problem {
 	var problems []store.Problem
 	for _, err := range errs {
@@ -258,12 +260,20 @@ func bindProblems(next *generation, errs []error) []store.Problem {
 		if errors.As(err, &bind) {
 			if settings := next.listener(bind.Addr); settings != nil {
 				p.Place = fmt.Sprintf("listener %q", settings.Listener)
+			} else if name := next.consoles[bind.Addr]; name != "" {
+				p.Place, p.Fix = sshOf+strconv.Quote(name), "interfaceconfig -> EDIT"
 			}
 		}
 		problems = append(problems, p)
 	}
 	return problems
 }
+
+// isConsole reports whether a problem of bindProblems is about an SSH port.
+func isConsole(p store.Problem) bool { return strings.HasPrefix(p.Place, sshOf) }
+
+// sshOf begins the place of a problem with an SSH port.
+const sshOf = "SSH of interface "
 
 // sentence gives an error as operators read it.
 func sentence(err error) string {

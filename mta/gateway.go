@@ -61,6 +61,9 @@ type Options struct {
 	Diag        *slog.Logger     // nil: nobody
 	// ConfigFile writes a configuration as the file that an archive gets.
 	ConfigFile func(w io.Writer, c *store.Config, a store.Archive) error
+	// Console takes a connection to an SSH port of the configuration: it closes
+	// it in the end, and returns soon. nil: such connections are closed.
+	Console func(net.Conn)
 	// Listening is called by Run once every listener that can be had is
 	// there; nil: nobody is told.
 	Listening func()
@@ -78,6 +81,7 @@ type Gateway struct {
 	Options
 	current    atomic.Pointer[generation]
 	live       *live                // nil offline
+	audit      *maillog.Log         // offline, from OpenAudit on
 	bindRetry  time.Duration        // bindRetry; tests shorten it
 	trialLook  time.Duration        // trialLook; tests shorten it
 	ran        func() time.Duration // how long the gateway runs, whatever the clock is set to
@@ -88,7 +92,7 @@ type Gateway struct {
 	suspended  Suspension
 
 	mu      sync.Mutex // held by what changes the generation or the sockets
-	unbound []error    // why listeners could not be bound since the start
+	unbound []error    // why listeners and SSH ports could not be bound since the start
 }
 
 // live is what runs.
@@ -126,6 +130,7 @@ func Offline(o Options) *Gateway {
 
 // Open makes a gateway on a data directory. It takes back a commit that was not
 // confirmed, opens log, counters and queue and listens to nothing yet: Run does.
+// Close ends the logs.
 func Open(o Options) (*Gateway, error) {
 	o = o.withDefaults()
 	trial, taken := revertAtStart(o)
@@ -135,6 +140,11 @@ func Open(o Options) (*Gateway, error) {
 		return nil, fmt.Errorf("opening the gateway: %w", err)
 	}
 	g.live = l
+	now := g.current.Load()
+	if err := l.log.Configure(now.logs, now.logSettings); err != nil {
+		// Run tries again.
+		g.Diag.Error("configuring logs", "error", err)
+	}
 	if taken {
 		alerting{g}.tookBack(trial, "The gateway started anew before it was confirmed.")
 	} else {
@@ -159,6 +169,9 @@ func (g *Gateway) open() (_ *live, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
+			if l.log != nil {
+				err = errors.Join(err, l.log.Close())
+			}
 		}
 	}()
 	l.log, err = maillog.Open(filepath.Join(g.Dir, logsDir), maillog.Options{
@@ -204,9 +217,23 @@ func (g *Gateway) open() (_ *live, err error) {
 	var sessions context.Context
 	sessions, l.endSessions = context.WithCancel(context.Background())
 	l.sockets = socket.NewSet(func(addr netip.AddrPort, conn net.Conn) {
+		if g.current.Load().consoles[addr] != "" {
+			g.takeConsole(conn)
+			return
+		}
 		l.server.ServeConn(sessions, conn, func() *smtpd.Settings { return g.current.Load().listener(addr) })
 	}, g.Diag)
 	return l, nil
+}
+
+// takeConsole hands over a connection to an SSH port. Consoles are not drained
+// with mail: they show how it goes.
+func (g *Gateway) takeConsole(conn net.Conn) {
+	if g.Console == nil {
+		conn.Close()
+		return
+	}
+	g.Console(conn)
 }
 
 // keepOpen is how many descriptors the queue may keep to save itself the opening
@@ -267,15 +294,12 @@ func (l *live) close() error {
 	if l.counters != nil {
 		errs = append(errs, l.counters.Close())
 	}
-	if l.log != nil {
-		errs = append(errs, l.log.Close())
-	}
 	return errors.Join(errs...)
 }
 
 // Run receives and delivers mail until ctx ends, then drains: no new
 // connections, what is under way ends within half a minute, what is accepted
-// stays in the queue. It closes the gateway. Listeners that cannot be bound
+// stays in the queue. It closes the gateway, but for its logs. Listeners that cannot be bound
 // are tried again and do not keep the others from running.
 func (g *Gateway) Run(ctx context.Context) error {
 	l := g.live

@@ -35,7 +35,8 @@ type generation struct {
 	revision    uint64
 	config      *store.Config
 	listeners   map[netip.AddrPort]*smtpd.Settings
-	sockets     []socket.Want
+	consoles    map[netip.AddrPort]string // the interface of each SSH port
+	sockets     []socket.Want             // of listeners, then of SSH ports
 	delivery    *delivery.Settings
 	alerts      alert.Settings
 	revocation  crl.Settings
@@ -56,7 +57,10 @@ type trust struct {
 // build makes a generation, or says everything that keeps the configuration
 // from running. It opens nothing.
 func build(c *store.Config, revision uint64, by trust) (*generation, []store.Problem) {
-	g := &generation{revision: revision, config: c, listeners: map[netip.AddrPort]*smtpd.Settings{}}
+	g := &generation{
+		revision: revision, config: c,
+		listeners: map[netip.AddrPort]*smtpd.Settings{}, consoles: map[netip.AddrPort]string{},
+	}
 	var problems []store.Problem
 	exceptions, err := exceptionTable(c.Exceptions)
 	if err != nil {
@@ -101,6 +105,7 @@ func build(c *store.Config, revision uint64, by trust) (*generation, []store.Pro
 	}
 	to := newDestinations(c)
 	g.delivery = deliverySettings(c, to, g.sockets, revision)
+	g.listenForConsoles()
 	g.delivery.TLS = deliveryTLS(c, outbound, roots)
 	if c.Revocation.Delivery {
 		g.delivery.TLS.Revoked = by.revoked
@@ -120,6 +125,17 @@ func build(c *store.Config, revision uint64, by trust) (*generation, []store.Pro
 	}
 	g.logSettings = maillog.Settings(c.LogSettings)
 	return g, problems
+}
+
+// listenForConsoles adds the SSH ports. Validate tells of one that a listener
+// has too.
+func (g *generation) listenForConsoles() {
+	for _, addr := range g.config.SSHAddresses() {
+		if g.listeners[addr] == nil && g.consoles[addr] == "" {
+			g.consoles[addr] = g.config.SSHInterface(addr)
+			g.sockets = append(g.sockets, socket.Want{Addr: addr})
+		}
+	}
 }
 
 // listener gives the settings of the listener on addr, nil if there is none.

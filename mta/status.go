@@ -20,6 +20,7 @@ type Status struct {
 	Possible  int64      // recipients that "Possible Delivery" counted as delivered, since the start
 	Suspended Suspension // AllListeners also where each of them is named
 	Unbound   []string   // listeners that could not be bound at start, with the reason
+	NoSSH     []string   // SSH ports that could not, likewise
 }
 
 // Status tells how the gateway does.
@@ -39,7 +40,11 @@ func (g *Gateway) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range bindProblems(g.current.Load(), g.unbound) {
-		s.Unbound = append(s.Unbound, p.Place+": "+p.Text)
+		if isConsole(p) {
+			s.NoSSH = append(s.NoSSH, p.Place+": "+p.Text)
+		} else {
+			s.Unbound = append(s.Unbound, p.Place+": "+p.Text)
+		}
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -56,6 +57,24 @@ func (a AdminAccess) Allows(from netip.Addr) bool {
 		first, last, ok := senderRange(source)
 		return ok && first.Is4() == from.Is4() && first.Compare(from) <= 0 && from.Compare(last) <= 0
 	})
+}
+
+// CutsOff gives, one a line, what of a change keeps a session from coming in
+// the same way again: the change may be meant, but its operator may also find
+// out too late. The session itself goes on.
+func CutsOff(from, to *Config, who Who) []string {
+	if !who.Local.IsValid() {
+		return nil
+	}
+	var ways []string
+	if from.SSHInterface(who.Local) != "" && to.SSHInterface(who.Local) == "" {
+		ways = append(ways, fmt.Sprintf("You are logged in by SSH on %s port %d, which will no longer be there", who.Local.Addr(), who.Local.Port()))
+	}
+	source, err := netip.ParseAddr(who.Source)
+	if err == nil && from.AdminAccess.Allows(source) && !to.AdminAccess.Allows(source) {
+		ways = append(ways, fmt.Sprintf("You are logged in from %s, which will no longer be allowed", source))
+	}
+	return ways
 }
 
 // ParseAccessText reads the lines of a banner or a welcome message and gives

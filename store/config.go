@@ -55,7 +55,7 @@ type Config struct {
 	Alerts         Alerts            `label:"Alerts" object:"alert settings"`
 	Users          []User            `label:"Users" object:"user" rights:"admin"`
 	Passphrases    PassphrasePolicy  `label:"Passphrase policy" object:"passphrase policy" rights:"admin"`
-	SSHD           SSHD              `label:"SSH server" object:"SSH server settings"`
+	SSHD           SSHD              `label:"SSH server" object:"SSH server settings" rights:"admin"`
 	AdminAccess    AdminAccess       `label:"Administrative access" object:"administrative access" rights:"admin"`
 	Archives       []Archive         `label:"Configuration archives" object:"archive" rights:"admin"`
 }

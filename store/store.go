@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -29,10 +30,11 @@ type Options struct {
 // before it, and what sessions have not committed yet. It is safe for
 // concurrent use.
 type Store struct {
-	db    *bbolt.DB
-	clock func() time.Time
-	keep  int
-	turn  *turn
+	db      *bbolt.DB
+	clock   func() time.Time
+	keep    int
+	factory func() *Config
+	turn    *turn
 
 	running  atomic.Pointer[current]
 	awaiting atomic.Pointer[Confirmation] // nil: the running revision stands
@@ -63,6 +65,10 @@ type Who struct {
 	Source      string // the address it comes from, "console" for the machine itself
 	Method      string // "cli", "exec", "batch"
 	Interactive bool   // its edits are kept when it is lost
+
+	// Local is the address and port of ours that the session came in by; it is
+	// invalid of the console on the machine itself.
+	Local netip.AddrPort
 }
 
 // Open opens the database at path, or makes it with the factory configuration
@@ -79,7 +85,7 @@ func Open(path string, o Options) (*Store, error) {
 		o.Factory = func() *Config { return Factory(FactoryFacts{}) }
 	}
 	s := &Store{
-		clock: o.Clock, keep: max(cmp.Or(o.KeepRevisions, 100), KeepAtLeast), turn: newTurn(o.Clock),
+		clock: o.Clock, keep: max(cmp.Or(o.KeepRevisions, 100), KeepAtLeast), factory: o.Factory, turn: newTurn(o.Clock),
 		sessions: map[uint64]*Session{}, records: map[uint64]bool{}, lostLocks: map[uint64]LockLostError{}, checking: make(chan struct{}, 1),
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -139,6 +145,9 @@ func (s *Store) Running() (*Config, uint64) {
 	r := s.running.Load()
 	return r.config, r.revision
 }
+
+// Factory makes the configuration that a new database begins with.
+func (s *Store) Factory() *Config { return s.factory() }
 
 // Close closes the database. Sessions that are still open are lost, and can do
 // nothing more.

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"esa/mta"
 	"esa/mta/mtatest"
 	"esa/shell/attach"
 	"esa/store"
@@ -38,6 +39,11 @@ func freeAddr(t *testing.T) netip.AddrPort {
 // prepared makes a data directory whose gateway is gw.test: it listens on a
 // free port and asks a name server of the test.
 func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
+	return preparedWith(t, func(*store.Config) {})
+}
+
+// preparedWith is prepared with another first configuration.
+func preparedWith(t *testing.T, change func(*store.Config)) (dir string, listener netip.AddrPort) {
 	t.Helper()
 	dir = t.TempDir()
 	listener = freeAddr(t)
@@ -45,6 +51,7 @@ func prepared(t *testing.T) (dir string, listener netip.AddrPort) {
 	s, err := store.Open(filepath.Join(dir, "config.db"), store.Options{Factory: func() *store.Config {
 		c := store.Factory(store.FactoryFacts{Hostname: "gw.test", DNS: []netip.AddrPort{names.Addr()}})
 		c.Listeners[0].Port, c.Interfaces[0].SSHPort = listener.Port(), 0
+		change(c)
 		return c
 	}})
 	if err != nil {
@@ -222,13 +229,13 @@ func TestConsole_RefusesOtherUsers(t *testing.T) {
 	}
 }
 
-// TestConsole_PanicEndsTheCommandOnly: a console whose gateway is missing has
+// TestConsole_PanicEndsTheCommandOnly: a console whose gateway was never opened has
 // commands that panic.
 func TestConsole_PanicEndsTheCommandOnly(t *testing.T) {
 	dir, _ := prepared(t)
 	h := openHouse(t, dir)
 	broken := *h.p
-	broken.gateway = nil
+	broken.gateway = &mta.Gateway{}
 	console, err := newConsole(&broken, "serial")
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Clock:      time.Now,
 		Random:     rand.Reader,
 		NewKey:     store.NewKey,
+		FileKey:    c.process.dir.fileKey,
 		Wait:       wait,
 		Version:    c.version,
 	}
@@ -82,7 +83,7 @@ func (g gatewayView) Status() commands.Status {
 		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
 		Unattempted: s.Queue.UnattemptedRecipients, Attempted: s.Queue.AttemptedRecipients, Destinations: s.Queue.Destinations,
 		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
-		Unbound: s.Unbound, Damaged: s.Queue.Damaged, Unread: s.Queue.Unread, Unreadable: s.Queue.Unreadable, Possible: s.Possible,
+		Unbound: s.Unbound, NoSSH: s.NoSSH, Damaged: s.Queue.Damaged, Unread: s.Queue.Unread, Unreadable: s.Queue.Unreadable, Possible: s.Possible,
 		Suspended: commands.Suspension(s.Suspended), Counters: map[string]commands.Counter{},
 		Rates: map[string]commands.Rate{},
 	}

@@ -42,7 +42,7 @@ func (r *reference) configure() {
 // Section 6.
 func (r *reference) interfaces() []string {
 	return []string{
-		"interfaceconfig", "new", "InternalNet", "y", "127.0.0.10", "255.0.0.0", "n", "mx.example.com", "",
+		"interfaceconfig", "new", "InternalNet", "y", "127.0.0.10", "255.0.0.0", "n", "mx.example.com", "n", "",
 		"sethostname", "esa.example.com",
 	}
 }

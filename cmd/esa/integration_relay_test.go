@@ -15,7 +15,7 @@ import (
 // line takes the default or leaves the menu.
 func relayScript(listenPort, sinkPort int) []string {
 	return []string{
-		"interfaceconfig", "new", "Data2", "y", "127.0.0.2", "", "n", "gw2.example.com", "",
+		"interfaceconfig", "new", "Data2", "y", "127.0.0.2", "", "n", "gw2.example.com", "n", "",
 		"listenerconfig", "new", "1", "Relay", "2", "1", fmt.Sprint(listenPort), "127.0.0.0/8", "n", "n", "",
 		"smtproutes", "new", "ALL", fmt.Sprintf("[127.0.0.1]:%d", sinkPort), "",
 		"commit", "integration", "",

@@ -34,6 +34,7 @@ type process struct {
 	gateway *mta.Gateway
 	console *console
 	logins  *logins.Log
+	door    *door // where the gateway hands over who comes by SSH
 	gauges  *gauges
 }
 
@@ -44,7 +45,7 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		return nil, fmt.Errorf("forbidding cores: %w", err)
 	}
-	p := &process{gauges: newGauges(inv.dir)}
+	p := &process{gauges: newGauges(inv.dir), door: newDoor()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -90,10 +91,10 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 		p.diag.Warn("no certificate authorities", "err", err)
 	}
 	options := mta.Options{Dir: inv.dir, Store: p.store, Version: productVersion(inv.dir).Version, Serial: serial,
-		Diag: p.diag, Authorities: authorities}
+		Diag: p.diag, Authorities: authorities, Console: p.door.hand}
 	if !live {
 		p.gateway = mta.Offline(options)
-		return p, nil
+		return p, p.gateway.OpenAudit()
 	}
 	// Last, for close does not know how to end it.
 	p.gateway, err = mta.Open(options)
@@ -114,6 +115,9 @@ func (p *process) openDiag() error {
 // close closes what was opened.
 func (p *process) close() error {
 	var errs []error
+	if p.gateway != nil {
+		errs = append(errs, p.gateway.Close())
+	}
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
 	}
@@ -154,13 +158,14 @@ func serve(ctx context.Context, inv invocation) (int, error) {
 // run serves mail and console until ctx ends and all is drained.
 func (p *process) run(ctx context.Context, socket net.Listener) error {
 	var working sync.WaitGroup
-	var consoleErr error
+	var consoleErr, sshErr error
 	consoles, endConsoles := context.WithCancelCause(context.WithoutCancel(ctx))
 	working.Go(func() { consoleErr = p.console.server.Serve(consoles, socket) })
+	working.Go(func() { sshErr = p.console.serveSSH(consoles, p.door) })
 	err := p.gateway.Run(ctx)
 	endConsoles(errors.New("the gateway stops"))
 	working.Wait()
-	return errors.Join(err, consoleErr, p.close())
+	return errors.Join(err, consoleErr, sshErr, p.close())
 }
 
 // abandon closes a gateway that never ran.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"esa/shell/attach"
 	"esa/shell/sshd"
 )
@@ -29,7 +31,7 @@ func benchmark(b *testing.B, output []byte) {
 		b.Fatal(err)
 	}
 	s := &sshd.Server{
-		Signer:       key,
+		HostKeys:     []ssh.Signer{key},
 		Authenticate: onlyUs,
 		Handle: func(_ context.Context, s *sshd.Session) int {
 			s.Write(output)

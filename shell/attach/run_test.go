@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"golang.org/x/crypto/ssh"
+
 	"esa/shell/attach"
 	"esa/shell/sshd"
 )
@@ -28,7 +30,7 @@ func newServer(t *testing.T, handle handler) *sshd.Server {
 		t.Fatal(err)
 	}
 	return &sshd.Server{
-		Signer:       key,
+		HostKeys:     []ssh.Signer{key},
 		Diag:         slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Source:       "console",
 		Authenticate: onlyUs,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,27 +17,43 @@ import (
 
 // connection is one client with its session channels.
 type connection struct {
-	server *Server
-	wire   *wire
-	log    *slog.Logger
-	ssh    *ssh.ServerConn // set by handshake
+	server   *Server
+	wire     *wire
+	settings Settings
+	source   netip.Addr // invalid where the connection does not come over a network
+	log      *slog.Logger
+	login    login           // only used by the goroutine of serve
+	ssh      *ssh.ServerConn // set by handshake
+
+	place place     // these two are the guard's
+	began time.Time // when it was admitted
 
 	mu       sync.Mutex
 	open     int  // channels that the client has not let go yet
 	stopping bool // no new channels, close with the last one
+	idle     *time.Timer
+	waits    int // how often idle was set
 }
 
 // serve returns when the connection is closed and all it started has ended.
 func (c *connection) serve(ctx context.Context) {
-	chans, reqs, err := c.handshake()
+	chans, reqs, err := c.handshake(ctx)
 	if err != nil {
 		c.log.Info("console connection without session", "error", err)
+		c.tellRefused()
 		return
 	}
+	c.tellAccepted()
+	defer c.tellLogout()
 	var running sync.WaitGroup
+	gone := make(chan struct{})
 	defer c.ssh.Wait() // its error is why the client has gone, which is its own business
 	defer running.Wait()
+	defer close(gone)
 	running.Go(func() { c.answerGlobal(reqs) })
+	running.Go(func() { c.keepAlive(gone) })
+	c.waitIdly()
+	defer c.stopWaiting()
 	for channel := range chans {
 		if reason, text := c.admit(channel.ChannelType()); reason != 0 {
 			c.send(func() error { return channel.Reject(reason, text) })
@@ -64,6 +81,7 @@ func (c *connection) admit(kind string) (ssh.RejectionReason, string) {
 		return ssh.ResourceShortage, "too many sessions on this connection"
 	}
 	c.open++
+	c.stopWaitingLocked()
 	return 0, ""
 }
 
@@ -73,6 +91,9 @@ func (c *connection) release() {
 	c.mu.Lock()
 	c.open--
 	last := c.stopping && c.open == 0
+	if c.open == 0 {
+		c.waitIdlyLocked()
+	}
 	c.mu.Unlock()
 	if last {
 		c.wire.Close()
@@ -143,7 +164,8 @@ func (c *connection) newSession(ctx context.Context, ch ssh.Channel) *Session {
 	id := rand.Text()[:12]
 	s := &Session{
 		User:    c.ssh.User(),
-		Source:  cmp.Or(c.server.Source, host(c.wire.RemoteAddr())),
+		Source:  c.sourceName(),
+		Local:   localAddr(c.wire.LocalAddr()),
 		ID:      id,
 		Env:     map[string]string{},
 		log:     c.log.With("user", c.ssh.User(), "session", id),
@@ -155,13 +177,32 @@ func (c *connection) newSession(ctx context.Context, ch ssh.Channel) *Session {
 	return s
 }
 
-// host is an address without the port.
-func host(a net.Addr) string {
-	h, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
+// sourceName is where the connection comes from, for people.
+func (c *connection) sourceName() string {
+	switch {
+	case c.server.Source != "":
+		return c.server.Source
+	case c.source.IsValid():
+		return c.source.String()
 	}
-	return h
+	return c.wire.RemoteAddr().String()
+}
+
+// addrOf is the address of the other end of a TCP connection, in its one form;
+// invalid of other connections.
+func addrOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// localAddr is the address and port that a TCP connection came in by.
+func localAddr(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return netip.AddrPortFrom(addrOf(a).WithZone(""), tcp.AddrPort().Port())
+	}
+	return netip.AddrPort{}
 }
 
 func (c *connection) reply(r *ssh.Request, ok bool) {

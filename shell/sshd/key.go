@@ -1,8 +1,10 @@
 package sshd
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -18,16 +20,62 @@ import (
 // maxKeyFile is far above the size of any key: what is larger is no key file.
 const maxKeyFile = 64 << 10
 
+// rsaKeyBits is the size of the RSA keys we make.
+const rsaKeyBits = 3072
+
+// kind is a kind of host key.
+type kind struct {
+	file     string // in the directory of LoadOrCreateKeys
+	format   string // of its public half (RFC 4253 §6.6)
+	generate func() (crypto.PrivateKey, error)
+}
+
+func ed25519Kind() kind {
+	return kind{"host_ed25519", ssh.KeyAlgoED25519, func() (crypto.PrivateKey, error) {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	}}
+}
+
+// rsaKind is for clients that know nothing newer.
+func rsaKind() kind {
+	return kind{"host_rsa", ssh.KeyAlgoRSA, func() (crypto.PrivateKey, error) {
+		return rsa.GenerateKey(rand.Reader, rsaKeyBits)
+	}}
+}
+
+// HostKeys are what a server proves itself with, one of each kind at most.
+type HostKeys []ssh.Signer
+
 // LoadOrCreateKey gives the host key in the file path. If there is no such
 // file it makes an Ed25519 key and stores it, readable by the owner only, in a
 // directory that it makes if need be. A file that others may read, or that
 // holds no such key, is refused and left alone: clients know the key they saw.
 //
 // Only one process may call it for a path at a time.
-func LoadOrCreateKey(path string) (ssh.Signer, error) {
-	signer, err := loadKey(path)
+func LoadOrCreateKey(path string) (ssh.Signer, error) { return ed25519Kind().loadOrCreate(path) }
+
+// LoadOrCreateKeys gives the host keys in a directory, an Ed25519 and an RSA
+// key, each as LoadOrCreateKey does. To make them can take a second.
+func LoadOrCreateKeys(dir string) (HostKeys, error) {
+	var signers HostKeys
+	for _, k := range []kind{ed25519Kind(), rsaKind()} {
+		signer, err := k.loadOrCreate(filepath.Join(dir, k.file))
+		if err != nil {
+			return nil, err
+		}
+		signers = append(signers, signer)
+	}
+	return signers, nil
+}
+
+func (k kind) loadOrCreate(path string) (ssh.Signer, error) {
+	signer, err := k.load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		signer, err = createKey(path)
+		signer, err = k.create(path)
+	}
+	if err == nil {
+		signer, err = withoutSHA1(signer)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("host key %s: %w", path, err)
@@ -35,7 +83,19 @@ func LoadOrCreateKey(path string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-func loadKey(path string) (ssh.Signer, error) {
+// withoutSHA1 keeps an RSA key from signing as ssh-rsa, which is SHA-1.
+func withoutSHA1(signer ssh.Signer) (ssh.Signer, error) {
+	if signer.PublicKey().Type() != ssh.KeyAlgoRSA {
+		return signer, nil
+	}
+	able, ok := signer.(ssh.AlgorithmSigner)
+	if !ok {
+		return nil, errors.New("cannot choose how it signs")
+	}
+	return ssh.NewSignerWithAlgorithms(able, []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256})
+}
+
+func (k kind) load(path string) (ssh.Signer, error) {
 	// Without O_NONBLOCK a named pipe would be waited for.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -61,17 +121,17 @@ func loadKey(path string) (ssh.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
 	}
-	if kind := signer.PublicKey().Type(); kind != ssh.KeyAlgoED25519 {
-		return nil, fmt.Errorf("is of type %s, must be %s", kind, ssh.KeyAlgoED25519)
+	if format := signer.PublicKey().Type(); format != k.format {
+		return nil, fmt.Errorf("is of type %s, must be %s", format, k.format)
 	}
 	return signer, nil
 }
 
-// createKey stores a new key. The file gets its name when the key in it is
+// create stores a new key. The file gets its name when the key in it is
 // whole and on disk: after a crash there is the key that clients may have
 // seen, or none, and then none has been seen.
-func createKey(path string) (ssh.Signer, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+func (k kind) create(path string) (ssh.Signer, error) {
+	key, err := k.generate()
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}

@@ -4,21 +4,25 @@
 // It follows RFC 4253 (transport), RFC 4252 (authentication) and RFC 4254
 // (sessions), all through golang.org/x/crypto/ssh. The steps of a connection:
 //
+//	guard       may it get as far as the handshake: sources, penalties, numbers
 //	wire        bounds every write by time and remembers that the peer has gone
 //	handshake   key exchange and authentication, within HandshakeTimeout
+//	login       who it is: by the connection itself, by password, by public key
 //	connection  takes session channels, up to MaxSessions, and answers keepalives
 //	request     what a channel asks before and while it runs: env, pty, size, shell, exec, subsystem (RFC 4254 §6)
 //	Session     what the handler sees: input, output, window, context
 //	finish      end of output, exit status, close, in this order (RFC 4254 §5.3, §6.10)
 //
-// What a session does is the handler's matter; the server knows no commands
-// and no users. Nor does it know where connections come from: the console on
-// the unix socket of the data directory and the one on a TCP port are two
-// Servers with different ways to log in, and one and the same code after that.
+// What a session does is the handler's matter; the server knows no commands,
+// and users only through Accounts. The console on the unix socket of the data
+// directory and the one on TCP ports are two Servers with different ways to log
+// in, and one and the same code after that.
 //
 // A client is never trusted with our memory or our goroutines: connections,
 // sessions, environment and times have bounds, and output that nobody takes
-// ends the connection after StallTimeout.
+// ends the connection after StallTimeout. Who guesses passwords is kept out for
+// a while (penalty.go), and who opens connections without logging in loses them
+// to others (guard.go); neither disturbs a client that is logged in.
 package sshd
 
 import (
@@ -29,8 +33,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,13 +53,13 @@ var (
 // command has it, and scripts know it from ssh as "the session failed".
 const StatusBroken = 255
 
-// Server takes SSH connections. Signer and Handle must be set; all fields are
+// Server takes SSH connections. HostKeys and Handle must be set; all fields are
 // read only once Serve or ServeConn was called. A Server may serve several
 // listeners at once and must not be copied.
 type Server struct {
-	Signer  ssh.Signer // host key, from LoadOrCreateKey
-	Version string     // software version in the greeting: printable, no blank; "" means "esa"
-	Diag    *slog.Logger
+	HostKeys HostKeys
+	Version  string // software version in the greeting: printable, no blank; "" means "esa"
+	Diag     *slog.Logger
 
 	// Source is what sessions say they come from, such as "console";
 	// "" means the address of the peer.
@@ -66,6 +70,16 @@ type Server struct {
 	// refusal goes to Diag, not to the client. Without it nobody gets in:
 	// a way in without password has to be asked for.
 	Authenticate func(conn net.Conn, user string) error
+
+	// Accounts knows passwords and keys; without it neither lets anybody in.
+	Accounts Accounts
+
+	// Settings gives what an operator can change while the server runs. It is
+	// asked for at every connection; nil means the zero Settings.
+	Settings func() Settings
+
+	// Events is told who logs in and out, if it is set.
+	Events Events
 
 	// Handle runs one session and returns its exit status, 0 to 255. It
 	// must return when ctx ends. A Read or Write of the session that is
@@ -80,14 +94,35 @@ type Server struct {
 	Subsystems []string
 
 	// Bounds; zero means the default.
-	MaxConnections   int           // at a time, those not yet logged in included: 64
+	MaxConnections   int           // logged in at a time: 64
+	MaxWaiting       int           // at a time, not yet logged in: 100
 	MaxSessions      int           // channels of one connection: 32
 	HandshakeTimeout time.Duration // from accept to logged in: 30 s
 	StallTimeout     time.Duration // for one write that the client does not take: 15 min
 	StopTimeout      time.Duration // for sessions to end when the context of the server ends: 5 s
 
-	connections atomic.Int64
+	// Keepalive is how often a client is asked whether it is still there; one
+	// that does not answer three times as long is gone. 0: it is not asked.
+	Keepalive time.Duration
+
+	Clock func() time.Time // nil: time.Now; penalties are counted by it
+
+	guard guard
 }
+
+// Settings is what an operator can change. What a connection began with holds
+// for all of it. The zero value is our own choice, without bounds.
+type Settings struct {
+	Algorithms Algorithms
+	MinRSABits int                   // smaller RSA keys are neither offered by us nor accepted
+	Banner     string                // shown before login; in lines that end in LF
+	Allows     func(netip.Addr) bool // who may log in; nil: everybody
+	Idle       time.Duration         // a connection without session for longer is closed; 0: never
+}
+
+// Algorithms are names of RFC 4250 §4.11, best first. An empty list is our own
+// choice.
+type Algorithms struct{ Signatures, Ciphers, MACs, KEX []string }
 
 // Serve takes connections from ln until ctx ends or ln is closed, then waits
 // for those it took: they end by themselves, or because ctx ended. It closes
@@ -143,21 +178,22 @@ func passing(err error) bool {
 // sockets do and net.Pipe does not: both ends of SSH write first.
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
-	defer s.connections.Add(-1)
-	if s.connections.Add(1) > int64(cmp.Or(s.MaxConnections, 64)) {
-		s.diag().Warn("too many console connections", "remote", conn.RemoteAddr())
+	c := &connection{
+		server:   s,
+		wire:     &wire{Conn: conn, stall: cmp.Or(s.StallTimeout, 15*time.Minute)},
+		settings: s.settings(),
+		source:   addrOf(conn.RemoteAddr()),
+		log:      s.diag().With("remote", conn.RemoteAddr()),
+	}
+	if refusal := s.guard.admit(c, s.limits()); refusal != "" {
+		c.log.Warn("console connection refused", "reason", refusal)
 		// Lines before the version are for people (RFC 4253 §4.2).
 		if err := conn.SetDeadline(time.Now().Add(time.Second)); err == nil {
-			io.WriteString(conn, "Too many connections, try again later.\r\n")
+			io.WriteString(conn, refusal+"\r\n")
 		}
 		return
 	}
-
-	c := &connection{
-		server: s,
-		wire:   &wire{Conn: conn, stall: cmp.Or(s.StallTimeout, 15*time.Minute)},
-		log:    s.diag().With("remote", conn.RemoteAddr()),
-	}
+	defer func() { s.guard.leave(c, c.login.penalty(ctx)) }()
 	var watch sync.WaitGroup
 	ended := make(chan struct{})
 	watch.Go(func() { c.stopWhenDone(ctx, ended) })
@@ -168,69 +204,38 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 
 // handshake runs key exchange and authentication. The client may take its
 // time over neither.
-func (c *connection) handshake() (<-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+func (c *connection) handshake(ctx context.Context) (<-chan ssh.NewChannel, <-chan *ssh.Request, error) {
 	deadline := time.Now().Add(cmp.Or(c.server.HandshakeTimeout, 30*time.Second))
 	if err := c.wire.SetDeadline(deadline); err != nil {
 		return nil, nil, fmt.Errorf("bounding the handshake: %w", err)
 	}
-	conn, chans, reqs, err := ssh.NewServerConn(c.wire, c.server.config(c.wire.Conn))
+	conn, chans, reqs, err := ssh.NewServerConn(c.wire, c.config(ctx))
 	if err != nil {
+		c.login.failed(err)
 		return nil, nil, err
 	}
 	c.ssh = conn
-	if err := c.wire.established(); err != nil {
+	if !c.server.guard.enter(c, c.server.limits()) {
+		err = errors.New("too many connections")
+	} else {
+		err = c.wire.established()
+	}
+	if err != nil {
 		conn.Close()
 		return nil, nil, err
 	}
 	return chans, reqs, nil
 }
 
-// config is how clients of conn may log in. The user is the one of the last
-// attempt: what a callback saw of an earlier one is never used.
-func (s *Server) config(conn net.Conn) *ssh.ServerConfig {
-	config := &ssh.ServerConfig{
-		Config:        algorithms(),
-		ServerVersion: "SSH-2.0-" + cmp.Or(s.Version, "esa"),
-		NoClientAuth:  s.Authenticate != nil,
-		NoClientAuthCallback: func(m ssh.ConnMetadata) (*ssh.Permissions, error) {
-			if err := s.Authenticate(conn, m.User()); err != nil {
-				s.diag().Warn("console login refused", "user", m.User(), "remote", conn.RemoteAddr(), "error", err)
-				return nil, &ssh.BannerError{Err: err, Message: "You may not log in as this user here.\n"}
-			}
-			return nil, nil
-		},
+func (s *Server) settings() Settings {
+	if s.Settings == nil {
+		return Settings{}
 	}
-	config.AddHostKey(s.Signer)
-	return config
+	return s.Settings()
 }
 
-// algorithms lists what we speak, best first: no SHA-1, no CBC, no group
-// exchange (slow for us at the client's will). Strict key exchange is always on.
-func algorithms() ssh.Config {
-	return ssh.Config{
-		KeyExchanges: []string{
-			ssh.KeyExchangeMLKEM768X25519,
-			ssh.KeyExchangeCurve25519,
-			ssh.KeyExchangeECDHP256,
-			ssh.KeyExchangeECDHP384,
-			ssh.KeyExchangeECDHP521,
-			ssh.KeyExchangeDH14SHA256,
-		},
-		Ciphers: []string{
-			ssh.CipherAES128GCM,
-			ssh.CipherAES256GCM,
-			ssh.CipherChaCha20Poly1305,
-			ssh.CipherAES128CTR,
-			ssh.CipherAES192CTR,
-			ssh.CipherAES256CTR,
-		},
-		MACs: []string{
-			ssh.HMACSHA256ETM,
-			ssh.HMACSHA512ETM,
-			ssh.HMACSHA256,
-			ssh.HMACSHA512,
-		},
-	}
+func (s *Server) limits() limits {
+	return limits{waiting: cmp.Or(s.MaxWaiting, 100), loggedIn: cmp.Or(s.MaxConnections, 64)}
 }
 
 func (s *Server) diag() *slog.Logger {

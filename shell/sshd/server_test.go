@@ -56,7 +56,7 @@ func newServer(t *testing.T, handle handler, change ...func(*Server)) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{
-		Signer:       key,
+		HostKeys:     []ssh.Signer{key},
 		Version:      "esa_test",
 		Diag:         slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Source:       "console",
@@ -254,6 +254,7 @@ func TestAuthenticateSeesTheConnectionItself(t *testing.T) {
 func TestTooManyConnections(t *testing.T) {
 	r := start(t, func(context.Context, *Session) int { return 0 }, func(s *Server) { s.MaxConnections = 1 })
 	first := r.dial(t)
+	session(t, first) // now the server knows too that it is logged in
 	conn, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +295,7 @@ func TestOldAlgorithmsAreNotSpoken(t *testing.T) {
 			}
 		})
 	}
-	c := algorithms()
+	c := Algorithms{}.config()
 	for _, name := range append(append(c.KeyExchanges, c.Ciphers...), c.MACs...) {
 		if strings.Contains(name, "sha1") || strings.Contains(name, "cbc") {
 			t.Errorf("%s is offered", name)

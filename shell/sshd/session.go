@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 
@@ -18,6 +19,8 @@ type Session struct {
 	User   string // as authenticated
 	Source string // where it comes from: "console", or an address
 	ID     string // unique, over restarts and servers too
+
+	Local netip.AddrPort // the address and port it came in by; invalid where it is no TCP connection
 
 	Interactive bool   // the client asked for a terminal: its lines end in CR LF, its input is single keys
 	Term        string // type of that terminal, "" if unknown
