@@ -93,6 +93,8 @@ func rules() map[string]func(m *maker) any {
 		"BounceProfile.Alternate":  func(m *maker) any { return oneOf(m, "", email(m).(string)) },
 		"LogSubscription.Name":     func(m *maker) any { return m.name("log.") },
 		"LogSubscription.Type":     func(m *maker) any { return oneOf(m, store.LogTypes()...) },
+		"Archive.Name":             func(m *maker) any { return m.name("archive") },
+		"Archive.Secrets":          func(m *maker) any { return oneOf(m, store.ArchiveSecretsChoices()...) },
 		"User.Name":                func(m *maker) any { return m.name("user") },
 		"User.Role":                func(m *maker) any { return oneOf(m, store.Roles()...) },
 		"User.Keys":                func(m *maker) any { return oneOf(m, nil, []string{"ssh-ed25519 AAAA me@example.com", "ssh-rsa BBBB"}) },
