@@ -13,6 +13,7 @@ func Table() []Command {
 func list() []Command {
 	return []Command{
 		alertconfig(),
+		archiveconfig(),
 		archivemessage(),
 		bounceconfig(),
 		bouncerecipients(),

@@ -252,7 +252,7 @@ func (c *Config) validateArchives(p *problems) {
 	if len(c.Archives) > MaxArchives {
 		p.at("archives", "archiveconfig -> DELETE")("There is a maximum of %d archives.", MaxArchives)
 	}
-	seen := map[string]bool{}
+	seen, targets := map[string]bool{}, map[string]bool{}
 	for _, a := range c.Archives {
 		report := p.at(fmt.Sprintf("archive %q", a.Name), "archiveconfig -> EDIT")
 		if err := a.Check(); err != nil {
@@ -263,5 +263,9 @@ func (c *Config) validateArchives(p *problems) {
 		} else {
 			seen[key] = true
 		}
+		if targets[a.Target] {
+			report("Another archive has the same target: they would write over each other's copies.")
+		}
+		targets[a.Target] = true
 	}
 }
