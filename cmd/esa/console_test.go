@@ -273,13 +273,18 @@ type person struct {
 
 func sitDown(t *testing.T, dir string) *person {
 	t.Helper()
+	return sitDownAs(t, dir, "admin")
+}
+
+func sitDownAs(t *testing.T, dir, user string) *person {
+	t.Helper()
 	conn, err := attach.Dial(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	c, channels, requests, err := ssh.NewClientConn(conn, "console", &ssh.ClientConfig{
-		User: "admin", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		User: user, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
 		t.Fatal(err)
