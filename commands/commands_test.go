@@ -415,7 +415,7 @@ func TestRevisionTable(t *testing.T) {
 2. Fri May 23 06:53:43 2014    admin
 3. Fri May 23 06:53:43 2014    admin               two lines
 `
-	got := revisionTable([]store.Revision{{Time: at, User: "admin", Comment: "new user"}, {Time: at, User: "admin"}, {Time: at, User: "admin", Comment: "two\n\tlines"}})
+	got := revisionHeading() + "\n" + revisionRows([]store.Revision{{Time: at, User: "admin", Comment: "new user"}, {Time: at, User: "admin"}, {Time: at, User: "admin", Comment: "two\n\tlines"}}, 0)
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

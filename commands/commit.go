@@ -34,6 +34,16 @@ starts anew, and at once with 'commit revert'. Meanwhile nothing else can be
 committed. The time runs by the clock and by the time that the gateway runs,
 whichever is over first.
 
+'commit lock' keeps all other sessions from committing, for 10 minutes or as
+many as you say (1 to 60), for scripts whose change takes several commits;
+'commit unlock' and the end of the session end it. 'commit unlock force' breaks
+the lock of another session, which can commit again once it has typed commit
+lock or commit unlock.
+
+'commit name' gives a revision a name: the running one, or the one that you say.
+rollbackconfig, commitdetail and showchanges take the name in the place of its
+number, and the revision is kept as long as it has one.
+
 A change that opens a relay must be confirmed. In a script the last word
 'force' confirms it.`,
 		Final: true,
@@ -51,6 +61,11 @@ A change that opens a relay must be confirmed. In a script the last word
 			{Usage: "commit confirmed MINUTES COMMENT force", Run: commitOnTrial(true)},
 			{Usage: "commit confirm", Run: commitConfirm},
 			{Usage: "commit revert", Run: commitRevert},
+			{Usage: "commit lock [MINUTES]", Run: commitLock},
+			{Usage: "commit unlock", Run: commitUnlock},
+			{Usage: "commit unlock force", Run: commitUnlockForce},
+			{Usage: "commit name NAME [REVISION]", Run: commitName},
+			{Usage: "commit unname NAME", Run: commitUnname},
 		},
 		Dialog: commitDialog,
 	}
@@ -215,6 +230,8 @@ func commitFailed(d *Dialog, err error) error {
 	var busy *store.BusyError
 	var ask *store.AskError
 	var awaiting *store.AwaitingError
+	var locked *store.LockedError
+	var lost *store.LockLostError
 	var rights *store.RightsError
 	switch {
 	case errors.Is(err, store.ErrNothing):
@@ -236,6 +253,10 @@ func commitFailed(d *Dialog, err error) error {
 		d.Printf("%s from %s has been committing since %s. Try again later.\n", busy.Who.User, busy.Who.Source, commitTime(busy.Since))
 	case errors.As(err, &awaiting):
 		showAwaiting(d, awaiting)
+	case errors.As(err, &locked):
+		d.Text(lockedText(locked.Lock) + "\nUse \"commit unlock force\" to break the lock.")
+	case errors.As(err, &lost):
+		d.Text(lockLostText(lost))
 	case errors.As(err, &ask):
 		showQuestions(d, ask.Questions)
 		d.Text("The commit must be confirmed: use \"commit force\", or take the change back.")

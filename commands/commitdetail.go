@@ -1,14 +1,18 @@
 package commands
 
-import "esa/store"
+import (
+	"strings"
+
+	"esa/store"
+)
 
 // commitdetail shows the last commit of this user, or any revision.
 func commitdetail() Command {
 	return Command{
 		Name:  "commitdetail",
 		Short: "Show details of a commit.",
-		Long: `Without a number: the last commit that you made. With the number of a
-revision, as rollbackconfig lists them: who, when, from where, and what.`,
+		Long: `Without a number: the last commit that you made. With the number or the name of
+a revision, as rollbackconfig lists them: who, when, from where, and what.`,
 		Forms: []Form{
 			{Usage: "commitdetail", Run: commitdetailLast},
 			{Usage: "commitdetail REVISION", Run: commitdetailNumber},
@@ -23,7 +27,11 @@ func commitdetailLast(d *Dialog, env Env, _ []string) error {
 	}
 	for _, r := range revisions {
 		if r.User == env.Who.User {
-			return showRevision(d, env, r.Number)
+			last, err := keptRevision(env, r.Number)
+			if err != nil {
+				return err
+			}
+			return showRevision(d, last)
 		}
 	}
 	d.Text("You have not committed anything yet.")
@@ -31,20 +39,19 @@ func commitdetailLast(d *Dialog, env Env, _ []string) error {
 }
 
 func commitdetailNumber(d *Dialog, env Env, args []string) error {
-	number, err := parseRevision(args[0])
+	r, err := findRevision(env, args[0])
 	if err != nil {
 		return err
 	}
-	return showRevision(d, env, number)
+	return showRevision(d, r)
 }
 
-func showRevision(d *Dialog, env Env, number uint64) error {
-	r, err := keptRevision(env, number)
-	if err != nil {
-		return err
-	}
+func showRevision(d *Dialog, r store.Record) error {
 	d.Printf("Commit at %s with comments: \"%s\".\n", commitTime(r.Time), r.Comment)
 	d.Printf("Revision %d by %s from %s (%s).\n", r.Number, r.User, orDash(r.Source), r.Method)
+	if len(r.Names) > 0 {
+		d.Printf("Named %s.\n", strings.Join(r.Names, ", "))
+	}
 	if r.Altered {
 		d.Text("WARNING: this revision is not as it was committed.")
 	}

@@ -56,6 +56,7 @@ type Env struct {
 	Logins     func() []Login // the newest first
 	Clock      func() time.Time
 	NewKey     func(store.KeyType) (crypto.Signer, error)
+	FileKey    func() ([]byte, error)                           // the secret of this gateway that configuration files are encrypted with
 	Wait       func(ctx context.Context, d time.Duration) error // until d is over or ctx ends
 	Version    Version
 
@@ -86,7 +87,7 @@ type Gateway interface {
 	// Commit makes the session's pending configuration the running one. It
 	// fails whole or not at all; errors are *store.ConflictError,
 	// *store.RightsError, *store.CheckError, *store.AskError,
-	// *store.AwaitingError or a refusal fit for operators.
+	// what store.CheckTurn gives, or a refusal fit for operators.
 	Commit(ctx context.Context, r store.CommitRequest) (store.CommitReport, error)
 	// ConfirmCommit keeps what a commit on trial made; RevertCommit takes it
 	// back. Without one they fail with store.ErrNotAwaited.

@@ -339,6 +339,7 @@ func (stoppedMail) Delete(context.Context, Selection, Progress) (Acted, error) {
 func (stoppedMail) Bounce(context.Context, Selection, Progress) (Acted, error) {
 	return Acted{}, errStopped()
 }
+func (stoppedMail) Send(Letter) (envelope.MID, error) { return 0, errStopped() }
 func (stoppedMail) Redirect(context.Context, envelope.Machine, Progress) (Acted, error) {
 	return Acted{}, errStopped()
 }

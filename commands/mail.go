@@ -29,6 +29,18 @@ type Mail interface {
 	// DeliverNow schedules mail for a domain, or all where it is empty, and
 	// gives how many recipients that are.
 	DeliverNow(domain string) (recipients int, err error)
+	// Send queues a mail of the gateway's own; it is on stable storage when Send
+	// returns.
+	Send(l Letter) (envelope.MID, error)
+}
+
+// Letter is a mail that the gateway sends to operators, with a file in it.
+type Letter struct {
+	To       []envelope.Address
+	Subject  string // ASCII
+	Text     string // ASCII, lines end in LF
+	FileName string
+	File     []byte
 }
 
 // Selection says which recipients are meant: those for which all that is set

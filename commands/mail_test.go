@@ -28,6 +28,16 @@ type fakeMail struct {
 	how   string
 	queue []Queued
 	text  map[envelope.MID]string
+	sent  []Letter
+}
+
+// Send keeps the letter; offline it is refused.
+func (f *fakeMail) Send(l Letter) (envelope.MID, error) {
+	if f.how == "offline" {
+		return 0, shell.Refusedf("The gateway is not running. Start it first.")
+	}
+	f.sent = append(f.sent, l)
+	return 99, nil
 }
 
 func newMail(c *clock) *fakeMail {

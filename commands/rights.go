@@ -58,10 +58,7 @@ type guardedFiles struct {
 
 func (g guardedFiles) check() error {
 	running, _ := g.store.Running()
-	if u, _ := running.User(g.user); !u.Role.Files() {
-		return shell.Refusedf("You are not in the correct access group to use files.")
-	}
-	return nil
+	return MayUseFiles(running, g.user)
 }
 
 func (g guardedFiles) Read(name string) ([]byte, error) {
@@ -85,6 +82,20 @@ func (g guardedFiles) Save(name string, write func(io.Writer) error) error {
 	return g.files.Save(name, write)
 }
 
+// MayUseFiles refuses the files of configuration/ and logs/ to users of a role
+// that has no file system (reference esa-operations 1.7), by the running
+// configuration.
+func MayUseFiles(running *store.Config, user string) error {
+	u, ok := running.User(user)
+	switch {
+	case !ok:
+		return shell.Refusedf("The user %q does not exist any more.", user)
+	case !u.Role.Files():
+		return shell.Refusedf("You are not in the correct access group to use files.")
+	}
+	return nil
+}
+
 // Who may run a command.
 func administrators() []string { return []string{string(store.Administrators)} }
 func operators() []string      { return append(administrators(), string(store.Operators)) }
@@ -101,24 +112,27 @@ func mayRun(name string) []string {
 		names []string
 	}{
 		// Session, and status information.
-		{everyone(), []string{"dnsstatus", "exit", "help", "hostrate", "hoststatus", "last", "passphrase", "rate", "status", "tophosts", "topin", "version", "who", "whoami"}},
+		{everyone(), []string{
+			"date", "dnsstatus", "exit", "help", "hostrate", "hoststatus", "last", "passphrase", "rate", "setttymode", "status", "tophosts",
+			"topin", "version", "who", "whoami",
+		}},
 		// The work queue, with those who may suspend mail.
 		{observers(), []string{"workqueue"}},
 		// Read-Only Operators see all, and edit without committing.
 		{readers(), []string{
 			"alertconfig", "bounceconfig", "certconfig", "clearchanges", "commitdetail", "daneconfig", "daneverify", "deliveryconfig",
 			"destconfig", "dig", "displayalerts", "dnsconfig", "dnssecverify", "exceptionconfig", "findevent", "grep", "interfaceconfig",
-			"listenerconfig", "logconfig", "nslookup", "oldmessage", "queueconfig", "rollbackconfig", "sethostname", "showchanges",
+			"listenerconfig", "logconfig", "nslookup", "oldmessage", "queueconfig", "rollbackconfig", "sethostname", "showchanges", "showconfig",
 			"showmessage", "showrecipients", "smtproutes", "sslconfig", "tail", "tlsverify",
 		}},
-		// What suspends mail, and what lets it go on.
-		{service(), []string{"resume", "resumedel", "resumelistener", "suspend", "suspenddel", "suspendlistener"}},
+		// What suspends mail, and what lets it go on; copies of the configuration.
+		{service(), []string{"mailconfig", "resume", "resumedel", "resumelistener", "saveconfig", "suspend", "suspenddel", "suspendlistener"}},
 		// What takes effect.
 		{operators(), []string{
-			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "redirectrecipients",
+			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "loadconfig", "redirectrecipients",
 			"removemessage", "resetcounters", "rollovernow",
 		}},
-		{administrators(), []string{"adminaccessconfig", "sshconfig", "systemsetup", "userconfig"}},
+		{administrators(), []string{"adminaccessconfig", "resetconfig", "sshconfig", "systemsetup", "userconfig"}},
 	} {
 		if slices.Contains(set.names, name) {
 			return set.roles

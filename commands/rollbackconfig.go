@@ -1,8 +1,8 @@
 package commands
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +18,8 @@ func rollbackconfig() Command {
 		Name:  "rollbackconfig",
 		Short: "Roll back to a committed configuration.",
 		Long: `The former configuration becomes a new revision. Queue, logs and the pending
-changes of others stay as they are.`,
+changes of others stay as they are. REVISION is a number, or a name that commit
+name gave.`,
 		Commit: true,
 		Forms: []Form{
 			{Usage: "rollbackconfig list", Run: rollbackList},
@@ -32,7 +33,7 @@ changes of others stay as they are.`,
 const rollbackShown = 10
 
 func rollbackDialog(d *Dialog, env Env) error {
-	revisions, err := env.Store.Revisions(1 + rollbackShown)
+	revisions, err := env.Store.Revisions(0)
 	if err != nil {
 		return err
 	}
@@ -59,33 +60,74 @@ func rollbackDialog(d *Dialog, env Env) error {
 	return commitRollback(d, env, r.Number)
 }
 
-// askRevision lists revisions and asks for one.
+// askRevision lists revisions, ten at a time, and asks for one of those shown
+// or for the name of any.
 func askRevision(d *Dialog, env Env, revisions []store.Revision) (store.Record, error) {
-	d.Text("\nPrevious Commits:\n" + revisionTable(revisions))
-	chosen := shell.Ask(d, "Enter the number of the config to revert to.", "", func(s string) (store.Revision, error) {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > len(revisions) {
-			return store.Revision{}, shell.Refusedf("That value is not valid. Enter a number from 1 to %d.", len(revisions))
+	d.Text("\nPrevious Commits:\n" + revisionHeading())
+	for shown := 0; ; {
+		page := revisions[shown:min(shown+rollbackShown, len(revisions))]
+		d.Text(revisionRows(page, shown))
+		shown += len(page)
+		older := len(revisions) - shown
+		if older > 0 {
+			d.Printf("%s: enter \"more\" to see them.\n", count(older, "older commit"))
 		}
-		return revisions[n-1], nil
-	})
-	if d.Err() != nil {
-		return store.Record{}, d.Err()
+		chosen := shell.Ask(d, "Enter the number of the config to revert to.", "", func(s string) (string, error) {
+			return chosenRevision(s, revisions, shown)
+		})
+		if d.Err() != nil {
+			return store.Record{}, d.Err()
+		}
+		if chosen != moreWord {
+			return findRevision(env, chosen)
+		}
 	}
-	return keptRevision(env, chosen.Number)
 }
 
-// revisionTable lists commits as the appliance does (reference
-// esa-cli-config 2.4).
-func revisionTable(revisions []store.Revision) string {
+// moreWord asks for older revisions.
+const moreWord = "more"
+
+// chosenRevision reads the place of a revision in the list, or its name, and
+// gives what findRevision takes; or the wish for more.
+func chosenRevision(s string, revisions []store.Revision, shown int) (string, error) {
+	if shown < len(revisions) && strings.EqualFold(s, moreWord) {
+		return moreWord, nil
+	}
+	if n, err := strconv.Atoi(s); err == nil && n >= 1 && n <= shown {
+		return strconv.FormatUint(revisions[n-1].Number, 10), nil
+	}
+	for _, r := range revisions {
+		if slices.ContainsFunc(r.Names, func(name string) bool { return strings.EqualFold(name, s) }) {
+			return s, nil
+		}
+	}
+	return "", shell.Refusedf("That value is not valid. Enter a number from 1 to %d, or a name.", shown)
+}
+
+// revisionHeading is above the list of commits, as the appliance has it
+// (reference esa-cli-config 2.4).
+func revisionHeading() string {
+	return fmt.Sprintf("   %-28s%-20s%s\n%s", "Committed On", "User", "Description", strings.Repeat("-", 80))
+}
+
+// revisionRows lists commits, the first of them as number before + 1.
+func revisionRows(revisions []store.Revision, before int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "   %-28s%-20s%s\n%s\n", "Committed On", "User", "Description", strings.Repeat("-", 80))
 	for i, r := range revisions {
-		on := fmt.Sprintf("%d. %s", i+1, r.Time.Local().Format(time.ANSIC))
-		row := fmt.Sprintf("%-31s%-20s%s", on, r.User, oneLine(r.Comment))
+		on := fmt.Sprintf("%d. %s", before+i+1, r.Time.Local().Format(time.ANSIC))
+		row := fmt.Sprintf("%-31s%-20s%s", on, r.User, described(r))
 		b.WriteString(strings.TrimRight(row, " ") + "\n")
 	}
 	return b.String()
+}
+
+// described gives the comment of a revision with its names before it.
+func described(r store.Revision) string {
+	text := oneLine(r.Comment)
+	for _, name := range slices.Backward(r.Names) {
+		text = strings.TrimRight("["+name+"] "+text, " ")
+	}
+	return text
 }
 
 // oneLine keeps a comment of several lines from breaking a table.
@@ -97,6 +139,9 @@ func showRollback(d *Dialog, env Env, r store.Record) []store.Change {
 	changes := store.Diff(running, r.Config)
 	if len(changes) > 0 {
 		d.Text("\nThis would change:\n" + store.FormatChanges(changes))
+	}
+	if r.Altered {
+		d.Printf("\nWARNING: revision %d is not as it was committed.\n", r.Number)
 	}
 	if env.Session.Dirty() {
 		d.Text("\nWARNING: your uncommitted changes would be dropped.")
@@ -125,31 +170,9 @@ func commitRollback(d *Dialog, env Env, number uint64) error {
 	return d.Err()
 }
 
-// keptRevision refuses the number of a revision that is not there.
-func keptRevision(env Env, number uint64) (store.Record, error) {
-	r, err := env.Store.Revision(number)
-	if errors.Is(err, store.ErrNoRevision) {
-		return r, shell.Refusedf("Revision %d is not kept. Use rollbackconfig list.", number)
-	}
-	return r, err
-}
-
-// parseRevision reads the number of a revision from a one-line form.
-func parseRevision(text string) (uint64, error) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, shell.Refusedf("That value is not valid. Use rollbackconfig list.")
-	}
-	return n, nil
-}
-
 // rollbackForm does not drop uncommitted changes: nobody is there to be warned.
 func rollbackForm(d *Dialog, env Env, args []string) error {
-	number, err := parseRevision(args[0])
-	if err != nil {
-		return err
-	}
-	r, err := keptRevision(env, number)
+	r, err := findRevision(env, args[0])
 	if err != nil {
 		return err
 	}
@@ -170,8 +193,13 @@ func rollbackList(d *Dialog, env Env, _ []string) error {
 	}
 	rows := [][]string{{"Revision", "Committed On", "User", "Description"}}
 	for _, r := range revisions {
-		rows = append(rows, []string{strconv.FormatUint(r.Number, 10), r.Time.Local().Format(time.ANSIC), r.User, oneLine(r.Comment)})
+		rows = append(rows, []string{strconv.FormatUint(r.Number, 10), r.Time.Local().Format(time.ANSIC), r.User, described(r)})
 	}
 	d.Text(shell.Columns(rows))
+	for _, r := range revisions {
+		if r.Altered {
+			d.Printf("WARNING: revision %d is not as it was committed.\n", r.Number)
+		}
+	}
 	return d.Err()
 }

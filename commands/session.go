@@ -32,6 +32,9 @@ func Welcome(d *Dialog, env Env) error {
 	if err := noticeReturn(d, env); err != nil {
 		return err
 	}
+	if env.May(shell.Lookup(Table(), "clearchanges")) != nil {
+		return d.Err() // whoever may not edit has no use for what follows
+	}
 	if err := offerLost(d, env); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"fmt"
 	"time"
 
 	"esa/store"
@@ -12,7 +13,14 @@ func showchanges() Command {
 	return Command{
 		Name:  "showchanges",
 		Short: "Show the changes that are not committed.",
-		Forms: []Form{{Usage: "showchanges", Run: showchangesForm}},
+		Long: `With a revision, as rollbackconfig lists them: what has changed from it to the
+one that runs; with two: from the first to the second. A revision is a number, a
+name that commit name gave, or the word running.`,
+		Forms: []Form{
+			{Usage: "showchanges", Run: showchangesForm},
+			{Usage: "showchanges REVISION", Run: compareRevisions},
+			{Usage: "showchanges REVISION REVISION", Run: compareRevisions},
+		},
 	}
 }
 
@@ -25,10 +33,11 @@ func showchangesForm(d *Dialog, env Env, _ []string) error {
 	return showOthers(d, env)
 }
 
-// showOthers names the other sessions with uncommitted changes, and the commit
-// that is on trial.
+// showOthers names the other sessions with uncommitted changes, the commit that
+// is on trial, and who has locked commits.
 func showOthers(d *Dialog, env Env) error {
 	noticeTrial(d, env)
+	noticeLock(d, env)
 	pendings, err := env.Store.Pendings()
 	if err != nil {
 		return err
@@ -48,4 +57,32 @@ func showOthers(d *Dialog, env Env) error {
 		}
 	}
 	return d.Err()
+}
+
+// compareRevisions shows what differs between two revisions.
+func compareRevisions(d *Dialog, env Env, args []string) error {
+	from, err := findRevision(env, args[0])
+	if err != nil {
+		return err
+	}
+	other := runningWord
+	if len(args) > 1 {
+		other = args[1]
+	}
+	to, err := findRevision(env, other)
+	if err != nil {
+		return err
+	}
+	d.Printf("From %s\nto   %s:\n", revisionTitle(from.Revision), revisionTitle(to.Revision))
+	if changes := store.Diff(from.Config, to.Config); len(changes) > 0 {
+		d.Text(store.FormatChanges(changes))
+	} else {
+		d.Text("They are the same.")
+	}
+	return d.Err()
+}
+
+// revisionTitle names a revision in one line.
+func revisionTitle(r store.Revision) string {
+	return fmt.Sprintf("revision %d (%s, %s)", r.Number, commitTime(r.Time), r.User)
 }

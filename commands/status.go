@@ -72,6 +72,7 @@ func showStatus(d *Dialog, env Env, detail bool) error {
 	}
 	d.Text("\n" + gaugeTable(s, detail))
 	noticeTrial(d, env)
+	noticeLock(d, env)
 	return d.Err()
 }
 

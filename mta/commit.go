@@ -31,8 +31,8 @@ type change struct {
 // not at all. Errors before the save leave everything as it was, the pending
 // configuration included: store.ErrNothing, *store.BusyError,
 // *store.ConflictError, *store.RightsError, *store.CheckError with every
-// problem, *store.AskError, *store.AwaitingError, and ErrOffline for a commit on
-// trial.
+// problem, *store.AskError, what store.CheckTurn gives, and ErrOffline for a
+// commit on trial.
 //
 // After a crash before Save returns, the old revision runs; after it, the new
 // one does, whether or not the swap was reached.
@@ -132,7 +132,7 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	if r.Confirm > 0 && g.live == nil {
 		return c, fmt.Errorf("a commit on trial: %w", ErrOffline) // nobody would watch its time
 	}
-	err := g.Store.CheckAwaiting()
+	err := g.Store.CheckTurn(r.Session)
 	if err != nil {
 		return c, err
 	}
@@ -146,7 +146,9 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next), store.CutsOff(running, next, r.Session.Who()))
+	who := r.Session.Who()
+	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next),
+		store.EndsSession(running, next, who), store.CutsOff(running, next, who))
 
 	problems := next.Validate()
 	var more []store.Problem

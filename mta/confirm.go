@@ -53,7 +53,7 @@ func (g *Gateway) ConfirmCommit(ctx context.Context, who store.Who) (store.Confi
 // RevertCommit takes the revision on trial back. It fails with
 // store.ErrNotAwaited if there is none.
 func (g *Gateway) RevertCommit(ctx context.Context, who store.Who) (store.CommitReport, error) {
-	return g.takeBack(ctx, who, "by commit revert")
+	return g.takeBack(ctx, who, "commit revert")
 }
 
 // takeBack makes the configuration before the trial run again.
@@ -99,7 +99,7 @@ func former(s *store.Store, who store.Who, why string) (c store.Commit, end func
 	if err == nil {
 		c = store.Commit{
 			Session: session, Return: true, Result: fmt.Sprintf("took revision %d back", trial.Revision),
-			Comment: fmt.Sprintf("Back to revision %d %s", trial.Return, why),
+			Comment: fmt.Sprintf("Back to revision %d: %s", trial.Return, why),
 		}
 		c.Merged, err = session.Merge()
 	}
@@ -135,7 +135,7 @@ func revertAtStart(o Options) (taken store.Confirmation, ok bool) {
 	if !waits {
 		return trial, false
 	}
-	save, end, err := former(o.Store, system(), "after a restart: it was not confirmed")
+	save, end, err := former(o.Store, system(), "restarted before the commit was confirmed")
 	if err == nil {
 		_, err = o.Store.Save(save)
 		end()
@@ -193,7 +193,7 @@ func (g *Gateway) watchTrials(ctx context.Context) {
 // endTrial takes back what was not confirmed in time, or says when it is tried
 // again.
 func (g *Gateway) endTrial(ctx context.Context, c store.Confirmation, watched *watch) {
-	_, err := g.takeBack(ctx, system(), "as it was not confirmed in time")
+	_, err := g.takeBack(ctx, system(), "the commit was not confirmed in time")
 	switch {
 	case errors.Is(err, store.ErrNotAwaited), ctx.Err() != nil:
 	case err != nil:

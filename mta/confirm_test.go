@@ -221,7 +221,7 @@ func TestC6_Killed(t *testing.T) {
 	if _, err := greet(trialAddr); err == nil {
 		t.Error("what was on trial listens")
 	}
-	if r, err := after.store.Revision(trial + 1); err != nil || !strings.Contains(r.Comment, "after a restart") {
+	if r, err := after.store.Revision(trial + 1); err != nil || !strings.Contains(r.Comment, "restarted before") {
 		t.Errorf("the revision: %+v, %v", r.Revision, err)
 	}
 	if alerts, err := after.gateway.Alerts(); err != nil || len(alerts) == 0 || !strings.Contains(alerts[0].Text, "started anew") {

@@ -77,6 +77,7 @@ type Gateway struct {
 	Options
 	current    atomic.Pointer[generation]
 	live       *live                // nil offline
+	audit      *maillog.Log         // offline, from OpenAudit on
 	bindRetry  time.Duration        // bindRetry; tests shorten it
 	trialLook  time.Duration        // trialLook; tests shorten it
 	ran        func() time.Duration // how long the gateway runs, whatever the clock is set to
@@ -124,6 +125,7 @@ func Offline(o Options) *Gateway {
 
 // Open makes a gateway on a data directory. It takes back a commit that was not
 // confirmed, opens log, counters and queue and listens to nothing yet: Run does.
+// Close ends the logs.
 func Open(o Options) (*Gateway, error) {
 	o = o.withDefaults()
 	trial, taken := revertAtStart(o)
@@ -133,6 +135,11 @@ func Open(o Options) (*Gateway, error) {
 		return nil, fmt.Errorf("opening the gateway: %w", err)
 	}
 	g.live = l
+	now := g.current.Load()
+	if err := l.log.Configure(now.logs, now.logSettings); err != nil {
+		// Run tries again.
+		g.Diag.Error("configuring logs", "error", err)
+	}
 	if taken {
 		alerting{g}.tookBack(trial, "The gateway started anew before it was confirmed.")
 	} else {
@@ -157,6 +164,9 @@ func (g *Gateway) open() (_ *live, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
+			if l.log != nil {
+				err = errors.Join(err, l.log.Close())
+			}
 		}
 	}()
 	l.log, err = maillog.Open(filepath.Join(g.Dir, logsDir), maillog.Options{
@@ -278,15 +288,12 @@ func (l *live) close() error {
 	if l.counters != nil {
 		errs = append(errs, l.counters.Close())
 	}
-	if l.log != nil {
-		errs = append(errs, l.log.Close())
-	}
 	return errors.Join(errs...)
 }
 
 // Run receives and delivers mail until ctx ends, then drains: no new
 // connections, what is under way ends within half a minute, what is accepted
-// stays in the queue. It closes the gateway. Listeners that cannot be bound
+// stays in the queue. It closes the gateway, but for its logs. Listeners that cannot be bound
 // are tried again and do not keep the others from running.
 func (g *Gateway) Run(ctx context.Context) error {
 	l := g.live
@@ -311,6 +318,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
 	running.Go(func() { g.watchTrials(ctx) })
+	running.Go(g.checkHistory)
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)

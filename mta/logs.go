@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"esa/mta/maillog"
 	"esa/store"
@@ -31,13 +32,37 @@ func logKind(logType string) maillog.Kind {
 	return maillog.TextMail
 }
 
-// Log is where what operators do is written. It is nil, which writes nothing,
-// while the gateway does not run.
+// Log is where what operators do is written; nil, which writes nothing, offline
+// before OpenAudit.
 func (g *Gateway) Log() *maillog.Log {
 	if g.live == nil {
-		return nil
+		return g.audit
 	}
 	return g.live.log
+}
+
+// OpenAudit has an offline gateway log what operators do, though nothing of
+// mail. It is called before the gateway is used.
+func (g *Gateway) OpenAudit() error {
+	log, err := maillog.Open(filepath.Join(g.Dir, logsDir), maillog.Options{Clock: g.Clock, Version: g.Version, Serial: g.Serial, Diag: g.Diag})
+	if err != nil {
+		return err
+	}
+	audits := slices.DeleteFunc(slices.Clone(g.current.Load().logs), func(s maillog.Subscription) bool { return s.Kind == maillog.TextMail })
+	if err := log.Configure(audits, maillog.Settings{}); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	g.audit = log
+	return nil
+}
+
+// Close ends the logs, which outlast Run: operators may still be there when no
+// mail moves any more.
+func (g *Gateway) Close() error {
+	if log := g.Log(); log != nil {
+		return log.Close()
+	}
+	return nil
 }
 
 // FollowLog writes the last lines of a log and new ones as they come, until

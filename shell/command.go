@@ -9,6 +9,7 @@
 //	Command    one entry of the table; Lookup, help and completion come from it (command.go, help.go)
 //	Form       a one-line form; its Usage is the grammar of its arguments (usage.go)
 //	Dialog     questions in screen order, with the first error kept (dialog.go, questions.go, menu.go)
+//	ear        who is told what was entered, secrets masked (heard.go)
 //	screen     the Console as a session uses it: line starts, pages, idle time (pager.go)
 //	Console    what a session talks through: Terminal (readline.go) or Plain (plain.go)
 //	input      the bytes that have come, read ahead, and Ctrl-C among them (input.go)

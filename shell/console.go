@@ -42,6 +42,7 @@ type Console interface {
 type Prompt struct {
 	Text   string // shown before the cursor; one line
 	Secret bool   // what is typed is not shown
+	Paste  bool   // the line is one of a text that is pasted
 
 	// Complete is set at the command prompt: Tab offers the words that it returns
 	// for the text before the cursor, and the line goes into the history.

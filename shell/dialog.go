@@ -85,6 +85,13 @@ func (d *Dialog) Write(p []byte) (int, error) {
 // it comes.
 func (d *Dialog) Live() { d.screen.live = true }
 
+// SetPaging has listings of this session stop at the end of a page, or not, from
+// here on; Paging tells whether they do. A session without terminal has no pages.
+func (d *Dialog) SetPaging(on bool) { d.screen.paged = on }
+
+// Paging is described with SetPaging.
+func (d *Dialog) Paging() bool { return d.screen.page() > 0 }
+
 // Refuse tells why an answer is refused, for checks that need several answers.
 // Where the operator can be asked again it returns true.
 func (d *Dialog) Refuse(why error) bool {
@@ -108,6 +115,7 @@ func (d *Dialog) read(p Prompt) (line string, ok bool) {
 		case err != nil:
 			d.err = err
 		default:
+			d.screen.ear.line(p, line)
 			return line, true
 		}
 	}
@@ -120,6 +128,7 @@ func (d *Dialog) question(text string) {
 	if d.Err() != nil {
 		return
 	}
+	d.screen.ear.asked(text)
 	if d.err = d.screen.question(); d.err == nil {
 		d.Text("\n" + text)
 	}

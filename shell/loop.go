@@ -33,6 +33,11 @@ type Shell[E any] struct {
 	// with what it returns. It may be nil.
 	End func(d *Dialog, env E) error
 
+	// Heard is told of everything that is entered, command lines and answers, and
+	// at what prompt. Hidden answers, pasted texts and private keys come masked. It
+	// may be nil.
+	Heard func(prompt, line string)
+
 	// Diag is told the cause of what the operator sees as failed, with the stack
 	// of a panic. It may be nil.
 	Diag func(command string, err error)
@@ -59,7 +64,8 @@ func (s *Shell[E]) Interactive(ctx context.Context) error {
 	}
 	complete := func(head string) []string { return Complete(Permitted(s.Commands, s.May), head) }
 	for {
-		line, err := scr.read(ctx, Prompt{Text: s.Prompt() + "> ", Complete: complete})
+		p := Prompt{Text: s.Prompt() + "> ", Complete: complete}
+		line, err := scr.read(ctx, p)
 		ended := errors.Is(err, io.EOF)
 		switch {
 		case ended && Lookup(s.Commands, "exit") != nil:
@@ -75,6 +81,7 @@ func (s *Shell[E]) Interactive(ctx context.Context) error {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
+		scr.ear.line(p, line)
 		err = s.execute(ctx, scr, line)
 		switch {
 		case errors.Is(err, ErrExit):
@@ -105,7 +112,8 @@ func lost(scr *screen, err error) error {
 func (s *Shell[E]) Batch(ctx context.Context, goOn bool) (status int) {
 	scr := s.screen(false)
 	for {
-		line, err := scr.read(ctx, Prompt{Text: s.Prompt() + "> "})
+		p := Prompt{Text: s.Prompt() + "> "}
+		line, err := scr.read(ctx, p)
 		switch {
 		case errors.Is(err, io.EOF):
 			return max(status, s.finish(ctx, scr))
@@ -120,6 +128,7 @@ func (s *Shell[E]) Batch(ctx context.Context, goOn bool) (status int) {
 		case strings.TrimSpace(line) == "":
 			continue
 		}
+		scr.ear.line(p, line)
 		if status != 0 && !goOn && s.final(line) {
 			_ = s.report(scr, line, Refusedf("An earlier command of this batch failed: %q is refused.", strings.TrimSpace(line)))
 			continue
@@ -144,6 +153,7 @@ func (s *Shell[E]) Exec(ctx context.Context, line string) (status int) {
 		return max(1, s.finish(ctx, scr))
 	}
 	for _, statement := range Statements(clean([]byte(line))) {
+		scr.ear.line(Prompt{}, statement)
 		err := s.execute(ctx, scr, statement)
 		if errors.Is(err, ErrExit) {
 			break
@@ -162,7 +172,7 @@ func (s *Shell[E]) final(line string) bool {
 }
 
 func (s *Shell[E]) screen(paged bool) *screen {
-	return &screen{Console: s.Console, idle: s.Idle, paged: paged}
+	return &screen{Console: s.Console, ear: ear{tell: s.Heard}, idle: s.Idle, paged: paged}
 }
 
 // finish runs End.
@@ -198,6 +208,7 @@ func (s *Shell[E]) perform(ctx context.Context, scr *screen, run func(*Dialog, E
 	stop := scr.OnInterrupt(func() { cancel(ErrInterrupt) })
 	defer stop()
 	scr.begin(ctx)
+	defer scr.end()
 	d := &Dialog{screen: scr, ctx: ctx}
 	err := s.guard(func() error { return run(d, s.Env) })
 	switch {

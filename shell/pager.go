@@ -18,8 +18,9 @@ const (
 // pages listings, and lets no read wait longer than the idle time.
 type screen struct {
 	Console
+	ear   ear
 	idle  time.Duration // 0: for ever
-	paged bool          // the session is one with pages
+	paged bool          // listings stop at the end of a page, if there are pages
 
 	ctx     context.Context // of the running command
 	live    bool            // what runs shows its output as it comes
@@ -30,6 +31,9 @@ type screen struct {
 
 // begin is the start of a command.
 func (s *screen) begin(ctx context.Context) { s.ctx, s.live = ctx, false }
+
+// end is its end: what is read next is a command line.
+func (s *screen) end() { s.ear.about = "" }
 
 // Write shows p, a page at a time where somebody reads it. Any key goes on, as
 // on the appliance, but q, which is our addition: until the next question

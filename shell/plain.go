@@ -57,7 +57,8 @@ func (c *Plain) ReadKey(ctx context.Context) (rune, error) {
 }
 
 // ReadLine reads to the next LF, or the end of the input; a CR before it is
-// dropped, and so are control characters in the line.
+// dropped, and so are control characters in the line. A line that is only 0x04
+// is Ctrl-D.
 func (c *Plain) ReadLine(ctx context.Context, p Prompt) (string, error) {
 	if _, err := io.WriteString(c.out, p.Text); err != nil {
 		return "", err
@@ -83,6 +84,9 @@ func (c *Plain) ReadLine(ctx context.Context, p Prompt) (string, error) {
 	line = bytes.TrimSuffix(line, []byte{enter})
 	if tooLong || len(line) > MaxLine {
 		return "", ErrLineTooLong
+	}
+	if len(line) == 1 && line[0] == ctrlD {
+		return "", io.EOF
 	}
 	return clean(line), nil
 }

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"errors"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -255,11 +256,12 @@ func (d *Dialog) Lines(question, end string) []string {
 	var lines []string
 	size := 0
 	for {
-		line, ok := d.read(Prompt{})
+		line, ok := d.read(Prompt{Paste: true})
 		if !ok {
 			return nil
 		}
 		if strings.TrimSpace(line) == end {
+			d.screen.ear.paste(len(lines))
 			return lines
 		}
 		if size += len(line) + 1; size > maxLines {
@@ -269,4 +271,34 @@ func (d *Dialog) Lines(question, end string) []string {
 		}
 		lines = append(lines, line)
 	}
+}
+
+// Paste asks for a text of lines that ends at Ctrl-D on an empty line, or with
+// the input, and gives it with LF line ends. One of more than most bytes, or
+// with a line that is too long, fails the command; what is left of it is read
+// first, so that nothing of it is taken for commands.
+func (d *Dialog) Paste(question string, most int) string {
+	d.ask(question)
+	var text strings.Builder
+	var refused error
+	for d.Err() == nil {
+		line, err := d.screen.read(d.ctx, Prompt{})
+		switch {
+		case errors.Is(err, ErrLineTooLong):
+			refused = err
+		case err == io.EOF && refused == nil:
+			return text.String()
+		case err == io.EOF:
+			d.Text(explain(refused))
+			d.err = ErrFailed
+		case err != nil:
+			d.err = err
+		case text.Len()+len(line) >= most:
+			refused = Refusedf("The text is longer than %d bytes.", most)
+		case refused == nil:
+			text.WriteString(line + "\n")
+		}
+	}
+	d.err = d.Err()
+	return ""
 }

@@ -42,7 +42,7 @@ type Commit struct {
 // pending configuration being dropped, if nothing is different from what runs.
 // While a revision waits to be confirmed, it fails with an *AwaitingError for
 // all but the commit that takes it back, and for that with ErrNotAwaited once
-// it was confirmed.
+// it was confirmed. For what locks do, see CheckTurn.
 //
 // What users have pending whom the revision removes is dropped with it, and
 // their sessions are expelled; so are those from the network of users whom it
@@ -113,14 +113,13 @@ func (s *Store) mayCommit(c Commit) error {
 	if s.inDoubt.Load() {
 		return ErrInDoubt
 	}
-	err := s.CheckAwaiting()
-	switch {
-	case c.Return && err == nil:
-		return ErrNotAwaited
-	case c.Return:
-		return nil
+	if !c.Return {
+		return s.CheckTurn(c.Session)
 	}
-	return err
+	if _, waits := s.Awaiting(); !waits {
+		return ErrNotAwaited
+	}
+	return nil
 }
 
 // record is a revision with all that is stored of it.
@@ -179,6 +178,13 @@ func (s *Store) write(next record) (Revision, error) {
 		}
 		if err := next.leaving.drop(tx); err != nil {
 			return err
+		}
+		names, err := readNames(tx)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			pinned[n.Revision] = true
 		}
 		err = eachPending(tx, func(_ uint64, p pendingRecord) { pinned[p.Base] = true })
 		return errors.Join(err, prune(tx, s.keep, pinned))

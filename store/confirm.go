@@ -46,12 +46,15 @@ func (s *Store) Awaiting() (Confirmation, bool) {
 	return Confirmation{}, false
 }
 
-// CheckAwaiting gives an *AwaitingError while a commit waits to be confirmed.
-func (s *Store) CheckAwaiting() error {
+// CheckTurn says why a session cannot commit now, whatever it would change: an
+// *AwaitingError while a revision waits to be confirmed, a *LockedError while
+// another session has the lock, a *LockLostError while it does not know that it
+// has lost its own.
+func (s *Store) CheckTurn(session *Session) error {
 	if c, ok := s.Awaiting(); ok {
 		return &AwaitingError{c, c.Until.Sub(s.now())}
 	}
-	return nil
+	return s.checkLock(session)
 }
 
 // Confirm makes the running revision one like any other. It fails with

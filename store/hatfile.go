@@ -288,7 +288,7 @@ func WriteHAT(w io.Writer, h HAT) error {
 		b.WriteByte('\n')
 	}
 	for _, g := range h.Groups {
-		if g.Name == allHosts {
+		if g.Name == allHosts && slices.Equal(g.Hosts, []string{allHosts}) {
 			b.WriteString(allHosts + "\n")
 		} else {
 			b.WriteString(g.Name + ":\n")

@@ -230,3 +230,34 @@ func unquoteParam(text string) (string, error) {
 	}
 	return value, nil
 }
+
+// PolicyParamNames lists the parameters of the text form of a host access
+// table, in the order they are written.
+func PolicyParamNames() []string {
+	var names []string
+	for _, k := range hatParams() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// Param gives a parameter as the text form has it, empty if it is not set or
+// there is none of that name.
+func (p PolicyParams) Param(name string) string {
+	for _, k := range hatParams() {
+		if k.name == name {
+			return k.get(&p)
+		}
+	}
+	return ""
+}
+
+// SetParam reads a parameter as Param gives it.
+func (p *PolicyParams) SetParam(name, text string) error {
+	for _, k := range hatParams() {
+		if k.name == name {
+			return k.set(p, text)
+		}
+	}
+	return refuse("There is no parameter %q.", name)
+}

@@ -29,7 +29,8 @@ type Revision struct {
 	More     int      // how many are not in Objects
 	Previous string   // hash of the revision before; empty for the first
 	Sum      string   // of its configuration
-	Altered  bool     `json:"-"` // it is not as it was committed
+	Altered  bool     `json:"-"` // it, or its configuration, is not as it was committed
+	Names    []string `json:"-"` // that operators gave it
 }
 
 // Record is a revision with its configuration, and what it changed. Changes
@@ -129,11 +130,16 @@ func parseNumber(key []byte) uint64 {
 }
 
 // Revisions gives the newest n revisions, the running one first; n <= 0 gives
-// all that are kept.
+// all that are kept. Each is held against what the one after it remembers of
+// it: one that was changed, and its configuration, are Altered.
 func (s *Store) Revisions(n int) ([]Revision, error) {
 	var list []Revision
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		head, err := readHead(tx)
+		if err != nil {
+			return err
+		}
+		names, err := readNames(tx)
 		if err != nil {
 			return err
 		}
@@ -146,8 +152,10 @@ func (s *Store) Revisions(n int) ([]Revision, error) {
 				r = Revision{Altered: true}
 			}
 			// A gap in the numbers breaks the chain without anybody's fault.
-			r.Altered = r.Altered || r.Number != parseNumber(key) || r.Number+1 == next && hashOf(meta) != expected
+			r.Altered = r.Altered || r.Number != parseNumber(key) || r.Number+1 == next && hashOf(meta) != expected ||
+				hashOf(tx.Bucket(configBucket).Get(key)) != r.Sum
 			r.Number = parseNumber(key)
+			r.Names = names.of(r.Number)
 			expected, next = r.Previous, r.Number
 			list = append(list, r)
 		}
@@ -171,7 +179,12 @@ func (s *Store) Revision(n uint64) (Record, error) {
 		if rec.Config, err = readConfig(tx, r); err != nil {
 			return err
 		}
+		names, err := readNames(tx)
+		if err != nil {
+			return err
+		}
 		rec.Revision = r
+		rec.Names = names.of(n)
 		rec.Altered = alteredSince(tx, n, hash)
 		before, _, err := readRevision(tx, n-1)
 		if errors.Is(err, ErrNoRevision) {

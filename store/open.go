@@ -70,6 +70,7 @@ var (
 	programKey = []byte("program")
 	schemaKey  = []byte("schema")
 	runningKey = []byte("running") // number and hash of the running revision
+	namesKey   = []byte("names")   // names of revisions as JSON
 	confirmKey = []byte("confirm") // Confirmation as JSON, while the running revision waits for one
 )
 

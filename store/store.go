@@ -30,10 +30,11 @@ type Options struct {
 // before it, and what sessions have not committed yet. It is safe for
 // concurrent use.
 type Store struct {
-	db    *bbolt.DB
-	clock func() time.Time
-	keep  int
-	turn  *turn
+	db      *bbolt.DB
+	clock   func() time.Time
+	keep    int
+	factory func() *Config
+	turn    *turn
 
 	running  atomic.Pointer[current]
 	awaiting atomic.Pointer[Confirmation] // nil: the running revision stands
@@ -42,6 +43,9 @@ type Store struct {
 	sessions map[uint64]*Session
 	records  map[uint64]bool // keys of pending changes that belong to an open session
 	nextID   uint64
+
+	lock      *held                    // nil: everybody may commit
+	lostLocks map[uint64]LockLostError // by sessions that do not know yet
 
 	checking chan struct{} // holds one value while a passphrase is checked
 
@@ -81,8 +85,8 @@ func Open(path string, o Options) (*Store, error) {
 		o.Factory = func() *Config { return Factory(FactoryFacts{}) }
 	}
 	s := &Store{
-		clock: o.Clock, keep: max(cmp.Or(o.KeepRevisions, 100), KeepAtLeast), turn: newTurn(o.Clock),
-		sessions: map[uint64]*Session{}, records: map[uint64]bool{}, checking: make(chan struct{}, 1),
+		clock: o.Clock, keep: max(cmp.Or(o.KeepRevisions, 100), KeepAtLeast), factory: o.Factory, turn: newTurn(o.Clock),
+		sessions: map[uint64]*Session{}, records: map[uint64]bool{}, lostLocks: map[uint64]LockLostError{}, checking: make(chan struct{}, 1),
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if copyThere(path) {
@@ -127,6 +131,9 @@ func (s *Store) load(tx *bbolt.Tx) error {
 		return err
 	}
 	s.awaiting.Store(awaiting)
+	if _, err := readNames(tx); err != nil {
+		return err
+	}
 	last, _ := tx.Bucket(pendingBucket).Cursor().Last()
 	s.nextID = parseNumber(last) + 1
 	return nil
@@ -138,6 +145,9 @@ func (s *Store) Running() (*Config, uint64) {
 	r := s.running.Load()
 	return r.config, r.revision
 }
+
+// Factory makes the configuration that a new database begins with.
+func (s *Store) Factory() *Config { return s.factory() }
 
 // Close closes the database. Sessions that are still open are lost, and can do
 // nothing more.
@@ -186,10 +196,14 @@ func (s *Store) owned() map[uint64]bool {
 	return maps.Clone(s.records)
 }
 
-// remove takes a closed session out of the list.
+// remove takes a closed session out of the list, and its lock with it.
 func (s *Store) remove(session *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, session.id)
 	delete(s.records, session.record)
+	if s.lock != nil && s.lock.session == session.id {
+		s.lock = nil
+	}
+	delete(s.lostLocks, session.id)
 }

@@ -55,6 +55,17 @@ func (m mailView) DeliverNow(domain string) (int, error) {
 	return n, readable(err)
 }
 
+func (m mailView) Send(l commands.Letter) (envelope.MID, error) {
+	mid, err := m.gateway.SendLetter(mta.Letter(l))
+	switch {
+	case errors.Is(err, queue.ErrNoSpace):
+		err = shell.Refusedf("There is no space left for the queue: no mail is taken.")
+	case errors.Is(err, queue.ErrClosed):
+		err = shell.Refusedf("The gateway is stopping.")
+	}
+	return mid, readable(err)
+}
+
 // acted makes a refusal of an act that the end of the gateway stopped.
 func acted(err error) error {
 	if errors.Is(err, queue.ErrClosed) {

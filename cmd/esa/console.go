@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"esa/commands"
+	"esa/mta/maillog"
 	"esa/shell"
 	"esa/shell/attach"
 	"esa/shell/sshd"
@@ -28,6 +29,7 @@ type console struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session
+	number   int64                     // of the last session
 	closed   chan struct{}             // gets a value when a session has ended
 	history  map[string]*shell.History // by user
 }
@@ -78,15 +80,23 @@ var errExpelled = errors.New("the account was removed or locked")
 
 // handle runs one session and returns its exit status.
 func (c *console) handle(ctx context.Context, s *sshd.Session) int {
+	if !c.welcome(s) {
+		_, _ = fmt.Fprintf(s.Stderr(), "Your account was removed or locked.\r\n")
+		return 1
+	}
 	if wantsFiles(s) {
 		return c.serveFiles(s)
 	}
 	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec, Local: s.Local}
 	pending := c.process.store.NewSession(who)
 	started := time.Now()
-	c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: who.Method, Started: started})
+	op := maillog.Operator{User: s.User, Source: s.Source}
+	op.Session = c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: who.Method, Started: started})
 	defer c.ended(s.ID)
 	defer c.record(who)()
+	log := c.process.gateway.Log()
+	log.SessionBegan(op, entrance(s))
+	defer log.SessionEnded(op)
 
 	ctx, stop := untilExpelled(ctx, pending)
 	defer stop()
@@ -98,7 +108,9 @@ func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 	}()
 	env := c.environment(who, pending, started).LoggedIn()
 	env.Idle = c.idleTime(s)
-	status, err := c.run(ctx, s, env)
+	sh := c.shell(s, env)
+	sh.Heard = func(prompt, line string) { log.Typed(op, line, prompt) }
+	status, err := c.run(ctx, s, sh)
 	lost = err != nil
 	if errors.Is(err, errExpelled) {
 		farewell(s)
@@ -154,9 +166,9 @@ func (c *console) logins() []commands.Login {
 	return list
 }
 
-// run holds the session until it is left (no error) or lost.
-func (c *console) run(ctx context.Context, s *sshd.Session, env commands.Env) (int, error) {
-	sh := shell.Shell[commands.Env]{
+// shell is what a session talks to.
+func (c *console) shell(s *sshd.Session, env commands.Env) *shell.Shell[commands.Env] {
+	return &shell.Shell[commands.Env]{
 		Commands: commands.Table(),
 		Env:      env,
 		Prompt:   c.prompt,
@@ -168,6 +180,10 @@ func (c *console) run(ctx context.Context, s *sshd.Session, env commands.Env) (i
 			c.process.diag.Error("command failed", "user", s.User, "command", command, "error", err)
 		},
 	}
+}
+
+// run holds the session until it is left (no error) or lost.
+func (c *console) run(ctx context.Context, s *sshd.Session, sh *shell.Shell[commands.Env]) (int, error) {
 	input := activity{s, func() { c.active(s.ID) }}
 	if s.Interactive && !s.IsExec {
 		terminal := shell.NewTerminal(input, s, shell.TerminalOptions{Size: s.Window, History: c.historyOf(s.User)})
@@ -217,10 +233,12 @@ func (c *console) historyOf(user string) *shell.History {
 	return c.history[user]
 }
 
-func (c *console) opened(id string, info commands.SessionInfo) {
+func (c *console) opened(id string, info commands.SessionInfo) (number int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sessions[id] = &session{info: info, last: info.Started}
+	c.number++
+	return c.number
 }
 
 func (c *console) active(id string) {

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"esa/mta"
 	"esa/mta/mtatest"
 	"esa/shell/attach"
 	"esa/store"
@@ -228,13 +229,13 @@ func TestConsole_RefusesOtherUsers(t *testing.T) {
 	}
 }
 
-// TestConsole_PanicEndsTheCommandOnly: a console whose gateway is missing has
+// TestConsole_PanicEndsTheCommandOnly: a console whose gateway was never opened has
 // commands that panic.
 func TestConsole_PanicEndsTheCommandOnly(t *testing.T) {
 	dir, _ := prepared(t)
 	h := openHouse(t, dir)
 	broken := *h.p
-	broken.gateway = nil
+	broken.gateway = &mta.Gateway{}
 	console, err := newConsole(&broken, "serial")
 	if err != nil {
 		t.Fatal(err)
@@ -273,13 +274,18 @@ type person struct {
 
 func sitDown(t *testing.T, dir string) *person {
 	t.Helper()
+	return sitDownAs(t, dir, "admin")
+}
+
+func sitDownAs(t *testing.T, dir, user string) *person {
+	t.Helper()
 	conn, err := attach.Dial(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	c, channels, requests, err := ssh.NewClientConn(conn, "console", &ssh.ClientConfig{
-		User: "admin", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		User: user, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -10,12 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"esa/mta/durable"
 	"esa/shell/attach"
+	"esa/store/configfile"
 )
 
 // lockWait is how long a data directory is waited for that another process
@@ -32,6 +35,7 @@ const (
 type dataDir struct {
 	path string
 	lock *os.File
+	keys sync.Mutex // held while the key for configuration files is made
 }
 
 // openDir makes the data directory if need be and takes its lock. If another
@@ -159,3 +163,35 @@ func (d *dataDir) serial() (string, error) {
 
 // serialLength is 20 digits, a dash, 12 digits.
 const serialLength = 33
+
+// fileKeyFile has the secret that configuration files of this gateway are
+// encrypted with where nobody gives a passphrase.
+const fileKeyFile = "configkey"
+
+// fileKey gives the secret, in hex; it is made when it is first asked for. One
+// that cannot be read is never replaced: files need it.
+func (d *dataDir) fileKey() ([]byte, error) {
+	d.keys.Lock()
+	defer d.keys.Unlock()
+	path := filepath.Join(d.path, fileKeyFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
+		if err == nil && len(secret) < configfile.MinGatewayKey {
+			err = errors.New("it is too short")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the key for configuration files, %s: %w", path, err)
+		}
+		return secret, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the key for configuration files: %w", err)
+	}
+	secret := make([]byte, configfile.MinGatewayKey)
+	rand.Read(secret) // never fails
+	if err := durable.Replace(path, []byte(hex.EncodeToString(secret)+"\n")); err != nil {
+		return nil, fmt.Errorf("writing the key for configuration files: %w", err)
+	}
+	return secret, nil
+}

@@ -46,6 +46,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Clock:      time.Now,
 		Random:     rand.Reader,
 		NewKey:     store.NewKey,
+		FileKey:    c.process.dir.fileKey,
 		Wait:       wait,
 		Version:    c.version,
 	}

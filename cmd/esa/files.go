@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -24,10 +25,21 @@ func (c *console) serveFiles(s *sshd.Session) int {
 	c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: method(s), Started: time.Now()})
 	defer c.ended(s.ID)
 	diag := c.process.diag.With("user", s.User, "source", s.Source, "method", method(s))
+	may := func() error {
+		running, _ := c.process.store.Running()
+		return commands.MayUseFiles(running, s.User)
+	}
+	if err := may(); err != nil {
+		diag.Warn("no files for this user", "error", err)
+		if _, err := fmt.Fprintln(s.Stderr(), err); err != nil {
+			diag.Info("file client lost", "error", err)
+		}
+		return 1
+	}
 	tree, err := files.Open(files.Options{
 		Configuration: filepath.Join(c.process.dir.path, "configuration"),
 		Logs:          filepath.Join(c.process.dir.path, "logs"),
-		Write:         true,
+		May:           may,
 		Note: func(e files.Event) {
 			if e.Err != nil {
 				diag.Warn("file not transferred", "action", e.Action, "path", e.Path, "error", e.Err)

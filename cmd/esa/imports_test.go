@@ -18,7 +18,7 @@ var mayImport = []struct {
 	why     string
 }{
 	{"esa/cmd/esa", []string{"esa/..."}, "cmd wires everything"},
-	{"esa/commands", []string{"esa/shell", "esa/store", "esa/mta/envelope", "esa/mta/lookup"},
+	{"esa/commands", []string{"esa/shell", "esa/store", "esa/store/configfile", "esa/mta/envelope", "esa/mta/lookup"},
 		"commands see the gateway only through the interfaces of env.go"},
 	{"esa/shell", nil, "the shell knows terminals and questions, not mail"},
 	{"esa/shell/sshd", nil, "the session server knows SSH, not mail"},
@@ -27,6 +27,7 @@ var mayImport = []struct {
 	{"esa/shell/logins", nil, "a leaf: a list in a file"},
 	{"esa/shell/shelltest", []string{"esa/shell"}, "test support of shell"},
 	{"esa/store", nil, "what is configured does not know who obeys it"},
+	{"esa/store/configfile", []string{"esa/store"}, "the configuration as a file: a view of the store's types, which do not know it"},
 	{"esa/mta", []string{"esa/store", "esa/mta/..."}, "the gateway is below the console"},
 	{"esa/mta/envelope", nil, "the nouns everybody shares"},
 	{"esa/mta/lookup", nil, "plain results of DNS"},
@@ -63,7 +64,7 @@ var mayImport = []struct {
 var homes = map[string][]string{
 	"github.com/chzyer/readline":         {"esa/shell"},
 	"golang.org/x/crypto/ssh":            {"esa/shell/sshd", "esa/shell/attach"},
-	"golang.org/x/crypto/argon2":         {"esa/store"},
+	"golang.org/x/crypto/argon2":         {"esa/store", "esa/store/configfile"},
 	"github.com/pkg/sftp":                {"esa/shell/files"},
 	"golang.org/x/term":                  {"esa/shell/attach", "esa/cmd/esa"},
 	"golang.org/x/sys/unix":              {"esa/shell/sshd", "esa/shell/attach", "esa/mta/socket", "esa/mta/queue", "esa/mta/maillog", "esa/cmd/esa", "esa/mta"},

@@ -108,7 +108,7 @@ func TestTrial_KillWhileItWaits(t *testing.T) {
 	if n := hostNumber(g); n != 1 {
 		t.Errorf("gw%d runs after the restart", n)
 	}
-	if out := g.script("rollbackconfig list", "displayalerts"); !strings.Contains(out, "after a restart: it was not confirmed") || !strings.Contains(out, "was taken back") {
+	if out := g.script("rollbackconfig list", "displayalerts"); !strings.Contains(out, "restarted before the commit was confirmed") || !strings.Contains(out, "was taken back") {
 		t.Errorf("nobody is told:\n%s", out)
 	}
 	g.stop()

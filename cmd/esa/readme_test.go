@@ -32,6 +32,19 @@ func TestReadmeCommands(t *testing.T) {
 	holdReadme(t, "commands", rows)
 }
 
+// TestReadmeForms: so is the list of one-line forms.
+func TestReadmeForms(t *testing.T) {
+	text := ""
+	for _, c := range commands.Table() {
+		for _, f := range c.Forms {
+			for line := range strings.Lines(f.Usage + "\n") {
+				text += "    " + line
+			}
+		}
+	}
+	holdReadme(t, "forms", text)
+}
+
 // TestReadmeSession: the first session in the README, typed into a gateway
 // that nobody has configured yet, shows what the README says.
 func TestReadmeSession(t *testing.T) {

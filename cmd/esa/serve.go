@@ -94,7 +94,7 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 		Diag: p.diag, Authorities: authorities, Console: p.door.hand}
 	if !live {
 		p.gateway = mta.Offline(options)
-		return p, nil
+		return p, p.gateway.OpenAudit()
 	}
 	// Last, for close does not know how to end it.
 	p.gateway, err = mta.Open(options)
@@ -115,6 +115,9 @@ func (p *process) openDiag() error {
 // close closes what was opened.
 func (p *process) close() error {
 	var errs []error
+	if p.gateway != nil {
+		errs = append(errs, p.gateway.Close())
+	}
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
 	}

@@ -72,10 +72,13 @@ var (
 type Options struct {
 	Configuration string // directory, must exist
 	Logs          string // directory, must exist
-	Write         bool   // files of configuration/ may be written, renamed and removed
+
+	// May refuses the client everything, with what it is to be told. It is asked
+	// anew for every path. It may be nil.
+	May func() error
 
 	// Note hears of every file that was read or changed, and of every attempt
-	// to change one; calls come one at a time.
+	// to change one; calls come one at a time. It may be nil.
 	Note func(Event)
 }
 
@@ -151,8 +154,13 @@ func (p place) path() string {
 	return path.Join("/", p.folder.name, p.name)
 }
 
-// resolve finds the place of a client's path.
+// resolve finds the place of a client's path, if the client may have any.
 func (t *Tree) resolve(name string) (place, error) {
+	if t.options.May != nil {
+		if err := t.options.May(); err != nil {
+			return place{}, refusal{err.Error(), fs.ErrPermission}
+		}
+	}
 	words := strings.Split(strings.TrimPrefix(path.Clean("/"+name), "/"), "/")
 	if words[0] == "" {
 		return place{}, nil
@@ -178,7 +186,7 @@ func (t *Tree) changeable(name string) (place, error) {
 	switch {
 	case err != nil:
 		return p, err
-	case p.folder != &t.configuration || !t.options.Write:
+	case p.folder != &t.configuration:
 		return p, errReadOnly
 	case p.name == ".":
 		return p, errNoFile
@@ -419,7 +427,10 @@ func (t *Tree) written(u *Upload, reason error) error {
 	defer t.release()
 	size := u.Size()
 	err := reason
-	if reason != nil {
+	if err == nil {
+		_, err = t.changeable(at)
+	}
+	if err != nil {
 		u.Abort()
 	} else {
 		err = u.Commit()

@@ -44,7 +44,7 @@ func (t *Tree) folderInfo(name string) info {
 // mode tells what may be done, not what the file system says.
 func (t *Tree) mode(in *folder, dir bool) fs.FileMode {
 	mode := fs.FileMode(0o400)
-	if in == &t.configuration && t.options.Write {
+	if in == &t.configuration {
 		mode |= 0o200
 	}
 	if dir {

@@ -68,7 +68,7 @@ func TestSCP_Receives(t *testing.T) {
 		{"an option we do not know", "scp -t -S a", "", 1, "\x01scp: unknown option -S\n", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := serve(t, true)
+			s := serve(t)
 			if !IsSCP(tt.line) {
 				t.Error("not taken for an scp")
 			}
@@ -90,7 +90,7 @@ func TestSCP_Receives(t *testing.T) {
 func TestSCP_KeepsTimesWhereAsked(t *testing.T) {
 	at := time.Unix(1580702706, 0)
 	for line, keeps := range map[string]bool{"scp -p -t configuration": true, "scp -t configuration": false} {
-		s := serve(t, true)
+		s := serve(t)
 		if status, told := s.scp(line, "T1580702706 0 1 0\nC0644 1 b\nB\x00"); status != 0 {
 			t.Fatalf("%s: %q", line, told)
 		}
@@ -132,7 +132,7 @@ func TestSCP_Sends(t *testing.T) {
 		{"a client that never begins", "scp -f configuration/a.xml", "", 1, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := serve(t, true)
+			s := serve(t)
 			if !IsSCP(tt.line) {
 				t.Error("not taken for an scp")
 			}
@@ -144,7 +144,7 @@ func TestSCP_Sends(t *testing.T) {
 }
 
 func TestSCP_SendsTimes(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	at := time.Unix(1580702706, 5)
 	if err := os.Chtimes(filepath.Join(s.dir, "configuration/a.xml"), at, at); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestSCP_SendsTimes(t *testing.T) {
 }
 
 func TestSCP_TellsWhatWasDone(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	s.scp("scp -t configuration", "C0644 3 b\nnew\x00")
 	s.scp("scp -f configuration/b", "\x00\x00\x00")
 	s.scp("scp -t logs/x", "C0644 3 b\n")
@@ -173,7 +173,7 @@ func TestSCP_TellsWhatWasDone(t *testing.T) {
 // A disk that is full is the gateway's matter: the client is told, and the next
 // file of the same copy has its chance.
 func TestSCP_AFailureOfTheDiskEndsOneFileOnly(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	u, err := s.write("configuration/b", false)
 	if err != nil {
 		t.Fatal(err)
@@ -205,40 +205,4 @@ func TestIsSCP(t *testing.T) {
 			t.Errorf("%.40q was taken for an scp", line)
 		}
 	}
-}
-
-func FuzzSCP(f *testing.F) {
-	f.Add("scp -t configuration", "T1 0 1 0\nC0644 3 b\nnew\x00E\nD0755 0 d\n\x01x\n")
-	f.Add("scp -r -p -f / configuration/*", strings.Repeat("\x00", 40))
-	f.Add(`scp -t "a\"b\'c*" \*[x`, "C0644 99999999999999999999 b\n")
-	dir := f.TempDir()
-	for _, name := range []string{"configuration", "logs/mail_logs"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
-			f.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "outside"), []byte("secret"), 0o600); err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, line, says string) {
-		tree, err := Open(Options{Configuration: filepath.Join(dir, "configuration"), Logs: filepath.Join(dir, "logs"), Write: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer tree.Close()
-		if !IsSCP(line) {
-			return
-		}
-		w := &wire{Reader: strings.NewReader(says)}
-		status := tree.SCP(w, line)
-		if status != 0 && status != 1 || strings.Contains(w.String(), "secret") || tree.open != 0 {
-			t.Errorf("status %d, %d files open, told %q", status, tree.open, w.String())
-		}
-		if text, err := os.ReadFile(filepath.Join(dir, "outside")); string(text) != "secret" {
-			t.Errorf("outside: %q, %v", text, err)
-		}
-		if left, _ := os.ReadDir(dir); len(left) != 3 {
-			t.Errorf("beside the folders: %v", left)
-		}
-	})
 }

@@ -35,11 +35,16 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.code }
 
+// errAttributes is what a client hears whose attributes end too early.
+var errAttributes = errors.New("the attributes are not complete")
+
 // status gives an error the code of its kind.
 func status(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errAttributes):
+		return coded{err, sftp.ErrSSHFxBadMessage}
 	case errors.Is(err, fs.ErrNotExist):
 		return coded{err, sftp.ErrSSHFxNoSuchFile}
 	case errors.Is(err, fs.ErrPermission):
@@ -162,6 +167,9 @@ func (h handlers) StatVFS(*sftp.Request) (*sftp.StatVFS, error) {
 // that asks for nothing else is refused.
 func (h handlers) setAttributes(r *sftp.Request) error {
 	flags, attributes := r.AttrFlags(), r.Attributes()
+	if attributes == nil {
+		return errAttributes
+	}
 	if _, err := h.tree.changeable(r.Filepath); err != nil {
 		return err
 	}

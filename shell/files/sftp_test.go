@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,11 +20,12 @@ import (
 // served is a data directory that a client sees.
 type served struct {
 	*Tree
-	dir    string
-	events []string
+	dir     string
+	events  []string
+	refused error // what May says
 }
 
-func serve(t *testing.T, write bool) *served {
+func serve(t *testing.T) *served {
 	t.Helper()
 	s := &served{dir: t.TempDir()}
 	s.put(t, "logs/mail_logs/mail.@20260101T000000.s", "saved\n")
@@ -39,7 +39,8 @@ func serve(t *testing.T, write bool) *served {
 	s.link(t, "../outside", "configuration/link")
 	var err error
 	s.Tree, err = Open(Options{
-		Configuration: filepath.Join(s.dir, "configuration"), Logs: filepath.Join(s.dir, "logs"), Write: write,
+		Configuration: filepath.Join(s.dir, "configuration"), Logs: filepath.Join(s.dir, "logs"),
+		May: func() error { return s.refused },
 		Note: func(e Event) {
 			s.events = append(s.events, strings.TrimSuffix(fmt.Sprintf("%s %s %d %v", e.Action, e.Path, e.Size, e.Err), " <nil>"))
 		},
@@ -129,7 +130,7 @@ func download(c *sftp.Client, name string) (string, error) {
 }
 
 func TestSFTP_ReadsWhatThereIs(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, ended := s.client(t)
 	for path, want := range map[string]string{
 		"/configuration/a.xml":                          "old content",
@@ -164,7 +165,7 @@ func TestSFTP_ReadsWhatThereIs(t *testing.T) {
 }
 
 func TestSFTP_Lists(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, _ := s.client(t)
 	defer near.Close()
 	for path, want := range map[string][]string{
@@ -207,7 +208,7 @@ func TestSFTP_Lists(t *testing.T) {
 }
 
 func TestSFTP_AFileIsReplacedAsAWholeWhenItIsClosed(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, _ := s.client(t)
 	defer near.Close()
 	f, err := c.Create("/configuration/a.xml")
@@ -246,7 +247,7 @@ func TestSFTP_AFileIsReplacedAsAWholeWhenItIsClosed(t *testing.T) {
 // another is a second client on the same folders.
 func (s *served) another(t *testing.T) (*sftp.Client, net.Conn, chan error) {
 	t.Helper()
-	tree, err := Open(Options{Configuration: filepath.Join(s.dir, "configuration"), Logs: filepath.Join(s.dir, "logs"), Write: true})
+	tree, err := Open(Options{Configuration: filepath.Join(s.dir, "configuration"), Logs: filepath.Join(s.dir, "logs")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,7 @@ func (s *served) another(t *testing.T) (*sftp.Client, net.Conn, chan error) {
 }
 
 func TestSFTP_AFileOfAClientThatIsLostIsNotKept(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, ended := s.client(t)
 	f, err := c.Create("/configuration/a.xml")
 	if err != nil {
@@ -277,7 +278,7 @@ func TestSFTP_AFileOfAClientThatIsLostIsNotKept(t *testing.T) {
 }
 
 func TestSFTP_WhatIsRefusedChangesNothing(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, _ := s.client(t)
 	defer near.Close()
 	long := strings.Repeat("n", 256)
@@ -333,29 +334,42 @@ func TestSFTP_WhatIsRefusedChangesNothing(t *testing.T) {
 	}
 }
 
-// A client that may only read.
-func TestSFTP_ReadOnly(t *testing.T) {
-	s := serve(t, false)
+// A user whose role was taken away while the client was there.
+func TestSFTP_WhoMayNotDoesNothing(t *testing.T) {
+	s := serve(t)
 	c, near, _ := s.client(t)
 	defer near.Close()
 	if text, err := download(c, "/configuration/a.xml"); err != nil || text != "old content" {
-		t.Errorf("reading: %q, %v", text, err)
+		t.Fatalf("%q, %v", text, err)
 	}
+	open, err := c.Create("/configuration/begun")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.refused = errors.New("not in the group")
+	_, readErr := download(c, "/configuration/a.xml")
+	_, listErr := c.ReadDir("/configuration")
+	_, statErr := c.Stat("/configuration")
 	for name, err := range map[string]error{
-		"write": upload(c, "/configuration/b", "new"), "remove": c.Remove("/configuration/a.xml"),
-		"rename": c.Rename("/configuration/a.xml", "/configuration/b"), "truncate": c.Truncate("/configuration/a.xml", 0),
+		"read": readErr, "list": listErr, "stat": statErr, "write": upload(c, "/configuration/b", "new"),
+		"remove": c.Remove("/configuration/a.xml"), "rename": c.Rename("/configuration/a.xml", "/configuration/b"),
+		"truncate": c.Truncate("/configuration/a.xml", 0), "touch": c.Chtimes("/configuration/a.xml", time.Now(), time.Now()),
+		"close": open.Close(),
 	} {
 		if !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if all, err := c.ReadDir("configuration"); err != nil || len(all) != 1 || all[0].Mode() != 0o400 {
-		t.Errorf("listed as %v, %v", all, err)
+	if status, told := s.scp("scp -f configuration/a.xml", "\x00"); status != 1 || told != "\x01scp: configuration/a.xml: not in the group\n" {
+		t.Errorf("scp: status %d, %q", status, told)
+	}
+	if got := s.holds(t); len(got) != 1 || got["a.xml"] != "old content" {
+		t.Errorf("configuration/ holds %q", got)
 	}
 }
 
 func TestSFTP_NamesAndTimesChange(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, _ := s.client(t)
 	defer near.Close()
 	at := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
@@ -391,7 +405,7 @@ func TestSFTP_NamesAndTimesChange(t *testing.T) {
 }
 
 func TestSFTP_WritesInPlaceAndAppends(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, _ := s.client(t)
 	defer near.Close()
 	for _, tt := range []struct {
@@ -446,7 +460,7 @@ func TestSFTP_WritesInPlaceAndAppends(t *testing.T) {
 }
 
 func TestSFTP_Bounds(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, _ := s.client(t)
 	defer near.Close()
 
@@ -500,7 +514,7 @@ func TestSFTP_Bounds(t *testing.T) {
 }
 
 func TestSFTP_LargeFilesArriveWhole(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	c, near, _ := s.client(t)
 	defer near.Close()
 	content := bytes.Repeat([]byte("0123456789abcdef\n"), 100_000)
@@ -518,7 +532,7 @@ func TestSFTP_LargeFilesArriveWhole(t *testing.T) {
 }
 
 func TestCrashWhileAFileComes_TheNextStartRemovesWhatIsLeft(t *testing.T) {
-	s := serve(t, true)
+	s := serve(t)
 	u, err := s.write("configuration/b", false)
 	if err != nil {
 		t.Fatal(err)
@@ -535,79 +549,4 @@ func TestCrashWhileAFileComes_TheNextStartRemovesWhatIsLeft(t *testing.T) {
 	if err := s.written(u, nil); err == nil {
 		t.Error("the file that is gone took its place")
 	}
-}
-
-// packets frames what a client says (draft-ietf-secsh-filexfer-02 §3).
-func packets(all ...string) string {
-	var b strings.Builder
-	for _, p := range all {
-		b.Write([]byte{byte(len(p) >> 24), byte(len(p) >> 16), byte(len(p) >> 8), byte(len(p))})
-		b.WriteString(p)
-	}
-	return b.String()
-}
-
-// text is a string on the wire.
-func text(s string) string { return packets(s) }
-
-// FuzzSFTP: whatever a client sends, nothing panics, nothing stays open and
-// nothing outside the folders is read or changed.
-func FuzzSFTP(f *testing.F) {
-	const id = "\x00\x00\x00\x07"
-	hello := packets("\x01\x00\x00\x00\x03")
-	f.Add(hello + packets("\x03"+id+text("/configuration/b")+"\x00\x00\x00\x1a\x00\x00\x00\x00",
-		"\x06"+id+text("1")+"\x00\x00\x00\x00\x00\x00\x00\x00"+text("new"), "\x04"+id+text("1")))
-	f.Add(hello + packets("\x0b"+id+text("/"), "\x0c"+id+text("1"), "\x0c"+id+text("1"), "\x08"+id+text("1")))
-	f.Add(hello + packets("\x09"+id+text("/configuration/b")+"\x00\x00\x00\x0f\x00\x00\x00\x00\x00\x00\x00\x01"+strings.Repeat("\x00", 20)))
-	f.Add(hello + packets("\x12"+id+text("/configuration/b")+text("/../outside"), "\x14"+id+text("a")+text("b"), "\x13"+id+text("a")))
-	f.Add(hello + packets("\xc8"+id+text("posix-rename@openssh.com")+text("a")+text("b"), "\xc8"+id+text("statvfs@openssh.com")+text("/")))
-	f.Add(hello + packets("\x10"+id+text("."), "\x07"+id+text("/logs"), "\x11"+id+text("/configuration/b"), "\x0d"+id+text("x")))
-	dir := f.TempDir()
-	for _, name := range []string{"configuration", "logs/mail_logs"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
-			f.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "outside"), []byte("secret"), 0o600); err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, says string) {
-		tree, err := Open(Options{Configuration: filepath.Join(dir, "configuration"), Logs: filepath.Join(dir, "logs"), Write: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer tree.Close()
-		w := &lockedWire{wire: wire{Reader: strings.NewReader(says)}}
-		_ = tree.SFTP(w) // what it says of this client is no matter here
-		if tree.open != 0 || len(tree.uploads) != 0 {
-			t.Errorf("%d files and %d uploads open", tree.open, len(tree.uploads))
-		}
-		if strings.Contains(w.told(), "secret") {
-			t.Error("what is outside was read")
-		}
-		if text, err := os.ReadFile(filepath.Join(dir, "outside")); string(text) != "secret" {
-			t.Errorf("outside: %q, %v", text, err)
-		}
-		if left, _ := os.ReadDir(dir); len(left) != 3 {
-			t.Errorf("beside the folders: %v", left)
-		}
-	})
-}
-
-// lockedWire is a wire that the library still writes to when SFTP has returned.
-type lockedWire struct {
-	mu sync.Mutex
-	wire
-}
-
-func (w *lockedWire) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.Buffer.Write(p)
-}
-
-func (w *lockedWire) told() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.String()
 }
