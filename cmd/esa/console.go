@@ -85,7 +85,7 @@ func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 		return 1
 	}
 	if wantsFiles(s) {
-		return c.serveFiles(s)
+		return c.serveFiles(ctx, s)
 	}
 	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec, Local: s.Local}
 	pending := c.process.store.NewSession(who)
