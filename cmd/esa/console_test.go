@@ -240,6 +240,7 @@ func TestConsole_PanicEndsTheCommandOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	console.server.Events = nil // they need a gateway too
 	client, server, err := attach.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -275,11 +276,11 @@ type person struct {
 
 func sitDown(t *testing.T, dir string) *person {
 	t.Helper()
-	return sitDownAt(t, dir, 24)
+	return sitDownAs(t, dir, "admin", 24)
 }
 
-// sitDownAt takes a terminal of so many rows.
-func sitDownAt(t *testing.T, dir string, rows int) *person {
+// sitDownAs takes a terminal of so many rows, as this user.
+func sitDownAs(t *testing.T, dir, user string, rows int) *person {
 	t.Helper()
 	conn, err := attach.Dial(dir)
 	if err != nil {
@@ -287,7 +288,7 @@ func sitDownAt(t *testing.T, dir string, rows int) *person {
 	}
 	t.Cleanup(func() { conn.Close() })
 	c, channels, requests, err := ssh.NewClientConn(conn, "console", &ssh.ClientConfig{
-		User: "admin", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		User: user, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
 		t.Fatal(err)
