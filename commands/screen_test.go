@@ -30,7 +30,7 @@ func TestNoLineLooksLikeAPrompt(t *testing.T) {
 		}
 		hosts := []string{"mail.example.com"}
 		for _, found := range named.FindAllStringSubmatch(string(text), -1) {
-			hosts = append(hosts, found[1])
+			hosts = append(hosts, strings.TrimSuffix(found[1], "."))
 		}
 		for _, line := range lookalike.FindAllString(string(text), -1) {
 			if host := strings.TrimRight(line, "> \n"); !slices.Contains(hosts, host) {
