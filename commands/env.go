@@ -36,6 +36,7 @@ type (
 type Env struct {
 	Who        store.Who
 	Started    time.Time      // when the session began
+	Idle       time.Duration  // how long the session may wait for its operator; 0: as long as it takes
 	Session    *store.Session // its pending configuration
 	Store      *store.Store   // running configuration and history
 	Gateway    Gateway
@@ -44,12 +45,14 @@ type Env struct {
 	DNSSEC     DNSSEC
 	DANE       DANE
 	Revocation Revocation // the lists of revoked certificates at work
+	Archives   Archives   // where committed configurations are copied to
 	Mail       Mail
 	Service    Service
 	Logs       Logs
 	Machine    Machine
 	Files      Files
 	Ciphers    Ciphers
+	SSH        SSH
 	Sessions   func() []SessionInfo
 	Logins     func() []Login // the newest first
 	Clock      func() time.Time
@@ -132,6 +135,28 @@ type RevocationList struct {
 	Err        error     // why; its text is in part the host's
 }
 
+// Archives is what commands ask of the archives that run.
+type Archives interface {
+	// Archived tells of the archives of the running configuration; offline,
+	// what a gateway has left of that.
+	Archived() []ArchiveState
+	// ArchiveNow has tried again what failed. It does not wait for it.
+	ArchiveNow() error
+	// HostKey asks a host for its key, within half a minute, and gives it with
+	// its fingerprint. Errors are in part the host's.
+	HostKey(ctx context.Context, address string) (key, fingerprint string, err error)
+}
+
+// ArchiveState is how one archive does.
+type ArchiveState struct {
+	Name     string
+	Revision uint64    // copied last; 0: none
+	At       time.Time // when; zero: never
+	Err      error     // why the last attempt failed; its text is in part the host's
+	Failed   time.Time
+	Due      time.Time // of the next attempt, if Err
+}
+
 // ErrNotCommitted says that a list is not part of the running configuration.
 var ErrNotCommitted = errors.New("it is not committed")
 
@@ -205,6 +230,25 @@ type Ciphers interface {
 	Outbound(method, ciphers string) (lines, warnings []string, err error)
 	// Verify is what a cipher string selects.
 	Verify(ciphers string) (lines, warnings []string, err error)
+}
+
+// SSH knows keys of SSH.
+type SSH interface {
+	// HostKeys lists the keys that clients know the gateway by. Where there are
+	// none yet they are made, which takes a moment.
+	HostKeys() ([]SSHKey, error)
+	// ParseKey reads one public key, as authorized_keys or RFC 4716 have it;
+	// errors are refusals fit for operators.
+	ParseKey(text string) (SSHKey, error)
+}
+
+// SSHKey is a public key.
+type SSHKey struct {
+	Type        string // "ssh-ed25519"
+	Bits        int    // of an RSA key, else 0
+	Fingerprint string // "SHA256:..."
+	Comment     string // printable
+	Line        string // of authorized_keys
 }
 
 // SessionInfo is one session for `who`.

@@ -82,7 +82,7 @@ func (c *console) fileClient(ctx context.Context, s *sshd.Session, who store.Who
 	ctx, stop := untilExpelled(ctx, pending)
 	unhook := context.AfterFunc(ctx, func() { s.End(context.Cause(ctx)) })
 	running, _ := c.process.store.Running()
-	w := newWatched(s, idleTime(running), func() { s.End(shell.ErrIdle) })
+	w := newWatched(s, sessionTimeout(running), func() { s.End(shell.ErrIdle) })
 	w.moved = func() { c.active(s.ID) }
 	return w, func() {
 		w.idle.Stop()

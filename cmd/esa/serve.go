@@ -91,7 +91,7 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 		p.diag.Warn("no certificate authorities", "err", err)
 	}
 	options := mta.Options{Dir: inv.dir, Store: p.store, Version: productVersion(inv.dir).Version, Serial: serial,
-		Diag: p.diag, Authorities: authorities, Console: p.door.hand}
+		Diag: p.diag, Authorities: authorities, ConfigFile: archiveFile(p.console.version), Console: p.door.hand}
 	if !live {
 		p.gateway = mta.Offline(options)
 		return p, p.gateway.OpenAudit()
@@ -232,7 +232,9 @@ func (p *process) attachHere(ctx context.Context, inv invocation) (int, error) {
 	if err != nil {
 		return statusFailed, err
 	}
-	return attach.Run(ctx, conn, inv.session())
+	session := inv.session()
+	session.Stay = true
+	return attach.Run(ctx, conn, session)
 }
 
 // offline works on the data directory alone.

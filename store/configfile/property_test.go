@@ -39,6 +39,18 @@ func strange() []string {
 	return []string{"", "plain", " blanks around ", `<a> & "b" 'c' ]]> -->`, "Grüße, €, \U0001f600", "a\tb", "line one #\nme> \n[x]> \nlast", "***", "$x"}
 }
 
+// accessRules are those of who may operate the gateway, and of archives.
+func accessRules() map[string]func(m *maker) any {
+	return map[string]func(m *maker) any{
+		"User.Name":       func(m *maker) any { return m.name("user") },
+		"User.Role":       func(m *maker) any { return oneOf(m, store.Roles()...) },
+		"User.Keys":       func(m *maker) any { return oneOf(m, nil, []string{"ssh-ed25519 AAAA me@example.com", "ssh-rsa BBBB"}) },
+		"User.Changed":    func(m *maker) any { return store.Day(m.IntN(20000)) },
+		"User.Former":     func(m *maker) any { return oneOf(m, nil, []store.Secret{"$argon2id$one", "$argon2id$two"}) },
+		"Archive.Secrets": func(m *maker) any { return oneOf(m, store.ArchiveSecretsChoices()...) },
+	}
+}
+
 // rules gives values for fields that do not take any of their kind, by type and
 // field, or by type.
 func rules() map[string]func(m *maker) any {
@@ -93,12 +105,7 @@ func rules() map[string]func(m *maker) any {
 		"BounceProfile.Alternate":  func(m *maker) any { return oneOf(m, "", email(m).(string)) },
 		"LogSubscription.Name":     func(m *maker) any { return m.name("log.") },
 		"LogSubscription.Type":     func(m *maker) any { return oneOf(m, store.LogTypes()...) },
-		"User.Name":                func(m *maker) any { return m.name("user") },
-		"User.Role":                func(m *maker) any { return oneOf(m, store.Roles()...) },
-		"User.Keys":                func(m *maker) any { return oneOf(m, nil, []string{"ssh-ed25519 AAAA me@example.com", "ssh-rsa BBBB"}) },
-		"User.Changed":             func(m *maker) any { return store.Day(m.IntN(20000)) },
 		"Secret":                   func(m *maker) any { return oneOf(m, "", "$argon2id$v=19$m=19456,t=2,p=1$"+m.name("salt")) },
-		"User.Former":              func(m *maker) any { return oneOf(m, nil, []store.Secret{"$argon2id$one", "$argon2id$two"}) },
 		"SSHD.Signatures":          func(m *maker) any { return oneOf(m, nil, []string{"ssh-ed25519", "rsa-sha2-512"}) },
 		"SSHD.Ciphers":             func(m *maker) any { return oneOf(m, nil, []string{"aes256-ctr", "aes128-gcm@openssh.com"}) },
 		"SSHD.MACs":                func(m *maker) any { return oneOf(m, nil, []string{"hmac-sha2-256"}) },
@@ -199,7 +206,11 @@ func (m *maker) fill(field string, v reflect.Value) {
 		m.seen[field][fmt.Sprintf("%#v", v.Interface())] = true
 	}()
 	for _, key := range []string{field, v.Type().Name()} {
-		if rule, ok := rules()[key]; ok {
+		rule, ok := rules()[key]
+		if !ok {
+			rule, ok = accessRules()[key]
+		}
+		if ok {
 			if made := reflect.ValueOf(rule(m)); made.IsValid() {
 				v.Set(made.Convert(v.Type()))
 			}
