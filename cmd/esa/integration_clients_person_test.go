@@ -69,8 +69,6 @@ func personAt(t *testing.T, cols, rows int) {
 	term.line("smtproutes new person.test next.example.com")
 	term.await("created.\n" + prompt)
 	term.line(`commit "für später"`)
-	term.await("[Y]>")
-	term.keys("Enter")
 	waitFor(t, "the commit", func() bool { return strings.Contains(term.screen(), "Changes committed: ") })
 	term.await(prompt)
 	term.line("commitdetail")
