@@ -218,8 +218,8 @@ func deleteCRL(d *Dialog, cfg *store.Config, name string) {
 }
 
 func crlSetup(d *Dialog, cfg *store.Config) {
-	listener := d.YesNo("Do you want to check the certificates of clients against the revocation lists (listeners)?", cfg.Revocation.Listener)
-	delivery := d.YesNo("Do you want to check the certificates of servers against the revocation lists (delivery)?", cfg.Revocation.Delivery)
+	listener := d.YesNo("Should listeners check the certificates of clients against the lists?", cfg.Revocation.Listener)
+	delivery := d.YesNo("Should delivery check the certificates of servers against the lists?", cfg.Revocation.Delivery)
 	if d.Err() == nil {
 		useCRL(d, cfg, crlUse{listener, delivery})
 	}

@@ -63,7 +63,7 @@ func (fakeDNSSEC) ParseRoots(text string) ([]store.RootServer, error) {
 		name, addr, _ := strings.Cut(strings.TrimSpace(line), " ")
 		at, err := store.ParseDNSServer(addr)
 		if err != nil {
-			return nil, errors.New("line 1: a root server is a name and an address")
+			return nil, errors.New("line 1 is not a name and an address")
 		}
 		roots = append(roots, store.RootServer{Name: name, Addr: at})
 	}

@@ -172,9 +172,9 @@ func (w *world) env(user string, person bool) Env {
 		who.Method, who.Interactive = "cli", true
 	}
 	return Env{
-		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
+		Who: who, Started: w.time.Now(), Idle: 30 * time.Minute, Session: w.store.NewSession(who), Store: w.store,
 		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: GuardFiles(w.files, w.store, user),
-		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey, FileKey: func() ([]byte, error) { return []byte("the key of the gateway in the tests"), nil },
+		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey, SSH: fakeSSH{}, FileKey: func() ([]byte, error) { return []byte("the key of the gateway in the tests"), nil },
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},
@@ -192,8 +192,8 @@ func (w *world) shell(env Env, console shell.Console) *shell.Shell[Env] {
 	return &shell.Shell[Env]{
 		Commands: append(Table(), w.testCommand()), Env: env, Console: console, Panics: true,
 		May: func(c *Command) error {
-			if c.Name == "test" {
-				return nil
+			if shell.Lookup(Table(), c.Name) == nil {
+				return nil // of the test
 			}
 			return env.May(c)
 		},
@@ -404,7 +404,8 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 	report.Changes = store.Diff(running, merged.Config)
 	system, _ := machine{}.Authorities()
 	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
-	report.Questions = append(store.OpensRelay(running, merged.Config), store.LocksOutAdministrators(running, merged.Config)...)
+	report.Questions = slices.Concat(store.OpensRelay(running, merged.Config), store.LocksOutAdministrators(running, merged.Config),
+		store.EndsSession(running, merged.Config, r.Session.Who()))
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
 	}

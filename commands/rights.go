@@ -112,7 +112,10 @@ func mayRun(name string) []string {
 		names []string
 	}{
 		// Session, and status information.
-		{everyone(), []string{"dnsstatus", "exit", "help", "hostrate", "hoststatus", "last", "passphrase", "rate", "status", "tophosts", "topin", "version", "who", "whoami"}},
+		{everyone(), []string{
+			"date", "dnsstatus", "exit", "help", "hostrate", "hoststatus", "last", "passphrase", "rate", "setttymode", "status", "tophosts",
+			"topin", "version", "who", "whoami",
+		}},
 		// The work queue, with those who may suspend mail.
 		{observers(), []string{"workqueue"}},
 		// Read-Only Operators see all, and edit without committing.
@@ -129,7 +132,7 @@ func mayRun(name string) []string {
 			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "loadconfig", "redirectrecipients",
 			"removemessage", "resetcounters", "rollovernow",
 		}},
-		{administrators(), []string{"systemsetup", "userconfig"}},
+		{administrators(), []string{"adminaccessconfig", "resetconfig", "sshconfig", "systemsetup", "userconfig"}},
 	} {
 		if slices.Contains(set.names, name) {
 			return set.roles

@@ -76,9 +76,13 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	g.keepCopy()
 	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
-	done := c.report.Revision
-	g.Log().Committed(done.Number, done.User, done.Source, done.Comment)
+	g.logCommit(c.report.Revision)
 	return c.report, nil
+}
+
+// logCommit has the logs tell of a revision that runs now.
+func (g *Gateway) logCommit(r store.Revision) {
+	g.Log().Committed(r.Number, r.User, r.Source, r.Comment)
 }
 
 // keepCopy keeps what runs beside the database. Without it nothing is lost but
@@ -146,7 +150,9 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next), store.CutsOff(running, next, r.Session.Who()))
+	who := r.Session.Who()
+	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next),
+		store.EndsSession(running, next, who), store.CutsOff(running, next, who))
 
 	problems := next.Validate()
 	var more []store.Problem

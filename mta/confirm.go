@@ -46,6 +46,7 @@ func (g *Gateway) ConfirmCommit(ctx context.Context, who store.Who) (store.Confi
 		return c, err
 	}
 	g.Diag.Info("commit confirmed", "revision", c.Revision, "user", who.User)
+	g.Log().Confirmed(c.Revision, who.User, who.Source)
 	g.keepCopy()
 	return c, nil
 }
@@ -77,6 +78,7 @@ func (g *Gateway) takeBack(ctx context.Context, who store.Who, why string) (stor
 	g.keepCopy()
 	g.Diag.Info("configuration taken back", "revision", c.report.Revision.Number, "user", who.User, "why", why)
 	g.apply(c)
+	g.logCommit(c.report.Revision)
 	c.report.Took = g.Clock().Sub(began)
 	return c.report, nil
 }

@@ -236,3 +236,34 @@ func TestIdleSessionEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestMay: what is refused does not run, by none of its ways, and the session
+// goes on. Who may what is asked anew for every line.
+func TestMay(t *testing.T) {
+	p := &palette{}
+	screen := shelltest.NewScreen("colours new Red 3", "COLOURS bogus", "colours", "allow", "colours new Blue 4", "exit")
+	allowed := false
+	s := session(screen, p)
+	s.Commands = append(s.Commands, shell.Command[*palette]{Name: "allow", Forms: []shell.Form[*palette]{{
+		Usage: "allow", Run: func(*shell.Dialog, *palette, []string) error { allowed = true; return nil },
+	}}})
+	s.May = func(c *shell.Command[*palette]) error {
+		if c.Name == "colours" && !allowed {
+			return shell.Refusedf("Not you.")
+		}
+		return nil
+	}
+	if err := s.Interactive(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Count(screen.String(), "\nNot you.\n"); got != 3 || len(p.colours) != 1 || p.colours[0].name != "Blue" {
+		t.Errorf("refused %d times, %v\n%s", got, p.colours, screen)
+	}
+	if names := shell.Complete(shell.Permitted(s.Commands, s.May), "col"); len(names) != 2 {
+		t.Errorf("completed: %v", names)
+	}
+	allowed = false
+	if names := shell.Complete(shell.Permitted(s.Commands, s.May), "col"); len(names) != 0 {
+		t.Errorf("completed though refused: %v", names)
+	}
+}

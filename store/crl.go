@@ -127,7 +127,7 @@ func ParseCRLName(text string) (string, error) {
 
 // ParseCRLURL reads the address of a list.
 func ParseCRLURL(text string) (string, error) {
-	const wrong = ValueError("The URL must be one of http or https, with a host and without a user or passphrase.\n(Ex: http://crl.example.com/ca.crl)")
+	const wrong = ValueError("The URL must be one of http or https, with a host and without a user or\npassphrase.\n(Ex: http://crl.example.com/ca.crl)")
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return "", errBlank

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -70,6 +71,20 @@ func LocksOutAdministrators(from, to *Config) []string {
 		return nil
 	}
 	return []string{"no administrator will be able to log in over the network any more"}
+}
+
+// EndsSession gives what must be confirmed of a change that expels the session
+// it comes from.
+func EndsSession(from, to *Config, who Who) []string {
+	was, known := from.User(who.User)
+	u, stays := to.User(who.User)
+	switch {
+	case known && !stays:
+		return []string{fmt.Sprintf("your own account %q is removed, and this session ends", who.User)}
+	case stays && u.Suspended && !was.Suspended && who.Source != LocalSource:
+		return []string{fmt.Sprintf("your own account %q is locked, and this session ends", who.User)}
+	}
+	return nil
 }
 
 // administrable reports whether an administrator can log in over the network.

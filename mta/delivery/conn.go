@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"esa/mta/envelope"
@@ -121,7 +122,15 @@ func (c *conn) greet(set *running) *envelope.Failure {
 // hello says EHLO, or HELO where that is refused.
 func (c *conn) hello(set *running) *envelope.Failure {
 	name := set.hello(c.local)
-	r, err := c.ask("EHLO "+name, set.Timeouts.Hello)
+	err := c.put("EHLO " + name)
+	if err == nil {
+		err = c.flush(set.Timeouts.Hello)
+	}
+	if err != nil {
+		return broken(err)
+	}
+	confirmAtOnce(c.raw)
+	r, err := c.in.read()
 	if err != nil {
 		return broken(err)
 	}
@@ -141,6 +150,22 @@ func (c *conn) hello(set *running) *envelope.Failure {
 		return transient(f)
 	}
 	return nil
+}
+
+// confirmAtOnce has the system confirm what comes next without waiting for data
+// to send along. After a handshake of TLS 1.3 a server sends tickets, and then
+// its reply to EHLO; one that does not switch Nagle's algorithm off, as Postfix
+// does not, holds the reply back until it knows that the tickets came: 40 ms for
+// every connection. What is sent later ends this by itself. Where it cannot be
+// had everything else is the same.
+func confirmAtOnce(conn net.Conn) {
+	tcp, ok := conn.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if raw, err := tcp.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1) })
+	}
 }
 
 // capacity is how many more transactions the connection may carry.

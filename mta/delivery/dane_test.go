@@ -257,12 +257,20 @@ func servers(good tls.Certificate) []vector {
 			opp: "delivered 1", man: nobody},
 		{id: "D-27", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx A 192.0.2.1\n_25._tcp.mx CNAME x._dane\nx._dane TLSA " + tlsa)},
 			spoil: servfail("_25._tcp.mx.ex.test", "TLSA"), opp: unproven, man: unproven},
+		{id: "D-27 target", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx A 192.0.2.1\n_25._tcp.mx CNAME x._dane\nx._dane TLSA " + tlsa)}, spoil: func(s *mtatest.DNSServer) {
+			s.Script("_25._tcp.mx.ex.test", "TLSA", slices.Repeat([]mtatest.Act{mtatest.AliasOnly}, 100)...)
+			servfail("x._dane.ex.test", "TLSA")(s)
+		}, opp: unproven, man: unproven},
 		{id: "D-28", zones: []mtatest.Zone{ex(alias + "_25._tcp.mx TLSA " + tlsa), provider("host A 192.0.2.1")},
 			spoil: servfail("_25._tcp.host.net.test", "TLSA"), opp: unproven, man: unproven},
 		{id: "D-30", zones: []mtatest.Zone{{Name: "ex.test.", NSEC3: &mtatest.NSEC3{OptOut: true}, Text: "@ MX 10 mx\nmx A 192.0.2.1"}}, opp: "delivered 1", man: nobody},
 		{id: "D-31", zones: []mtatest.Zone{ex("@ MX 10 mx\nmx A 192.0.2.1"), {Name: "_tcp.mx.ex.test.", Unsigned: true, Text: "_25 TLSA " + tlsa}},
 			opp: "delivered 1", man: nobody, log: "the TLSA record of mx.ex.test is INSECURE\n"},
-		{id: "D-32", zones: []mtatest.Zone{{Name: "ex.test.", NoDS: true, Text: plain}}, opp: "delivered 1", man: nobody},
+		{id: "D-32 algorithm", zones: []mtatest.Zone{{Name: "ex.test.", DS: mtatest.DSName{Algorithm: 200}, Text: plain}}, opp: "delivered 1", man: nobody,
+			log: "the MX record of ex.test is INSECURE\n"},
+		{id: "D-32 digest", zones: []mtatest.Zone{{Name: "ex.test.", DS: mtatest.DSName{Digest: 200}, Text: plain}}, opp: "delivered 1", man: nobody,
+			log: "the MX record of ex.test is INSECURE\n"},
+		{id: "no DS record", zones: []mtatest.Zone{{Name: "ex.test.", NoDS: true, Text: plain}}, opp: "delivered 1", man: nobody},
 	}
 }
 

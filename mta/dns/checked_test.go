@@ -76,7 +76,7 @@ func TestChecked(t *testing.T) {
 	}
 }
 
-// Mail that asks for no proof goes on where servers strip signatures; who
+// V-60: mail that asks for no proof goes on where servers strip signatures; who
 // asks for it is told, and the two do not share a cache.
 func TestStrippingServer(t *testing.T) {
 	lab := mtatest.NewLab(t, time.Now(), signedZones...)
@@ -95,7 +95,7 @@ func TestStrippingServer(t *testing.T) {
 	}
 }
 
-// C7: what one server has lost another may have; the first is asked last from
+// C7, V-60, V-62: what one server has lost another may have; the first is asked last from
 // then on.
 func TestNextServerAfterBogus(t *testing.T) {
 	lab := mtatest.NewLab(t, time.Now(), signedZones...)
@@ -143,6 +143,7 @@ func TestWrongClock(t *testing.T) {
 	}
 }
 
+// V-27: a bogus answer is kept for a short time of its own.
 func TestBogusIsRemembered(t *testing.T) {
 	lab := mtatest.NewLab(t, time.Now(), signedZones...)
 	server := mtatest.NewLabServer(t, lab)

@@ -36,7 +36,8 @@ func firstRecord(m *mdns.Msg) {
 	m.Answer, m.Ns = m.Answer[:min(1, len(m.Answer))], nil
 }
 
-// TestHostileAnswers is the table of attacks F1 and F2 of the reference: each
+// TestHostileAnswers is the table of attacks F1 and F2 of the reference, V-69
+// among them: each
 // row asks one server for the address of a name.
 func TestHostileAnswers(t *testing.T) {
 	const honest, failed = "192.0.2.1", "FAILED"

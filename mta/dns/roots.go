@@ -68,7 +68,7 @@ func ParseRoots(text string) ([]Root, error) {
 		name, ok := canonical(fields[0])
 		addr, err := parseRootAddr(fields[len(fields)-1])
 		if !ok || err != nil || len(fields) < 2 || len(fields) > 5 {
-			return nil, fmt.Errorf("line %d: a root server is a name and an address", line)
+			return nil, fmt.Errorf("line %d is not a name and an address", line)
 		}
 		if n++; n > maxRoots {
 			return nil, fmt.Errorf("line %d: more than %d addresses", line, maxRoots)

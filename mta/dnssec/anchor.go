@@ -54,7 +54,7 @@ func ParseAnchors(text string) (Anchors, error) {
 		a.zones[name] = append(a.zones[name], rr)
 	}
 	if err := p.Err(); err != nil {
-		return Anchors{}, fmt.Errorf("reading trust anchors: %w", err)
+		return Anchors{}, errors.New(strings.TrimPrefix(err.Error(), "dns: ")) // for operators, who know of no library
 	}
 	if n == 0 {
 		return Anchors{}, errors.New("there is no DS or DNSKEY record")

@@ -108,7 +108,9 @@ func TestDenialNSEC(t *testing.T) {
 }
 
 func TestWildcardsNSEC(t *testing.T) {
-	w := newWorld(t, root, tld, plain, mtatest.Zone{Name: "kid.ex.test.", Text: "@ MX 10 mx\n"})
+	aliased := plain
+	aliased.Text += "to CNAME any.wild\n"
+	w := newWorld(t, root, tld, aliased, mtatest.Zone{Name: "kid.ex.test.", Text: "@ MX 10 mx\n"})
 	nsec := func(text string) dns.RR { return nsec(t, text) }
 	w.judged(t, []spoilt{
 		{"a name called missing that exists", "mx.ex.test.", dns.TypeTLSA, func(m *dns.Msg) { m.Rcode = dns.RcodeNameError },
@@ -122,6 +124,10 @@ func TestWildcardsNSEC(t *testing.T) {
 		{"V-32: a closer name exists", "a.any.wild.ex.test.", dns.TypeTXT, func(m *dns.Msg) {
 			w.prove(m, "ex.test.", nsec("any.wild.ex.test. www.ex.test. TXT RRSIG NSEC"))
 		}, "bogus: a.any.wild.ex.test. comes from a wildcard that does not reach it"},
+		{"V-5H: the proof after an alias is of its target", "to.ex.test.", dns.TypeTXT, nil, "secure"},
+		{"V-5H: not of the name that was asked for", "to.ex.test.", dns.TypeTXT, func(m *dns.Msg) {
+			w.prove(m, "ex.test.", nsec("sub.ex.test. www.ex.test. DNAME RRSIG NSEC")) // holds "to", not "any.wild"
+		}, "bogus: any.wild.ex.test. comes from a wildcard that does not reach it"},
 		{"V-34: a proof out of a wildcard", "nothing.ex.test.", dns.TypeA, func(m *dns.Msg) {
 			star := nsec("*.ex.test. zz.ex.test. TXT RRSIG NSEC")
 			sig := w.Sign("ex.test.", []dns.RR{star}, nil)

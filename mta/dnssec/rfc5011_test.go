@@ -226,3 +226,34 @@ func TestTrustPointState(t *testing.T) {
 	}
 	again.expect("after damaged states", map[*ksk]KeyState{&old: Valid, &fresh: Valid})
 }
+
+// V-7B: the root changes its algorithm. A new key of one that is known is taken
+// up like any other; one that is not known is passed over and keeps nobody from
+// the rest.
+func TestAlgorithmRollover(t *testing.T) {
+	old, known, unknown := newKSK(t), newKSK(t), newKSK(t)
+	known.DNSKEY = dns.Copy(known.DNSKEY).(*dns.DNSKEY)
+	known.Algorithm = dns.ED25519
+	private, err := known.Generate(256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known.signer = private.(crypto.Signer)
+	unknown.Algorithm = 200
+	p := newPoint(t, old)
+	p.sees(0, []ksk{old}, old)
+	p.sees(day, []ksk{old, known, unknown}, old)
+	p.expect("first seen", map[*ksk]KeyState{&old: Valid, &known: AddPend, &unknown: ""})
+	p.sees(31*day, []ksk{old, known, unknown}, old)
+	p.expect("after its time", map[*ksk]KeyState{&old: Valid, &known: Valid, &unknown: ""})
+	if !p.sees(day, []ksk{known, unknown}, known) {
+		t.Error("a set that only the key of the new algorithm signed is not believed")
+	}
+	p.expect("the old one is gone", map[*ksk]KeyState{&old: Missing, &known: Valid, &unknown: ""})
+
+	// Both algorithms are unknown in the end: what was trusted stays, nothing is believed.
+	if p.sees(day, []ksk{unknown}) {
+		t.Error("a set of unknown algorithms is believed")
+	}
+	p.expect("only unknown ones", map[*ksk]KeyState{&old: Missing, &known: Valid, &unknown: ""})
+}

@@ -71,10 +71,10 @@ func TestSignatures(t *testing.T) {
 		}, "bogus: the signature of MX ex.test. by key"},
 		{"changed data", func(m *dns.Msg) { m.Answer[0].(*dns.MX).Preference++ }, "bogus"},
 		{"added data", func(m *dns.Msg) { m.Answer = append(m.Answer, rr(t, "ex.test. MX 5 evil.example.")) }, "bogus"},
-		{"V-20: at its first second", func(m *dns.Msg) {
+		{"V-20, V-23: at its first second", func(m *dns.Msg) {
 			w.resign(m, "ex.test.", func(s *dns.RRSIG) { s.Inception = at(noon.Add(DefaultSkew)) })
 		}, "secure"},
-		{"V-20: at its last second", func(m *dns.Msg) {
+		{"V-20, V-23: at its last second", func(m *dns.Msg) {
 			w.resign(m, "ex.test.", func(s *dns.RRSIG) { s.Expiration = at(noon.Add(-DefaultSkew)) })
 		}, "secure"},
 		{"V-21: not yet valid", func(m *dns.Msg) {

@@ -86,6 +86,11 @@ func (l *Log) Committed(revision uint64, user, source, comment string) {
 	l.note(System, Information, "Configuration revision %d, committed by %s from %s, is in effect.", revision, word(audited(user)), word(source))
 }
 
+// Confirmed writes that a revision on trial stays.
+func (l *Log) Confirmed(revision uint64, user, source string) {
+	l.note(System, Information, "Configuration revision %d was confirmed by %s from %s.", revision, word(audited(user)), word(source))
+}
+
 // GatewayStarted and GatewayStops write the life of the gateway, in words of
 // ours.
 func (l *Log) GatewayStarted(revision uint64) {

@@ -41,6 +41,7 @@ func TestAuditingText(t *testing.T) {
 			`Info: The user x\x20successfully\nlogged\x20on logged out from 192.0.2.9 after 1m1s.`},
 		{"commit", "system", func() { h.Committed(12, "admin", "192.0.2.9", "new\nroutes") },
 			`Info: User admin: Commit changes: new\nroutes` + "\nInfo: Configuration revision 12, committed by admin from 192.0.2.9, is in effect."},
+		{"confirmed", "system", func() { h.Confirmed(12, "admin", "192.0.2.9") }, "Info: Configuration revision 12 was confirmed by admin from 192.0.2.9."},
 		{"life", "system", func() { h.GatewayStarted(3); h.GatewayStops() },
 			"Info: The gateway has started with configuration revision 3.\nInfo: The gateway stops."},
 	} {

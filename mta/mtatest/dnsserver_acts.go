@@ -124,6 +124,12 @@ func Stripped(x *DNSExchange) {
 	})(x)
 }
 
+// AliasOnly answers with the first record and its signature, and not with what
+// the alias leads to.
+func AliasOnly(x *DNSExchange) {
+	Changed(func(m *mdns.Msg) { m.Answer, m.Ns = m.Answer[:min(2, len(m.Answer))], nil })(x)
+}
+
 func unsigned(section []mdns.RR) []mdns.RR {
 	return slices.DeleteFunc(section, func(rr mdns.RR) bool {
 		switch rr.Header().Rrtype {

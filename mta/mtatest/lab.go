@@ -1,6 +1,7 @@
 package mtatest
 
 import (
+	"cmp"
 	"crypto"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ type Zone struct {
 	NoDS      bool   // its parent shows no DS record for it, signed or not
 	Algorithm uint8  // 0: 13, ECDSA P-256
 	Digest    uint8  // of its DS record; 0: 2, SHA-256
+	DS        DSName // what its DS record says of it, whatever it is
 	NSEC3     *NSEC3 // nil: NSEC
 
 	NS   string // its name server; "": "ns.", which has no address
@@ -26,6 +28,9 @@ type Zone struct {
 
 	ZSK func(*mdns.DNSKEY) // if not nil, changes the key that signs all but keys
 }
+
+// DSName is the algorithm and the digest that a DS record names; 0: the true one.
+type DSName struct{ Algorithm, Digest uint8 }
 
 // NSEC3 are the parameters of a zone's proofs of absence.
 type NSEC3 struct {
@@ -98,7 +103,9 @@ func (l *Lab) add(z Zone) {
 	if above := l.above(z.Name); above != nil {
 		above.parse(l.t, z.Name+" 3600 IN NS "+ns+"\n"+glue)
 		if !z.Unsigned && !z.NoDS {
-			above.records = append(above.records, made.ksk.ToDS(z.Digest))
+			ds := made.ksk.ToDS(z.Digest)
+			ds.Algorithm, ds.DigestType = cmp.Or(z.DS.Algorithm, ds.Algorithm), cmp.Or(z.DS.Digest, ds.DigestType)
+			above.records = append(above.records, ds)
 		}
 	}
 }

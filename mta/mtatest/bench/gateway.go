@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 // gateway is ours.
 type gateway struct {
 	binary, dir string
+	port        int
 }
 
 // deadDomain has a route to a port where nobody listens.
@@ -28,20 +30,41 @@ const deadDomain = "dead.example"
 // newGateway makes a data directory: relaying for loopback on one port,
 // everything goes to another; no names are looked up.
 func newGateway(binary, dir string, ports ports) (*gateway, error) {
-	g := &gateway{binary: binary, dir: dir}
-	cmd := exec.Command(binary, "--data", dir)
-	cmd.Stdin = strings.NewReader(strings.Join([]string{
+	g := &gateway{binary: binary, dir: dir, port: ports.own}
+	return g, g.script(
 		"dnsconfig setup reverse_timeout=0",
 		fmt.Sprintf("listenerconfig edit OutgoingMail port=%d", ports.own),
 		fmt.Sprintf("smtproutes new ALL [127.0.0.1]:%d", ports.sink),
 		fmt.Sprintf("smtproutes new %s [127.0.0.1]:%d", deadDomain, ports.dead),
-		`commit "benchmark"`,
-	}, "\n") + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("configuring the gateway: %w\n%s", err, out)
-	}
-	return g, nil
+		`commit "benchmark"`)
 }
+
+// script has the console do commands.
+func (g *gateway) script(lines ...string) error {
+	cmd := exec.Command(g.binary, "--data", g.dir)
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("configuring the gateway: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// otherDNS gives the commands that put one DNS server in the place of those
+// that the machine has.
+func (g *gateway) otherDNS(server string) ([]string, error) {
+	out, err := exec.Command(g.binary, "--data", g.dir, "dnsconfig", "print").Output()
+	if err != nil {
+		return nil, fmt.Errorf("asking for the DNS servers: %w", err)
+	}
+	var lines []string
+	for _, found := range dnsServer.FindAllSubmatch(out, -1) {
+		lines = append(lines, "dnsconfig delete "+string(found[1]))
+	}
+	return append(lines, "dnsconfig new "+server), nil
+}
+
+// dnsServer is a server as dnsconfig lists it.
+var dnsServer = regexp.MustCompile(`(?m)^\d+\. Priority: \d+  (\S+)`)
 
 func (g *gateway) name() string   { return "esa" }
 func (g *gateway) daemon() string { return filepath.Base(g.binary) }

@@ -3,6 +3,8 @@
 //
 //	main.go     the command line
 //	rows.go     what is measured, and in which order
+//	dane.go     the same of DANE, against posttls-finger and Unbound
+//	danelab.go  the domains for that, signed, and who answers for them
 //	measure.go  one measurement
 //	system.go   what is measured: a program that can be filled, started, ended
 //	gateway.go  ours
@@ -17,7 +19,8 @@
 // are shipped.
 //
 // It needs Postfix and root to start it. The rows with slow syncs need strace,
-// mkfs.ext4 and a loop device, and are left out with a word where one is missing.
+// mkfs.ext4 and a loop device, those of DANE NSD, Unbound and the tools of BIND;
+// they are left out with a word where one is missing.
 package main
 
 import (
@@ -40,10 +43,11 @@ type plan struct {
 	sizes  string        // of messages, for throughput
 	crowds string        // numbers of sessions, for throughput
 	queued string        // lengths of the queue, for growth
+	zones  int           // number of signed domains, for dane
 }
 
 // all is every row.
-const all = "throughput,single,start,drain,greet,tls,slow,growth"
+const all = "throughput,single,start,drain,greet,tls,slow,growth,dane"
 
 func main() {
 	var p plan
@@ -56,6 +60,7 @@ func main() {
 	set.StringVar(&p.sizes, "sizes", "1024,10240,1048576", "`bytes` of the messages of the row throughput")
 	set.StringVar(&p.crowds, "sessions", "1,20,100", "`numbers` of sessions of the rows throughput and slow")
 	set.StringVar(&p.queued, "queued", "10000,100000", "`numbers` of queued messages of the row growth")
+	set.IntVar(&p.zones, "domains", 2000, "`number` of signed domains of the row dane")
 	_ = set.Parse(os.Args[1:]) // it exits by itself
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -85,6 +90,7 @@ func (p plan) run(ctx context.Context) error {
 		{"tls", b.encrypted},
 		{"slow", b.slow},
 		{"growth", b.growth},
+		{"dane", b.dane},
 	} {
 		if !strings.Contains(p.rows, row.word) {
 			continue

@@ -33,7 +33,7 @@ type bench struct {
 	root string // everything is below it
 	here *place // on the file system of the plan's directory
 
-	headed bool // the table of single figures has its heading
+	heading [2]string // of the table of figures, until it is printed
 }
 
 // place is a directory with both systems, ours first.
@@ -51,6 +51,7 @@ func newBench(ctx context.Context, p plan) (_ *bench, err error) {
 		return nil, err
 	}
 	b := &bench{plan: p, ctx: ctx}
+	b.columns("esa", "Postfix")
 	defer func() {
 		if err != nil {
 			b.close()
@@ -111,10 +112,8 @@ func (b *bench) newPlace(dir string) (*place, error) {
 
 // encrypt has both systems deliver by STARTTLS only.
 func (p *place) encrypt() error {
-	ours := exec.Command(p.gateway.binary, "--data", p.gateway.dir)
-	ours.Stdin = strings.NewReader("destconfig edit default use_tls=require\ncommit \"STARTTLS\"\n")
-	if out, err := ours.CombinedOutput(); err != nil {
-		return fmt.Errorf("configuring the gateway: %w\n%s", err, out)
+	if err := p.gateway.script("destconfig edit default use_tls=require", `commit "STARTTLS"`); err != nil {
+		return err
 	}
 	theirs := p.both[1].(*postfix)
 	out, err := exec.Command("postconf", "-c", filepath.Join(theirs.dir, "etc"), "-e", "smtp_tls_security_level=encrypt").CombinedOutput()

@@ -126,11 +126,15 @@ func (b *bench) cells(p *place, sizes string, launch launcher) ([]*cell, error) 
 // pair is one figure of both systems, ours first.
 type pair [2][]float64
 
-// figure prints one line for a figure of each system, the first with a heading.
+// columns begins a table of figures.
+func (b *bench) columns(ours, theirs string) { b.heading = [2]string{ours, theirs} }
+
+// figure prints one line for a figure of each system, the first of a table with
+// its heading.
 func (b *bench) figure(what, unit string, p pair) error {
-	if !b.headed {
-		b.headed = true
-		fmt.Print("\n| | ratio | esa | Postfix |\n|---|---:|---:|---:|\n")
+	if b.heading != [2]string{} {
+		fmt.Printf("\n| | ratio | %s | %s |\n|---|---:|---:|---:|\n", b.heading[0], b.heading[1])
+		b.heading = [2]string{}
 	}
 	identity := func(v float64) float64 { return v }
 	ours, theirs := median(p[0], identity), median(p[1], identity)

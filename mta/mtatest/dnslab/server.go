@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -32,6 +33,12 @@ func (s *Server) Stop() error {
 	}
 	return errors.Join(err, s.log.Close())
 }
+
+// Pause makes the server silent until Resume: what comes meanwhile waits.
+func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume is the end of Pause.
+func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
 
 // serve starts NSD with zones.
 func (l *Lab) serve(name string, at netip.AddrPort, zones []string) error {

@@ -29,6 +29,7 @@ type Load struct {
 	Time          time.Duration // how long messages are begun; 0: as long as it takes
 	Size          int           // bytes of a message, with its header
 	PerConnection int           // messages, then QUIT and a new connection; 0: 50, as we do
+	Domains       []string      // of the recipients, in turn; nil: example.net
 }
 
 // sessionTime bounds every wait of a session.
@@ -40,10 +41,10 @@ func (l Load) Send(ctx context.Context) (sent int, err error) {
 	if l.PerConnection <= 0 {
 		l.PerConnection = 50
 	}
-	text := Text(l.Size)
+	m := &mail{text: Text(l.Size), envelopes: envelopes(l.Domains)}
 	return l.each(ctx, func(take func() bool) error {
 		for take() {
-			if err := l.connection(text, take); err != nil {
+			if err := l.connection(m, take); err != nil {
 				return err
 			}
 		}
@@ -98,13 +99,13 @@ func (l Load) each(ctx context.Context, session func(take func() bool) error) (i
 }
 
 // connection sends up to PerConnection messages; the first has been taken.
-func (l Load) connection(text []byte, take func() bool) error {
+func (l Load) connection(m *mail, take func() bool) error {
 	c, err := l.connect()
 	if err != nil {
 		return err
 	}
 	for n := 1; ; n++ {
-		if err := c.message(text); err != nil {
+		if err := c.message(m.envelope(), m.text); err != nil {
 			c.Close()
 			return err
 		}
@@ -142,13 +143,35 @@ func (l Load) connect() (*client, error) {
 
 var (
 	hello    = []byte("EHLO client.example\r\n")
-	envelope = []byte("MAIL FROM:<sender@example.org>\r\nRCPT TO:<rcpt@example.net>\r\nDATA\r\n")
 	farewell = []byte("QUIT\r\n")
 )
 
+// mail is what is sent: the same text to one domain after the other.
+type mail struct {
+	text      []byte
+	envelopes [][]byte
+	next      atomic.Int64
+}
+
+func (m *mail) envelope() []byte {
+	return m.envelopes[int(m.next.Add(1)-1)%len(m.envelopes)]
+}
+
+// envelopes are the commands before a message for each of the domains.
+func envelopes(domains []string) [][]byte {
+	if len(domains) == 0 {
+		domains = []string{"example.net"}
+	}
+	var all [][]byte
+	for _, domain := range domains {
+		all = append(all, fmt.Appendf(nil, "MAIL FROM:<sender@example.org>\r\nRCPT TO:<rcpt@%s>\r\nDATA\r\n", domain))
+	}
+	return all
+}
+
 // message sends one message: the envelope in one write, as both servers offer
 // PIPELINING, then the text.
-func (c *client) message(text []byte) error {
+func (c *client) message(envelope, text []byte) error {
 	if err := c.SetDeadline(time.Now().Add(sessionTime)); err != nil {
 		return err
 	}
@@ -222,7 +245,7 @@ func Text(size int) []byte {
 // come to the sink, and gives how long each was on its way: from the first byte
 // of its MAIL.
 func (l Load) OneByOne(ctx context.Context, to *Sink) ([]time.Duration, error) {
-	text := Text(l.Size)
+	m := &mail{text: Text(l.Size), envelopes: envelopes(l.Domains)}
 	c, err := l.connect()
 	if err != nil {
 		return nil, err
@@ -231,7 +254,7 @@ func (l Load) OneByOne(ctx context.Context, to *Sink) ([]time.Duration, error) {
 	var took []time.Duration
 	for range l.Messages {
 		next, begun := to.Count()+1, time.Now()
-		if err := c.message(text); err != nil {
+		if err := c.message(m.envelope(), m.text); err != nil {
 			return nil, err
 		}
 		came, err := to.Await(ctx, next)

@@ -47,6 +47,9 @@ func Listen(addr string) (*Sink, error) {
 // Addr is where the sink listens.
 func (s *Sink) Addr() *net.TCPAddr { return s.listener.Addr().(*net.TCPAddr) }
 
+// Certificate is what the sink shows when STARTTLS is asked for, with its key.
+func (s *Sink) Certificate() tls.Certificate { return s.tls.Certificates[0] }
+
 // Count is how many messages came so far.
 func (s *Sink) Count() int {
 	s.mu.Lock()
