@@ -78,6 +78,9 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	g.apply(c)
 	done := c.report.Revision
 	g.Log().Committed(done.Number, done.User, done.Source, done.Comment)
+	if r.Confirm > 0 {
+		g.Log().OnTrial(done.Number, done.Time.Add(r.Confirm))
+	}
 	return c.report, nil
 }
 

@@ -46,6 +46,7 @@ func (g *Gateway) ConfirmCommit(ctx context.Context, who store.Who) (store.Confi
 		return c, err
 	}
 	g.Diag.Info("commit confirmed", "revision", c.Revision, "user", who.User)
+	g.Log().Confirmed(c.Revision, who.User, who.Source)
 	g.keepCopy()
 	return c, nil
 }
@@ -77,6 +78,7 @@ func (g *Gateway) takeBack(ctx context.Context, who store.Who, why string) (stor
 	g.keepCopy()
 	g.Diag.Info("configuration taken back", "revision", c.report.Revision.Number, "user", who.User, "why", why)
 	g.apply(c)
+	g.logReturn(c.report.Revision)
 	c.report.Took = g.Clock().Sub(began)
 	return c.report, nil
 }
@@ -128,24 +130,30 @@ func (g *Gateway) prepareReturn(m store.Merged) *change {
 	return c
 }
 
-// revertAtStart takes back what nobody confirmed before the gateway ended. If
-// the disk refuses, the trial runs on, and is taken back as soon as it can be.
-func revertAtStart(o Options) (taken store.Confirmation, ok bool) {
+// revertAtStart takes back what nobody confirmed before the gateway ended, and
+// gives the revision that does. If the disk refuses, there is none: the trial
+// runs on, and is taken back as soon as it can be.
+func revertAtStart(o Options) (trial store.Confirmation, taken store.Revision) {
 	trial, waits := o.Store.Awaiting()
 	if !waits {
-		return trial, false
+		return trial, taken
 	}
 	save, end, err := former(o.Store, system(), "restarted before the commit was confirmed")
 	if err == nil {
-		_, err = o.Store.Save(save)
+		taken, err = o.Store.Save(save)
 		end()
 	}
 	if err != nil {
 		o.Diag.Error("the unconfirmed configuration is not taken back yet", "error", err)
-		return trial, false
+		return trial, taken
 	}
 	o.Diag.Info("configuration taken back at the start", "revision", trial.Revision)
-	return trial, true
+	return trial, taken
+}
+
+// logReturn writes that what ran before a trial runs again.
+func (g *Gateway) logReturn(r store.Revision) {
+	g.Log().Committed(r.Number, r.User, r.Source, r.Comment)
 }
 
 // watch is what is known of the revision on trial beside its term.
