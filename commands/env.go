@@ -36,6 +36,7 @@ type (
 type Env struct {
 	Who        store.Who
 	Started    time.Time      // when the session began
+	Idle       time.Duration  // how long the session may wait for its operator; 0: as long as it takes
 	Session    *store.Session // its pending configuration
 	Store      *store.Store   // running configuration and history
 	Gateway    Gateway
@@ -51,6 +52,7 @@ type Env struct {
 	Machine    Machine
 	Files      Files
 	Ciphers    Ciphers
+	SSH        SSH
 	Sessions   func() []SessionInfo
 	Logins     func() []Login // the newest first
 	Clock      func() time.Time
@@ -228,6 +230,25 @@ type Ciphers interface {
 	Outbound(method, ciphers string) (lines, warnings []string, err error)
 	// Verify is what a cipher string selects.
 	Verify(ciphers string) (lines, warnings []string, err error)
+}
+
+// SSH knows keys of SSH.
+type SSH interface {
+	// HostKeys lists the keys that clients know the gateway by. Where there are
+	// none yet they are made, which takes a moment.
+	HostKeys() ([]SSHKey, error)
+	// ParseKey reads one public key, as authorized_keys or RFC 4716 have it;
+	// errors are refusals fit for operators.
+	ParseKey(text string) (SSHKey, error)
+}
+
+// SSHKey is a public key.
+type SSHKey struct {
+	Type        string // "ssh-ed25519"
+	Bits        int    // of an RSA key, else 0
+	Fingerprint string // "SHA256:..."
+	Comment     string // printable
+	Line        string // of authorized_keys
 }
 
 // SessionInfo is one session for `who`.

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"esa/shell"
+	"esa/shell/sshd"
 	"esa/store"
 )
 
@@ -172,3 +173,21 @@ func (f fakeFiles) Save(name string, write func(io.Writer) error) error {
 
 // full says that a file named "disk-full" is there.
 func (f fakeFiles) full() bool { return f["disk-full"] != nil }
+
+// fakeSSH has two host keys, and reads keys as the session server does.
+type fakeSSH struct{}
+
+func (fakeSSH) HostKeys() ([]SSHKey, error) {
+	return []SSHKey{
+		{Type: "ssh-ed25519", Fingerprint: "SHA256:Qg5jQ9CZ0l0u2l3ZzWZ0v1uXm0cX0t3n5m1sJ3yq0aE"},
+		{Type: "ssh-rsa", Bits: 3072, Fingerprint: "SHA256:7cG1T2b1pQ0mZ5oX3wV9nU8rS6yK4jH2fD1aL0eB9iM"},
+	}, nil
+}
+
+func (fakeSSH) ParseKey(text string) (SSHKey, error) {
+	k, err := sshd.ParseKey(text)
+	if err != nil {
+		err = shell.Refusedf("SSH key does not appear to be valid: %w.", err)
+	}
+	return SSHKey(k), err
+}

@@ -173,9 +173,9 @@ func (w *world) env(user string, person bool) Env {
 		who.Method, who.Interactive = "cli", true
 	}
 	return Env{
-		Who: who, Started: w.time.Now(), Session: w.store.NewSession(who), Store: w.store,
+		Who: who, Started: w.time.Now(), Idle: 30 * time.Minute, Session: w.store.NewSession(who), Store: w.store,
 		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, Archives: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: GuardFiles(w.files, w.store, user),
-		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey, FileKey: func() ([]byte, error) { return []byte("the key of the gateway in the tests"), nil },
+		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey, SSH: fakeSSH{}, FileKey: func() ([]byte, error) { return []byte("the key of the gateway in the tests"), nil },
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
 		},

@@ -132,7 +132,7 @@ func mayRun(name string) []string {
 			"archivemessage", "bouncerecipients", "commit", "deleterecipients", "delivernow", "dnsflush", "loadconfig", "redirectrecipients",
 			"removemessage", "resetcounters", "rollovernow",
 		}},
-		{administrators(), []string{"resetconfig", "systemsetup", "userconfig"}},
+		{administrators(), []string{"adminaccessconfig", "resetconfig", "sshconfig", "systemsetup", "userconfig"}},
 	} {
 		if slices.Contains(set.names, name) {
 			return set.roles

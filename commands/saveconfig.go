@@ -1,6 +1,10 @@
 package commands
 
-import "esa/store/configfile"
+import (
+	"io"
+
+	"esa/store/configfile"
+)
 
 // saveconfig writes the configuration that runs to a file (reference
 // esa-cli-config 2.6).
@@ -49,12 +53,23 @@ func saveConfig(d *Dialog, env Env, choice configfile.Secrets, passphrase string
 	if err != nil {
 		return err
 	}
-	name := fileName(env)
-	if err := env.Files.Save(name, write); err != nil {
+	name, size := fileName(env), &counted{}
+	if err := env.Files.Save(name, func(w io.Writer) error { return write(io.MultiWriter(w, size)) }); err != nil {
 		return fileFailed("Error writing file.", err)
+	}
+	if size.bytes > configfile.MaxSize {
+		d.Printf("WARNING: the file is longer than the %d MB that loadconfig reads.\n", configfile.MaxSize>>20)
 	}
 	tellPending(d, env)
 	running, _ := env.Store.Running()
 	d.Printf("File written on machine %q to the location\n\"/configuration/%s\".\nConfiguration saved.\n", running.Hostname, name)
 	return d.Err()
+}
+
+// counted counts what is written.
+type counted struct{ bytes int }
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.bytes += len(p)
+	return len(p), nil
 }

@@ -7,11 +7,22 @@ import (
 	"esa/store"
 )
 
-// Welcome opens an interactive session: what this is, what this user left
-// behind when a session was lost, and what others have pending.
+// Welcome opens an interactive session (reference esa-operations 1.1): when
+// this user was here before, what this is, what this user left behind when a
+// session was lost, and what others have pending.
 func Welcome(d *Dialog, env Env) error {
+	showLastLogin(d, env)
 	d.Printf("%s %s\n\nWelcome to the %s\n\n", env.Version.Product, env.Version.Version, env.Version.Product)
-	d.Text("NOTE: Configuration changes take effect when they are committed. Changes that\nare not committed are kept if this session is lost, and offered to you again.")
+	if env.Idle > 0 {
+		d.Printf("NOTE: This session will expire if left idle for %d minutes. Configuration\n"+
+			"changes take effect when they are committed. Changes that are not committed are\n"+
+			"kept if this session is lost, and offered to you again.\n", int(env.Idle/time.Minute))
+	} else {
+		d.Text("NOTE: Configuration changes take effect when they are committed. Changes that\nare not committed are kept if this session is lost, and offered to you again.")
+	}
+	if running, _ := env.Store.Running(); running.AdminAccess.Welcome != "" {
+		d.Text("\n" + running.AdminAccess.Welcome)
+	}
 	if err := enter(d, env); err != nil {
 		return err
 	}
@@ -28,6 +39,17 @@ func Welcome(d *Dialog, env Env) error {
 		return err
 	}
 	return showOthers(d, env)
+}
+
+// showLastLogin tells of the last session with a terminal that this user had
+// before: somebody else's is noticed so.
+func showLastLogin(d *Dialog, env Env) {
+	for _, l := range env.Logins() {
+		if l.User == env.Who.User && l.Method == "cli" && l.In.Before(env.Started) {
+			d.Printf("Last login: %s from %s\n", l.In.Local().Format(time.ANSIC), l.Source)
+			return
+		}
+	}
 }
 
 // enter says what an account lacks: a passphrase that is due for a change is

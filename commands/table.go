@@ -12,6 +12,7 @@ func Table() []Command {
 // list is the only list of commands there is.
 func list() []Command {
 	return []Command{
+		adminaccessconfig(),
 		alertconfig(),
 		archiveconfig(),
 		archivemessage(),
@@ -69,6 +70,7 @@ func list() []Command {
 		showmessage(),
 		showrecipients(),
 		smtproutes(),
+		sshconfig(),
 		sslconfig(),
 		status(),
 		suspend(),

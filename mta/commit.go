@@ -76,12 +76,16 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	g.keepCopy()
 	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
-	done := c.report.Revision
-	g.Log().Committed(done.Number, done.User, done.Source, done.Comment)
+	g.logCommit(c.report.Revision)
 	if r.Confirm > 0 {
-		g.Log().OnTrial(done.Number, done.Time.Add(r.Confirm))
+		g.Log().OnTrial(c.report.Revision.Number, c.report.Revision.Time.Add(r.Confirm))
 	}
 	return c.report, nil
+}
+
+// logCommit has the logs tell of a revision that runs now.
+func (g *Gateway) logCommit(r store.Revision) {
+	g.Log().Committed(r.Number, r.User, r.Source, r.Comment)
 }
 
 // keepCopy keeps what runs beside the database. Without it nothing is lost but

@@ -78,7 +78,7 @@ func (g *Gateway) takeBack(ctx context.Context, who store.Who, why string) (stor
 	g.keepCopy()
 	g.Diag.Info("configuration taken back", "revision", c.report.Revision.Number, "user", who.User, "why", why)
 	g.apply(c)
-	g.logReturn(c.report.Revision)
+	g.logCommit(c.report.Revision)
 	c.report.Took = g.Clock().Sub(began)
 	return c.report, nil
 }
@@ -149,11 +149,6 @@ func revertAtStart(o Options) (trial store.Confirmation, taken store.Revision) {
 	}
 	o.Diag.Info("configuration taken back at the start", "revision", trial.Revision)
 	return trial, taken
-}
-
-// logReturn writes that what ran before a trial runs again.
-func (g *Gateway) logReturn(r store.Revision) {
-	g.Log().Committed(r.Number, r.User, r.Source, r.Comment)
 }
 
 // watch is what is known of the revision on trial beside its term.

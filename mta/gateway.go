@@ -321,7 +321,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	})
 	_, revision := g.Store.Running()
 	if g.taken.Number > 0 {
-		g.logReturn(g.taken)
+		g.logCommit(g.taken)
 	}
 	l.log.GatewayStarted(revision)
 	l.log.ServerStarting()

@@ -44,6 +44,7 @@ type world struct {
 	tune    func(*Gateway) // of a gateway that was opened and does not run yet
 
 	authorities []*x509.Certificate // of the machine
+	console     func(net.Conn)      // takes connections to SSH ports
 }
 
 // diagnostics is what the gateway tells of itself; note is called for every
@@ -138,7 +139,7 @@ func (w *world) openStore(factory func() *store.Config) {
 
 func (w *world) options() Options {
 	w.diag = &diagnostics{}
-	return Options{Dir: w.dir, Store: w.store, Version: "1", Serial: "2", Diag: slog.New(w.diag), Authorities: w.authorities}
+	return Options{Dir: w.dir, Store: w.store, Version: "1", Serial: "2", Diag: slog.New(w.diag), Authorities: w.authorities, Console: w.console}
 }
 
 // open makes the gateway.

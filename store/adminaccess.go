@@ -127,6 +127,9 @@ func (c *Config) validateAdminAccess(p *problems) {
 	if len(a.Sources) > MaxAccessSources {
 		report("There is a maximum of %d allowed addresses.", MaxAccessSources)
 	}
+	if a.Restrict && len(a.Sources) == 0 {
+		report("The list of allowed addresses is empty: nobody could log in by SSH.")
+	}
 	for _, source := range a.Sources {
 		if one, err := ParseAccessSource(source); err != nil || one != source {
 			report("%q: %v", source, errSource)

@@ -16,6 +16,7 @@ func TestBadAdminAccess(t *testing.T) {
 		{"no time", func(c *Config) { c.AdminAccess.Timeout = 0 }, `administrative access: CLI inactivity timeout: The value must be a number from 5 to 1440.`},
 		{"host name", func(c *Config) { c.AdminAccess.Sources = []string{"host.example"} }, `administrative access: "host.example": Invalid IP or IP range.`},
 		{"other form", func(c *Config) { c.AdminAccess.Sources = []string{"10.1.1.1-9"} }, `administrative access: "10.1.1.1-9": Invalid IP`},
+		{"nobody", func(c *Config) { c.AdminAccess.Restrict = true }, `The list of allowed addresses is empty`},
 		{"too many sources", func(c *Config) { c.AdminAccess.Sources = slices.Repeat([]string{"10.0.0.1"}, MaxAccessSources+1) }, `There is a maximum of 1000 allowed addresses.`},
 	})
 }

@@ -54,7 +54,7 @@ type executed struct {
 }
 
 // execute runs a line in a channel of its own.
-func execute(t *testing.T, c *ssh.Client, line string, pty bool, typed io.Reader) executed {
+func execute(t *testing.T, c *ssh.Client, line string, pty bool) executed {
 	t.Helper()
 	s, err := c.NewSession()
 	if err != nil {
@@ -62,7 +62,7 @@ func execute(t *testing.T, c *ssh.Client, line string, pty bool, typed io.Reader
 	}
 	defer s.Close()
 	var out, errOut bytes.Buffer
-	s.Stdin, s.Stdout, s.Stderr = typed, &out, &errOut
+	s.Stdout, s.Stderr = &out, &errOut
 	if pty {
 		if err := s.RequestPty("vt100", 24, 80, nil); err != nil {
 			t.Fatal(err)
@@ -158,7 +158,7 @@ func TestClients_Output(t *testing.T) {
 	for _, line := range []string{
 		"nosuch", "certconfig nosuch", `sethostname a\b`, "logconfig delete nosuch", "tail nosuch", "help nosuch",
 	} {
-		if r := execute(t, c, line, false, nil); r.status != 1 || !failures.MatchString(r.out) && !strings.Contains(r.out, "invalid escape") {
+		if r := execute(t, c, line, false); r.status != 1 || !failures.MatchString(r.out) && !strings.Contains(r.out, "invalid escape") {
 			t.Errorf("%s: status %d, %q", line, r.status, r.out)
 		}
 	}
@@ -171,12 +171,12 @@ func TestClients_Output(t *testing.T) {
 		good = append(good, "help "+command.Name)
 	}
 	for _, line := range good {
-		r := execute(t, c, line, false, nil)
+		r := execute(t, c, line, false)
 		if found := failures.FindString(r.out); found != "" || r.status != 0 {
 			t.Errorf("%s: status %d, %q in\n%s", line, r.status, found, r.out)
 		}
 	}
-	if out := execute(t, c, "grep nosuch mail_logs", false, nil).out; out != "No results were found. Use another regular expression(s) to search.\n" {
+	if out := execute(t, c, "grep nosuch mail_logs", false).out; out != "No results were found. Use another regular expression(s) to search.\n" {
 		t.Errorf("grep: %q", out)
 	}
 }
@@ -185,7 +185,7 @@ func TestClients_Output(t *testing.T) {
 func TestClients_Version(t *testing.T) {
 	dir, _ := prepared(t)
 	openHouse(t, dir)
-	out := execute(t, client(t, dir), "version", false, nil).out
+	out := execute(t, client(t, dir), "version", false).out
 	for _, field := range []string{
 		`(?m)^Version: ([0-9.-]+)$`, `(?m)^Model: (.+)$`, `(?m)^Serial #: ([0-9A-Z-]+)$`, `(?m)^CPUs:.* ([0-9]+) allocated$`,
 		`(?m)^Memory:.* ([0-9]+) MB allocated$`, `(?m)^BIOS: \S`, `(?m)^Install Date: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$`, `(?m)^Build Date: \S`,
@@ -323,7 +323,7 @@ func TestClients_Batch(t *testing.T) {
 	}{
 		{"whoami", 0, who},
 		{" whoami ; ; whoami;", 0, who + who},
-		{`help "whoami"; "whoami"`, 0, execute(t, c, "help whoami", false, nil).out + who},
+		{`help "whoami"; "whoami"`, 0, execute(t, c, "help whoami", false).out + who},
 		{`grep "a;b" mail_logs`, 0, "No results were found. Use another regular expression(s) to search.\n"},
 		{`grep "\\\"" mail_logs`, 0, "No results were found. Use another regular expression(s) to search.\n"},
 		{`grep "\d" mail_logs; whoami`, 1, "Command contained invalid escape character: \\d\n" + who},
@@ -335,12 +335,12 @@ func TestClients_Batch(t *testing.T) {
 			if pty {
 				want = strings.ReplaceAll(want, "\n", "\r\n")
 			}
-			if got := execute(t, c, tt.line, pty, nil); got.status != tt.status || got.out != want || got.errors != "" {
+			if got := execute(t, c, tt.line, pty); got.status != tt.status || got.out != want || got.errors != "" {
 				t.Errorf("%q, pty %v: %+v, want status %d\n%q", tt.line, pty, got, tt.status, want)
 			}
 		}
 	}
-	if got := execute(t, c, "help", true, nil); strings.Contains(got.out, "-Press Any Key") || strings.Count(got.out, "\n") < 30 {
+	if got := execute(t, c, "help", true); strings.Contains(got.out, "-Press Any Key") || strings.Count(got.out, "\n") < 30 {
 		t.Errorf("an exec line with a terminal of 24 rows is paged: %q", got.out)
 	}
 }
@@ -390,10 +390,10 @@ func TestClients_ManyChannels(t *testing.T) {
 	for n := range 10 {
 		running.Go(func() {
 			name := fmt.Sprintf("nosuch%d", n)
-			if got := execute(t, c, name+"; whoami", false, nil); got.status != 1 || !strings.HasPrefix(got.out, "Unknown command or missing feature key: "+name+"\nUsername: admin\n") {
+			if got := execute(t, c, name+"; whoami", false); got.status != 1 || !strings.HasPrefix(got.out, "Unknown command or missing feature key: "+name+"\nUsername: admin\n") {
 				t.Errorf("%s: %+v", name, got)
 			}
-			if got := execute(t, c, "version", false, nil); got.status != 0 || !strings.HasPrefix(got.out, "Current Version\n") {
+			if got := execute(t, c, "version", false); got.status != 0 || !strings.HasPrefix(got.out, "Current Version\n") {
 				t.Errorf("version: %+v", got)
 			}
 		})

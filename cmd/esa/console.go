@@ -25,6 +25,8 @@ type console struct {
 	version commands.Version
 	server  *sshd.Server
 
+	makingKeys sync.Mutex // held while host keys are read or made
+
 	mu       sync.Mutex
 	sessions map[string]*session
 	number   int64                     // of the last session
@@ -49,8 +51,8 @@ func newConsole(p *process, serial string) (*console, error) {
 	}
 	c.version.Serial = serial
 	c.server = &sshd.Server{
-		HostKeys: sshd.HostKeys{key}, Diag: p.diag, Source: store.LocalSource, AcceptEnv: []string{attach.GoOn},
-		Subsystems: []string{subsystemSFTP}, Authenticate: c.authenticate, Handle: c.handle,
+		HostKeys: sshd.HostKeys{key}, Diag: p.diag, Source: store.LocalSource, AcceptEnv: []string{attach.GoOn, attach.Stay},
+		Subsystems: []string{subsystemSFTP}, Authenticate: c.authenticate, Handle: c.handle, Events: events{p},
 	}
 	return c, nil
 }
@@ -79,7 +81,7 @@ var errExpelled = errors.New("the account was removed or locked")
 // handle runs one session and returns its exit status.
 func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 	if wantsFiles(s) {
-		return c.serveFiles(s)
+		return c.serveFiles(ctx, s)
 	}
 	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Interactive: s.Interactive && !s.IsExec, Local: s.Local}
 	pending := c.process.store.NewSession(who)
@@ -100,7 +102,9 @@ func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 			c.process.diag.Error("ending a session", "user", s.User, "error", err)
 		}
 	}()
-	sh := c.shell(s, c.environment(who, pending, started).LoggedIn())
+	env := c.environment(who, pending, started).LoggedIn()
+	env.Idle = c.idleTime(s)
+	sh := c.shell(s, env)
 	sh.Heard = func(prompt, line string) { log.Typed(op, line, prompt) }
 	status, err := c.run(ctx, s, sh)
 	lost = err != nil
@@ -167,6 +171,7 @@ func (c *console) shell(s *sshd.Session, env commands.Env) *shell.Shell[commands
 		May:      env.May,
 		Begin:    commands.Welcome,
 		End:      commands.Farewell,
+		Idle:     env.Idle,
 		Diag: func(command string, err error) {
 			c.process.diag.Error("command failed", "user", s.User, "command", command, "error", err)
 		},

@@ -240,6 +240,7 @@ func TestConsole_PanicEndsTheCommandOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	console.server.Events = nil // they need a gateway too
 	client, server, err := attach.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -269,14 +270,17 @@ type person struct {
 	keys    io.Writer
 	out     io.Reader
 	screen  strings.Builder // not looked at yet
+
+	watchdog *time.Timer // ends a test that waits for ever
 }
 
 func sitDown(t *testing.T, dir string) *person {
 	t.Helper()
-	return sitDownAs(t, dir, "admin")
+	return sitDownAs(t, dir, "admin", 24)
 }
 
-func sitDownAs(t *testing.T, dir, user string) *person {
+// sitDownAs takes a terminal of so many rows, as this user.
+func sitDownAs(t *testing.T, dir, user string, rows int) *person {
 	t.Helper()
 	conn, err := attach.Dial(dir)
 	if err != nil {
@@ -296,11 +300,11 @@ func sitDownAs(t *testing.T, dir, user string) *person {
 	keys, err1 := p.session.StdinPipe()
 	out, err2 := p.session.StdoutPipe()
 	p.keys, p.out = keys, out
-	if err := errors.Join(err1, err2, p.session.RequestPty("vt100", 24, 200, nil), p.session.Shell()); err != nil {
+	if err := errors.Join(err1, err2, p.session.RequestPty("vt100", rows, 200, nil), p.session.Shell()); err != nil {
 		t.Fatal(err)
 	}
-	watchdog := time.AfterFunc(limit, func() { conn.Close() })
-	t.Cleanup(func() { watchdog.Stop() })
+	p.watchdog = time.AfterFunc(limit, func() { conn.Close() })
+	t.Cleanup(func() { p.watchdog.Stop() })
 	return p
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"esa/shell"
 	"esa/shell/attach"
 	"esa/shell/files"
+	"esa/store/configfile"
 )
 
 func open(t *testing.T, path string) *dataDir {
@@ -281,5 +283,37 @@ func TestFolder_WriteReplacesTheWholeFile(t *testing.T) {
 	entries, err := os.ReadDir(string(f))
 	if err != nil || len(entries) != 2 {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// TestFileKey: the key for configuration files is made once, for its owner
+// only, and one that is damaged is not replaced.
+func TestFileKey(t *testing.T) {
+	d := &dataDir{path: t.TempDir()}
+	var made sync.WaitGroup
+	keys := make([][]byte, 8)
+	for i := range keys {
+		made.Go(func() { keys[i], _ = d.fileKey() })
+	}
+	made.Wait()
+	for _, key := range keys {
+		if len(key) != configfile.MinGatewayKey || !bytes.Equal(key, keys[0]) {
+			t.Errorf("%x", key)
+		}
+	}
+	path := filepath.Join(d.path, fileKeyFile)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for _, text := range []string{"", "00", "not hexadecimal"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if key, err := d.fileKey(); err == nil {
+			t.Errorf("%q: %x", text, key)
+		}
+		if kept, err := os.ReadFile(path); err != nil || string(kept) != text {
+			t.Errorf("it was replaced by %q, %v", kept, err)
+		}
 	}
 }

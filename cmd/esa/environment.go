@@ -41,6 +41,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Machine:    machine{},
 		Files:      commands.GuardFiles(folder(filepath.Join(c.process.dir.path, "configuration")), c.process.store, who.User),
 		Ciphers:    tlsconf.Catalogue{},
+		SSH:        sshKeys{c},
 		Sessions:   c.list,
 		Logins:     c.logins,
 		Clock:      time.Now,

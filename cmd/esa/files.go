@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -8,8 +9,11 @@ import (
 	"time"
 
 	"esa/commands"
+	"esa/mta/maillog"
+	"esa/shell"
 	"esa/shell/files"
 	"esa/shell/sshd"
+	"esa/store"
 )
 
 // subsystemSFTP is the one subsystem of the session server.
@@ -21,16 +25,25 @@ func wantsFiles(s *sshd.Session) bool {
 }
 
 // serveFiles runs the session of a file client and returns its exit status.
-func (c *console) serveFiles(s *sshd.Session) int {
-	c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: method(s), Started: time.Now()})
+func (c *console) serveFiles(ctx context.Context, s *sshd.Session) int {
+	who := store.Who{User: s.User, Source: s.Source, Method: method(s), Local: s.Local}
+	op := maillog.Operator{User: s.User, Source: s.Source}
+	op.Session = c.opened(s.ID, commands.SessionInfo{User: s.User, Source: s.Source, Method: who.Method, Started: time.Now()})
 	defer c.ended(s.ID)
-	diag := c.process.diag.With("user", s.User, "source", s.Source, "method", method(s))
+	defer c.record(who)()
+	log := c.process.gateway.Log()
+	log.SessionBegan(op, s.Source)
+	defer log.SessionEnded(op)
+	client, release := c.fileClient(ctx, s, who)
+	defer release()
+
+	diag := c.process.diag.With("user", s.User, "method", who.Method)
 	may := func() error {
 		running, _ := c.process.store.Running()
 		return commands.MayUseFiles(running, s.User)
 	}
 	if err := may(); err != nil {
-		diag.Warn("no files for this user", "error", err)
+		log.FileUsed(op, maillog.FileUse{Action: who.Method, Path: "/", Err: err})
 		if _, err := fmt.Fprintln(s.Stderr(), err); err != nil {
 			diag.Info("file client lost", "error", err)
 		}
@@ -40,13 +53,7 @@ func (c *console) serveFiles(s *sshd.Session) int {
 		Configuration: filepath.Join(c.process.dir.path, "configuration"),
 		Logs:          filepath.Join(c.process.dir.path, "logs"),
 		May:           may,
-		Note: func(e files.Event) {
-			if e.Err != nil {
-				diag.Warn("file not transferred", "action", e.Action, "path", e.Path, "error", e.Err)
-				return
-			}
-			diag.Info("file transferred", "action", e.Action, "path", e.Path, "bytes", e.Size)
-		},
+		Note:          func(e files.Event) { log.FileUsed(op, maillog.FileUse(e)) },
 	})
 	if err != nil {
 		diag.Error("opening the folders of a file client", "error", err)
@@ -57,10 +64,6 @@ func (c *console) serveFiles(s *sshd.Session) int {
 			diag.Error("closing the folders of a file client", "error", err)
 		}
 	}()
-	client := struct {
-		io.Reader
-		io.Writer
-	}{activity{s, func() { c.active(s.ID) }}, s}
 	if s.IsExec {
 		return tree.SCP(client, s.Command)
 	}
@@ -69,6 +72,58 @@ func (c *console) serveFiles(s *sshd.Session) int {
 		return 1
 	}
 	return 0
+}
+
+// fileClient is the stream of a file client. Its session ends when the user is
+// removed or locked, and when nothing went either way for as long as a session
+// may be idle. release is called when it is over.
+func (c *console) fileClient(ctx context.Context, s *sshd.Session, who store.Who) (client io.ReadWriter, release func()) {
+	pending := c.process.store.NewSession(who)
+	ctx, stop := untilExpelled(ctx, pending)
+	unhook := context.AfterFunc(ctx, func() { s.End(context.Cause(ctx)) })
+	running, _ := c.process.store.Running()
+	w := newWatched(s, sessionTimeout(running), func() { s.End(shell.ErrIdle) })
+	w.moved = func() { c.active(s.ID) }
+	return w, func() {
+		w.idle.Stop()
+		unhook()
+		stop()
+		if err := pending.Close(false); err != nil {
+			c.process.diag.Error("ending a session", "user", s.User, "error", err)
+		}
+	}
+}
+
+// watched is a stream that notices when nothing goes either way.
+type watched struct {
+	io.ReadWriter
+	limit time.Duration
+	idle  *time.Timer
+	moved func() // told when something did; may be nil
+}
+
+func newWatched(rw io.ReadWriter, limit time.Duration, ended func()) *watched {
+	return &watched{ReadWriter: rw, limit: limit, idle: time.AfterFunc(limit, ended)}
+}
+
+// Read and Write are those of the stream.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadWriter.Read(p)
+	w.note()
+	return n, err
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.ReadWriter.Write(p)
+	w.note()
+	return n, err
+}
+
+func (w *watched) note() {
+	w.idle.Reset(w.limit)
+	if w.moved != nil {
+		w.moved()
+	}
 }
 
 // clearUploads removes what a crash left of files on their way.

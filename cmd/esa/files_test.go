@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
@@ -145,4 +148,55 @@ func TestFiles_StartClearsUnfinished(t *testing.T) {
 	if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s: %v", left, err)
 	}
+}
+
+// A file client whose user is removed, or locked, is gone at once; what it was
+// writing is not kept.
+func TestFiles_EndWithTheUser(t *testing.T) {
+	for _, line := range []string{"userconfig delete ann", "userconfig status ann locked"} {
+		t.Run(line, func(t *testing.T) {
+			h, addr, signer := withAnn(t, nil)
+			ann, err := logIn(addr, "ann", ssh.PublicKeys(signer))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ann.Close()
+			client, err := sftp.NewClient(ann)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := client.Create("/configuration/begun")
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.exec(line+`; commit "" Y`).want(t, 0, "Changes committed: ")
+			if err := client.Wait(); err == nil {
+				t.Error("the client was told that all is well")
+			}
+			if err := f.Close(); err == nil {
+				t.Error("the file was kept")
+			}
+			if left, err := os.ReadDir(filepath.Join(h.dir, "configuration")); len(left) != 0 {
+				t.Errorf("left in configuration/: %v, %v", left, err)
+			}
+			h.exec("grep ann cli_logs").want(t, 0, "User ann login from", "file write of /configuration/begun failed: the client was lost")
+		})
+	}
+}
+
+func TestFiles_IdleClientIsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		ended := make(chan time.Duration, 1)
+		w := newWatched(&bytes.Buffer{}, 5*time.Minute, func() { ended <- time.Since(begun) })
+		for _, move := range []func([]byte) (int, error){w.Write, w.Read} {
+			time.Sleep(4 * time.Minute)
+			if _, err := move([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if after := <-ended; after != 13*time.Minute {
+			t.Errorf("ended after %v", after)
+		}
+	})
 }

@@ -232,7 +232,9 @@ func (p *process) attachHere(ctx context.Context, inv invocation) (int, error) {
 	if err != nil {
 		return statusFailed, err
 	}
-	return attach.Run(ctx, conn, inv.session())
+	session := inv.session()
+	session.Stay = true
+	return attach.Run(ctx, conn, session)
 }
 
 // offline works on the data directory alone.

@@ -8,6 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"esa/commands"
+	"esa/mta/maillog"
+	"esa/shell"
+	"esa/shell/attach"
 	"esa/shell/sshd"
 	"esa/store"
 )
@@ -19,23 +23,51 @@ const (
 	sshKeepalive = time.Minute     // between questions whether a client is there
 )
 
-// sshFolder has the host keys in the data directory.
-func (p *process) sshFolder() string { return filepath.Join(p.dir.path, "ssh") }
+// hostKeys gives the keys that clients on the network know the gateway by. They
+// are made when they are first needed.
+func (c *console) hostKeys() (sshd.HostKeys, error) {
+	c.makingKeys.Lock()
+	defer c.makingKeys.Unlock()
+	return sshd.LoadOrCreateKeys(filepath.Join(c.process.dir.path, "ssh"))
+}
+
+// sshKeys is keys of SSH as commands see them.
+type sshKeys struct{ console *console }
+
+func (k sshKeys) HostKeys() ([]commands.SSHKey, error) {
+	keys, err := k.console.hostKeys()
+	if err != nil {
+		return nil, err
+	}
+	var all []commands.SSHKey
+	for _, key := range keys.Describe() {
+		all = append(all, commands.SSHKey(key))
+	}
+	return all, nil
+}
+
+func (sshKeys) ParseKey(text string) (commands.SSHKey, error) {
+	key, err := sshd.ParseKey(text)
+	if err != nil {
+		err = shell.Refusedf("SSH key does not appear to be valid: %w.", err)
+	}
+	return commands.SSHKey(key), err
+}
 
 // serveSSH takes the connections of door until ctx ends, then waits for their
 // sessions. Without host keys nobody can log in over the network: the reason
 // is in the diagnostics, and mail and the console on the machine go on.
 func (c *console) serveSSH(ctx context.Context, d *door) error {
 	defer d.Close()
-	keys, err := sshd.LoadOrCreateKeys(c.process.sshFolder())
+	keys, err := c.hostKeys()
 	if err != nil {
 		c.process.diag.Error("nobody can log in by SSH", "error", err)
 		<-ctx.Done()
 		return nil
 	}
 	server := &sshd.Server{
-		HostKeys: keys, Diag: c.process.diag, AcceptEnv: c.server.AcceptEnv, Subsystems: c.server.Subsystems,
-		Accounts: accounts{c.process.store}, Settings: c.sshSettings, Handle: c.handle,
+		HostKeys: keys, Diag: c.process.diag, AcceptEnv: []string{attach.GoOn}, Subsystems: c.server.Subsystems,
+		Accounts: accounts{c.process.store}, Settings: c.sshSettings, Handle: c.handle, Events: events{c.process},
 		MaxConnections: sshSessions, HandshakeTimeout: sshLogin, Keepalive: sshKeepalive,
 	}
 	return server.Serve(ctx, d)
@@ -49,13 +81,54 @@ func (c *console) sshSettings() sshd.Settings {
 		MinRSABits: running.SSHD.MinRSABits,
 		Banner:     running.AdminAccess.Banner,
 		Allows:     running.AdminAccess.Allows,
-		Idle:       idleTime(running),
+		Idle:       sessionTimeout(running),
 	}
 }
 
-// idleTime is how long a session may wait for its operator.
-func idleTime(c *store.Config) time.Duration {
+func sessionTimeout(c *store.Config) time.Duration {
 	return time.Duration(c.AdminAccess.Timeout) * time.Minute
+}
+
+// idleTime is how long a session may wait for its operator: one that the
+// gateway lives as long as (esa run) as long as it takes.
+func (c *console) idleTime(s *sshd.Session) time.Duration {
+	if s.Env[attach.Stay] != "" {
+		return 0
+	}
+	running, _ := c.process.store.Running()
+	return sessionTimeout(running)
+}
+
+// events writes who logs in and out to the authentication logs.
+type events struct{ process *process }
+
+func (e events) LoginAccepted(l sshd.Login) {
+	in := loginOf(l)
+	running, _ := e.process.store.Running()
+	if u, ok := running.User(l.User); ok {
+		in.Privilege = string(u.Role)
+	}
+	e.process.gateway.Log().LoginAccepted(in)
+}
+
+func (e events) LoginRefused(l sshd.Login, reason string) {
+	e.process.gateway.Log().LoginRefused(loginOf(l), reason)
+}
+
+func (e events) Logout(l sshd.Login, after time.Duration) {
+	e.process.gateway.Log().LoggedOut(loginOf(l), after)
+}
+
+// loginOf gives a login in the words of the log.
+func loginOf(l sshd.Login) maillog.Login {
+	in := maillog.Login{User: l.User, Source: l.Source, Method: l.Method}
+	switch l.Method {
+	case "none":
+		in.Method = "local"
+	case "":
+		in.Method = "no attempt"
+	}
+	return in
 }
 
 // accounts is the users of the running configuration, as logins over the

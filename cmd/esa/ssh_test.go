@@ -178,7 +178,7 @@ func TestSSH_CommitMovesThePort(t *testing.T) {
 	defer client.Close()
 	next := freeAddr(t)
 	move := func(port uint16) string { return fmt.Sprintf("interfaceconfig edit Management --ssh=%d; ", port) }
-	says(t, client, move(next.Port())+"commit").want(t, 1,
+	says(t, client, move(next.Port())+"commit -y").want(t, 1,
 		fmt.Sprintf("WARNING: You are logged in by SSH on 127.0.0.1 port %d, which will no longer be there.", addr.Port()))
 	says(t, client, move(next.Port())+"commit moved y force").want(t, 0, "Changes committed")
 	says(t, client, "whoami").want(t, 0, "Username: ann")
@@ -193,7 +193,7 @@ func TestSSH_CommitMovesThePort(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).AddrPort().Port()
-	h.exec(move(port)+"commit").want(t, 1, `SSH of interface "Management": Port `+fmt.Sprint(port)+` on 127.0.0.1 is in use`, "Use interfaceconfig -> EDIT.")
+	h.exec(move(port)+"commit -y").want(t, 1, `SSH of interface "Management": Port `+fmt.Sprint(port)+` on 127.0.0.1 is in use`, "Use interfaceconfig -> EDIT.")
 	awaitSSH(t, next)
 }
 
@@ -213,14 +213,14 @@ func TestSSH_AdminAccessIsObeyed(t *testing.T) {
 	if want := "Authorised users only.\r\nReally.\r\n"; banner != want {
 		t.Errorf("banner %q, want %q", banner, want)
 	}
-	h.exec("adminaccessconfig ipaccess restrict 192.0.2.0/24; commit").want(t, 0, "Changes committed")
+	h.exec("adminaccessconfig ipaccess restrict 192.0.2.0/24; commit -y").want(t, 0, "Changes committed")
 	if greeting, err := greetingAt(addr); !strings.Contains(greeting, "Connections from your address are not allowed.") {
 		t.Errorf("%q, %v", greeting, err)
 	}
 	says(t, client, "whoami").want(t, 0, "Username: ann")
-	h.exec("adminaccessconfig ipaccess all; commit").want(t, 0, "Changes committed")
+	h.exec("adminaccessconfig ipaccess allowall; commit -y").want(t, 0, "Changes committed")
 	awaitSSH(t, addr)
-	h.exec("sshconfig sshd setup kex=diffie-hellman-group14-sha256; commit").want(t, 0, "Changes committed")
+	h.exec("sshconfig sshd setup kex=diffie-hellman-group14-sha256; commit -y").want(t, 0, "Changes committed")
 	_, err = ssh.Dial("tcp", addr.String(), &ssh.ClientConfig{
 		Config: ssh.Config{KeyExchanges: []string{ssh.KeyExchangeCurve25519}}, User: "ann", HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: limit,
 	})

@@ -55,7 +55,7 @@ func TestUsers_ADeletedOneIsThrownOut(t *testing.T) {
 	dir, _ := prepared(t)
 	h := openHouse(t, dir)
 	h.exec("userconfig new ann operators; commit ann").want(t, 0)
-	asked, watching := sitDownAs(t, dir, "ann"), sitDownAs(t, dir, "ann")
+	asked, watching := sitDownAs(t, dir, "ann", 24), sitDownAs(t, dir, "ann", 24)
 	asked.sees("gw.test> ")
 	asked.types("sethostname ann.test", "gw.test> ")
 	asked.types("deliveryconfig", "[]> ")
@@ -70,7 +70,7 @@ func TestUsers_ADeletedOneIsThrownOut(t *testing.T) {
 		}
 	}
 	h.exec("userconfig new ann operators; commit again").want(t, 0)
-	again := sitDownAs(t, dir, "ann")
+	again := sitDownAs(t, dir, "ann", 24)
 	if shown := again.sees("gw.test> "); strings.Contains(shown, "resume") {
 		t.Errorf("another ann is offered what the first had pending:\n%s", shown)
 	}
@@ -108,7 +108,7 @@ func TestUsers_PassphraseIsNowhereToBeRead(t *testing.T) {
 	dir, _ := prepared(t)
 	h := openHouse(t, dir)
 	const secret, other = "Canary-Tweet-1", "Parrot-Talks-2"
-	p := sitDownAs(t, dir, "admin")
+	p := sitDownAs(t, dir, "admin", 24)
 	shown := p.sees("gw.test> ")
 	shown += p.types("passphrase", "(Y/N) [N]> ") + p.types("n", "> ")
 	shown += p.types(secret, "again.") + p.sees("> ") + p.types(secret, "Your passphrase has been changed.")

@@ -92,7 +92,7 @@ func (l *Log) OnTrial(revision uint64, until time.Time) {
 	l.note(System, Information, "Configuration revision %d is taken back at %s unless it is confirmed.", revision, until.Local().Format(time.ANSIC))
 }
 
-// Confirmed writes that a revision stays.
+// Confirmed writes that a revision on trial stays.
 func (l *Log) Confirmed(revision uint64, user, source string) {
 	l.note(System, Information, "Configuration revision %d was confirmed by %s from %s.", revision, word(audited(user)), word(source))
 }

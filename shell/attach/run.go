@@ -20,6 +20,10 @@ import (
 // command of a batch has failed.
 const GoOn = "ESA_GO_ON"
 
+// Stay is the environment variable that keeps an interactive session from being
+// ended for being idle. Only the console on the machine itself obeys it.
+const Stay = "ESA_STAY"
+
 // Errors of Run, for errors.Is.
 var (
 	ErrLost    = errors.New("the connection to the gateway was lost")
@@ -33,6 +37,7 @@ type Options struct {
 	Command string // run if IsExec
 	IsExec  bool
 	GoOn    bool   // set GoOn for the session
+	Stay    bool   // set Stay for the session
 	Term    string // type of the terminal; "" means that of the environment
 
 	// If Stdin and Stdout are terminals and there is no command, the session
@@ -180,6 +185,11 @@ func (c *call) start() (streams, error) {
 	if c.options.GoOn {
 		if err := c.session.Setenv(GoOn, "1"); err != nil {
 			return streams{}, fmt.Errorf("asking the gateway to go on after failures: %w", err)
+		}
+	}
+	if c.options.Stay {
+		if err := c.session.Setenv(Stay, "1"); err != nil {
+			return streams{}, fmt.Errorf("asking the gateway for a session without end: %w", err)
 		}
 	}
 	if c.terminal != nil {

@@ -32,7 +32,7 @@ import (
 )
 
 // MaxFile is the size of the largest file that configuration/ takes, in bytes.
-const MaxFile = 16 << 20
+const MaxFile = 64 << 20
 
 const (
 	maxFiles   = 1000      // in configuration/

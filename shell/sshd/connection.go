@@ -44,7 +44,7 @@ func (c *connection) serve(ctx context.Context) {
 		return
 	}
 	c.tellAccepted()
-	defer c.tellLogout()
+	defer c.tellLogout(time.Now())
 	var running sync.WaitGroup
 	gone := make(chan struct{})
 	defer c.ssh.Wait() // its error is why the client has gone, which is its own business

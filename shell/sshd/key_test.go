@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/pem"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,5 +122,51 @@ func TestKeyPathThatIsNoFileIsRefused(t *testing.T) {
 		if _, err := LoadOrCreateKey(path); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+// Clients that know only RSA get in, though not with a SHA-1 signature.
+func TestHostKeysOfBothKinds(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ssh")
+	keys, err := LoadOrCreateKeys(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := LoadOrCreateKeys(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := again.Describe()
+	if len(shown) != 2 || shown[0].Type != ssh.KeyAlgoED25519 || shown[1].Type != ssh.KeyAlgoRSA || shown[1].Bits != 3072 {
+		t.Fatalf("%+v", shown)
+	}
+	least := 2048
+	r := start(t, nil, func(s *Server) {
+		s.HostKeys = keys
+		s.Settings = func() Settings { return Settings{MinRSABits: least} }
+	})
+	dial := func(algorithm string) string {
+		seen := ""
+		config := clientConfig()
+		config.HostKeyAlgorithms = []string{algorithm}
+		config.HostKeyCallback = func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			seen = ssh.FingerprintSHA256(key)
+			return nil
+		}
+		if client, err := ssh.Dial("tcp", r.addr, config); err == nil {
+			client.Close()
+		}
+		return seen
+	}
+	for algorithm, want := range map[string]string{
+		ssh.KeyAlgoED25519: shown[0].Fingerprint, ssh.KeyAlgoRSASHA256: shown[1].Fingerprint, ssh.KeyAlgoRSASHA512: shown[1].Fingerprint, ssh.KeyAlgoRSA: "",
+	} {
+		if got := dial(algorithm); got != want {
+			t.Errorf("%s: key %q, want %q", algorithm, got, want)
+		}
+	}
+	least = 4096
+	if got := dial(ssh.KeyAlgoRSASHA512); got != "" {
+		t.Errorf("a key that is too small is offered: %s", got)
 	}
 }

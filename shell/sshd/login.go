@@ -35,7 +35,7 @@ type Accounts interface {
 type Events interface {
 	LoginAccepted(l Login)
 	LoginRefused(l Login, reason string)
-	Logout(l Login)
+	Logout(l Login, after time.Duration) // after: how long it was logged in
 }
 
 // Login is one client that logs in.
@@ -215,9 +215,9 @@ func (c *connection) tellAccepted() {
 	}
 }
 
-func (c *connection) tellLogout() {
+func (c *connection) tellLogout(since time.Time) {
 	if c.server.Events != nil {
-		c.server.Events.Logout(c.accepted())
+		c.server.Events.Logout(c.accepted(), time.Since(since))
 	}
 }
 

@@ -63,6 +63,10 @@ func (s *Session) open(ctx context.Context) {
 	s.input, s.feed = io.Pipe()
 }
 
+// End ends the session's context, and with it its input, for a reason of the
+// handler's. What is under way in Read gets the reason as its error.
+func (s *Session) End(reason error) { s.cancel(reason) }
+
 // Window is the size of the client's terminal in characters. 0 by 0 is what
 // some clients say who do not know.
 func (s *Session) Window() (cols, rows int) {

@@ -32,7 +32,7 @@ import (
 )
 
 // MaxSize bounds a file that is read, in bytes.
-const MaxSize = 16 << 20
+const MaxSize = 64 << 20
 
 // About is what the comment at the beginning of a file says of the gateway.
 type About struct {

@@ -2,7 +2,9 @@ package configfile
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"esa/store"
@@ -264,15 +266,31 @@ func (f listenerForm) entry(r *reader, c *store.Config) store.Listener {
 		return l
 	}
 	read, err := store.ParseHAT(strings.NewReader(f.hat), l.HAT)
+	first := errorAt(r.text, f.hatAt.at, "").Line
 	if err != nil {
-		r.refuse(f.hatAt.at, "<hat> of the listener %q, counted from here: %v", l.Name, err)
+		r.refuse(f.hatAt.at, "<hat> of the listener %q: %s", l.Name, shiftLines(err.Error(), first))
 		return l
 	}
 	l.HAT = read.HAT
 	for _, note := range read.Notes {
-		r.note("<hat> of the listener %q, %s", l.Name, note)
+		r.note("<hat> of the listener %q, %s", l.Name, shiftLines(note, first))
 	}
 	return l
+}
+
+// shiftLines makes the line numbers of a table, "line 3: ...", those of the
+// file: first is where the table begins.
+func shiftLines(text string, first int) string {
+	all := strings.Split(text, "\n")
+	for i, line := range all {
+		if rest, ok := strings.CutPrefix(line, "line "); ok {
+			number, what, _ := strings.Cut(rest, ":")
+			if n, err := strconv.Atoi(number); err == nil {
+				all[i] = fmt.Sprintf("line %d:%s", first+n-1, what)
+			}
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 // wholeReplies takes replies and names without a text for the standard ones, as

@@ -40,7 +40,7 @@ func (w *writer) title(text string) {
 	inner := titleWidth - 2 - len(text)
 	left := strings.Repeat(" ", inner/2)
 	right := strings.Repeat(" ", inner-inner/2)
-	w.line("<!--\n" + stars + "\n*" + left + text + right + "*\n" + stars + "-->\n")
+	w.line("<!--\n" + stars + "\n*" + left + text + right + "*\n" + stars[3:] + "-->\n")
 	w.level = 1
 }
 
