@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"esa/mta/mtatest"
+	"esa/store"
 )
 
 // canaries are secrets and every form that one could be written in, by what
@@ -146,11 +147,42 @@ func certificateScreens(t *testing.T, dir string, pasted certificateTexts) []byt
 	if !strings.Contains(all.String(), "The passphrase is not correct") {
 		t.Errorf("the import is not refused:\n%s", all.String())
 	}
+	all.WriteString(fileScreens(p, filepath.Join(dir, "configuration")))
+	note(esa(t, dir, "", "showconfig y; showconfig y 2; saveconfig y 1"), 0, "<key>*****</key>", "<key>$esa1$gateway$", "<enc_password>*****</enc_password>")
 	note(esa(t, dir, "", "certconfig print; status detail; commitdetail; commitdetail 2; rollbackconfig list; displayalerts; destconfig list; listenerconfig print; sslconfig print"), 0, "mx")
 	return []byte(all.String())
 }
 
+// fileScreens is what an operator sees who saves, mails and loads the
+// configuration with a passphrase.
+func fileScreens(p *person, folder string) string {
+	p.t.Helper()
+	var all strings.Builder
+	for _, step := range [][2]string{
+		{"saveconfig", "[1]> "}, {"2", "> "}, {fileCanary, "> "}, {fileCanary, "gw.test> "},
+		{"mailconfig", "[]> "}, {"ops@example.net", "[1]> "}, {"2", "> "}, {fileCanary, "> "}, {fileCanary, "gw.test> "},
+	} {
+		all.WriteString(p.types(step[0], step[1]))
+	}
+	saved, err := filepath.Glob(filepath.Join(folder, "*.xml"))
+	if err != nil || len(saved) != 1 {
+		p.t.Fatalf("%q, %v", saved, err)
+	}
+	for _, step := range [][2]string{
+		{"loadconfig " + filepath.Base(saved[0]), "> "}, {wrongCanary, "not correct"}, {fileCanary, "gw.test> "},
+	} {
+		all.WriteString(p.types(step[0], step[1]))
+	}
+	if !strings.Contains(all.String(), "has been sent to ops@example.net.") || !strings.Contains(all.String(), "No changes detected") {
+		p.t.Errorf("the configuration was not saved, mailed and loaded:\n%s", all.String())
+	}
+	return all.String()
+}
+
 const (
+	fileCanary   = "Canary-Of-The-File"
+	wrongCanary  = "Canary-That-Is-Wrong"
+	hashCanary   = "$argon2id$v=19$m=19456,t=2,p=1$Q2FuYXJ5U2FsdA$Q2FuYXJ5T2ZUaGVQYXNzcGhyYXNlT2ZBZG1pbjAxMjM"
 	exportCanary = "Canary-Of-The-Export"
 	importCanary = "Canary-Of-The-Import"
 )
@@ -159,11 +191,15 @@ const (
 // file, crash report, core or process list. Only the database has the keys, and
 // only its owner can read it.
 func TestC9_SecretsNeverLeave(t *testing.T) {
-	dir, listener := prepared(t)
+	dir, listener := preparedWith(t, func(c *store.Config) { c.Users[0].Passphrase = hashCanary })
 	authority := mtatest.NewAuthority(t, "Test CA")
 	cert := authority.Issue(t, mtatest.CertificateSpec{CommonName: "mx.example.com", DNSNames: []string{"mx.example.com"}})
 	other := authority.Issue(t, mtatest.CertificateSpec{CommonName: "mx.example.com"})
-	secrets := canaries{"passphrase of the export": []byte(exportCanary), "passphrase of the import": []byte(importCanary)}
+	secrets := canaries{
+		"passphrase of the export": []byte(exportCanary), "passphrase of the import": []byte(importCanary),
+		"passphrase of the configuration file": []byte(fileCanary), "passphrase that was not": []byte(wrongCanary),
+		"hash of a passphrase": []byte(hashCanary[len(hashCanary)-30:]),
+	}
 	kept := secrets.key(t, "key", cert.PrivateKey.(*ecdsa.PrivateKey))
 	strange := secrets.key(t, "key that does not fit", other.PrivateKey.(*ecdsa.PrivateKey))
 

@@ -54,10 +54,15 @@ func readFields[T any](r *reader, fields []element[T], t *T) {
 	})
 }
 
-// allow refuses attributes that an element does not have.
+// allow refuses attributes that an element does not have; of another product
+// they are left out.
 func (r *reader) allow(e tag, allowed []string) {
 	for _, a := range e.attributes {
-		if !slices.Contains(allowed, a.Name.Local) {
+		switch {
+		case slices.Contains(allowed, a.Name.Local):
+		case r.foreign:
+			r.note("<%s>, attribute %.40s: it is not known.", e.name, a.Name.Local)
+		default:
 			r.stop(e.at, "The element <%s> has no attribute %.40s.", e.name, a.Name.Local)
 		}
 	}

@@ -216,14 +216,23 @@ func ratTable() element[listenerForm] {
 		fields: []element[ratForm]{
 			repeated("rat_address", store.MaxRATEntries, word(store.ParseRATAddress), func(f *ratForm) *[]string { return &f.addresses }),
 			leaf("access", codec[bool]{formatAccess, parseAccess}, func(f *ratForm) *bool { return &f.entry.Accept }),
-			group("rat_params", func(f *ratForm) *store.RATEntry { return &f.entry },
-				optional("smtp_response_text", text[string](), func(e *store.RATEntry) *string { return &e.Text }),
-				optional("smtp_response_code", number[int](), func(e *store.RATEntry) *int { return &e.Code }),
-				leaf("bypass_receiving_control", flag(), func(e *store.RATEntry) *bool { return &e.Uncounted })),
+			ratParams(),
 		},
 	}.element()
 	table.unless = func(f *listenerForm) bool { return f.Type == store.Private && len(f.RAT) == 0 }
 	return table
+}
+
+// ratParams is what most entries do not have.
+func ratParams() element[ratForm] {
+	params := group("rat_params", func(f *ratForm) *store.RATEntry { return &f.entry },
+		optional("smtp_response_text", text[string](), func(e *store.RATEntry) *string { return &e.Text }),
+		optional("smtp_response_code", number[int](), func(e *store.RATEntry) *int { return &e.Code }),
+		leaf("bypass_receiving_control", flag(), func(e *store.RATEntry) *bool { return &e.Uncounted }))
+	params.unless = func(f *ratForm) bool {
+		return f.entry == store.RATEntry{Address: f.entry.Address, Accept: f.entry.Accept}
+	}
+	return params
 }
 
 func formatAccess(accept bool) string {

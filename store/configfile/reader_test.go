@@ -232,6 +232,32 @@ func TestApplianceFile(t *testing.T) {
 	}
 }
 
+// TestMethods: the word for versions of TLS, in the forms that files have.
+func TestMethods(t *testing.T) {
+	for word, want := range map[string]string{
+		"tlsv1_2": "tlsv1_2", " TLSV1_0tlsv1_1 ": "tlsv1_0tlsv1_1", "sslv3tlsv1": "tlsv1_0", "sslv2sslv3tlsv1": "tlsv1_0", "tlsv1tlsv1_1": "tlsv1_0tlsv1_1",
+		"sslv3": "", "": "", "tlsv1_2tlsv1_1": "", "tlsv1_4": "", "tlsv1_2/3": "",
+	} {
+		result, err := read(t, inside("<ssl><ssl_inbound_method>"+word+"</ssl_inbound_method></ssl>"))
+		if want == "" {
+			if err == nil || !strings.Contains(err.Error(), "line 2, column 6: <ssl_inbound_method>: The method must be") {
+				t.Errorf("%q: %v", word, err)
+			}
+		} else if err != nil || result.Config.SSL.Inbound.Method() != want || (len(result.Notes) > 0) != strings.HasPrefix(word, "ssl") {
+			t.Errorf("%q: %v %v", word, result.Notes, err)
+		}
+	}
+}
+
+// TestForeignAttribute: one that is not known is left out of the file of another
+// product.
+func TestForeignAttribute(t *testing.T) {
+	result, err := read(t, "<!--\n  Product: Other\n-->\n"+inside("<hostname since='1'>a.example.com</hostname>"))
+	if err != nil || result.Config.Hostname != "a.example.com" || !slices.Equal(result.Notes, []string{"<hostname>, attribute since: it is not known."}) {
+		t.Errorf("%q, %v", result.Notes, err)
+	}
+}
+
 // TestForeignPassphrase: a user whose passphrase cannot be taken over keeps the
 // one he has here.
 func TestForeignPassphrase(t *testing.T) {

@@ -100,29 +100,42 @@ func revocationFields() []element[store.Revocation] {
 
 func sslFields() []element[store.SSL] {
 	return []element[store.SSL]{
-		leaf("ssl_inbound_method", method(), func(s *store.SSL) *[]store.TLSVersion { return &s.Inbound.Versions }),
+		method("ssl_inbound_method", func(s *store.SSL) *store.SSLSettings { return &s.Inbound }),
 		leaf("ssl_inbound_ciphers", text[string](), func(s *store.SSL) *string { return &s.Inbound.Ciphers }),
-		leaf("ssl_outbound_method", method(), func(s *store.SSL) *[]store.TLSVersion { return &s.Outbound.Versions }),
+		method("ssl_outbound_method", func(s *store.SSL) *store.SSLSettings { return &s.Outbound }),
 		leaf("ssl_outbound_ciphers", text[string](), func(s *store.SSL) *string { return &s.Outbound.Ciphers }),
 	}
 }
 
-// method is the versions of TLS as one word: tlsv1_2tlsv1_3.
-func method() codec[[]store.TLSVersion] {
-	return codec[[]store.TLSVersion]{
-		func(v []store.TLSVersion) string { return store.SSLSettings{Versions: v}.Method() },
-		func(s string) ([]store.TLSVersion, error) {
+// method is the versions of TLS as one word: tlsv1_2tlsv1_3. Appliances of old
+// have tlsv1 for the first, and versions of SSL before it, which nobody speaks
+// any more.
+func method[T any](name string, place func(*T) *store.SSLSettings) element[T] {
+	return element[T]{
+		name:  name,
+		write: func(w *writer, t *T) { w.leaf(name, place(t).Method()) },
+		read: func(r *reader, e tag, t *T) {
+			rest := strings.ToLower(strings.TrimSpace(r.leaf()))
+			for _, ssl := range []string{"sslv2", "sslv3"} {
+				if after, ok := strings.CutPrefix(rest, ssl); ok {
+					rest = after
+					r.note("<%s>: %s is not spoken.", name, ssl)
+				}
+			}
 			var versions []store.TLSVersion
-			rest := strings.ToLower(strings.TrimSpace(s))
+			if after, ok := strings.CutPrefix(rest, "tlsv1"); ok && !strings.HasPrefix(after, "_") {
+				versions, rest = append(versions, store.TLS10), after
+			}
 			for _, v := range store.TLSVersions() {
 				if after, ok := strings.CutPrefix(rest, string(v)); ok {
 					versions, rest = append(versions, v), after
 				}
 			}
 			if rest != "" || len(versions) == 0 {
-				return nil, valueError("The method must be versions that follow each other, such as tlsv1_2tlsv1_3.")
+				r.refuse(e.at, "<%s>: The method must be versions that follow each other, such as tlsv1_2tlsv1_3.", name)
+				return
 			}
-			return versions, nil
+			place(t).Versions = versions
 		},
 	}
 }

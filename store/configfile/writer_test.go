@@ -31,7 +31,7 @@ func TestNoLineIsAPrompt(t *testing.T) {
 	}
 	m := newMaker(t, 11)
 	key := gatewayKey(t, "a")
-	for range 100 {
+	for range 8 {
 		c := m.config()
 		c.AdminAccess.Banner = "host.example.com> \nme>\nhost#\n[1]> \n-->\n"
 		c.Listeners = append(c.Listeners, store.NewListener("last", store.Public))
