@@ -153,6 +153,16 @@ func freeArchiveName(cfg *store.Config, text string) (string, error) {
 	return name, err
 }
 
+// freeTarget refuses a target that another archive has.
+func freeTarget(cfg *store.Config, a store.Archive) error {
+	for _, other := range cfg.Archives {
+		if other.Name != a.Name && other.Target == a.Target {
+			return shell.Refusedf("Archive %q has the target %s already.", other.Name, a.Target)
+		}
+	}
+	return nil
+}
+
 // archiveQuestions is what NEW and EDIT ask after the name.
 func archiveQuestions(d *Dialog, env Env, a *store.Archive) {
 	before := a.Place()
@@ -248,6 +258,9 @@ func addArchive(d *Dialog, env Env, cfg *store.Config, a store.Archive) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
+	if err := freeTarget(cfg, a); err != nil {
+		return err
+	}
 	cfg.Archives = append(cfg.Archives, a)
 	d.Printf("Archive %q added. Configurations are copied to it from the next commit on.\n", a.Name)
 	warnOfPlain(d, a)
@@ -286,6 +299,9 @@ func archiveEdit(d *Dialog, env Env, cfg *store.Config) error {
 	archiveQuestions(d, env, &a)
 	if d.Err() != nil {
 		return d.Err()
+	}
+	if err := freeTarget(cfg, a); err != nil {
+		return err
 	}
 	return changeArchive(d, env, place, a)
 }

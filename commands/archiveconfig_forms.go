@@ -84,6 +84,9 @@ func archiveEditForm(d *Dialog, env Env, args []string) error {
 		if err := checkSettings(a); err != nil {
 			return err
 		}
+		if err := freeTarget(cfg, a); err != nil {
+			return err
+		}
 		return changeArchive(d, env, place, a)
 	})
 }
