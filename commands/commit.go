@@ -44,8 +44,9 @@ lock or commit unlock.
 rollbackconfig, commitdetail and showchanges take the name in the place of its
 number, and the revision is kept as long as it has one.
 
-A change that opens a relay must be confirmed. In a script the last word
-'force' confirms it.`,
+A change must be confirmed that opens a relay, ends the session it comes from or
+keeps it from coming again, or leaves no administrator who can log in over the
+network. In a script the last word 'force' confirms it.`,
 		Final: true,
 		Forms: []Form{
 			{Usage: "commit COMMENT", Run: commitComment(false)},

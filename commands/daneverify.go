@@ -43,8 +43,8 @@ apply, "encrypted" with any certificate, "waits" is not sent while that lasts.
 
 json gives all that was found, an object a line.
 
-daneverify works on any machine, without a gateway: the DNS servers of the
-system are asked then.`,
+daneverify works on any machine: where no gateway is configured the DNS servers
+of the system are asked.`,
 		Forms: []Form{
 			{Usage: "daneverify DOMAIN...", Run: daneDomains},
 			{Usage: "daneverify all DOMAIN", Run: daneAll},

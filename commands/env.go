@@ -45,6 +45,7 @@ type Env struct {
 	DNSSEC     DNSSEC
 	DANE       DANE
 	Revocation Revocation // the lists of revoked certificates at work
+	Archives   Archives   // where committed configurations are copied to
 	Mail       Mail
 	Service    Service
 	Logs       Logs
@@ -132,6 +133,28 @@ type RevocationList struct {
 	Due        time.Time // of the next fetch; zero: now
 	Failed     time.Time // zero: the last fetch did not
 	Err        error     // why; its text is in part the host's
+}
+
+// Archives is what commands ask of the archives that run.
+type Archives interface {
+	// Archived tells of the archives of the running configuration; offline,
+	// what a gateway has left of that.
+	Archived() []ArchiveState
+	// ArchiveNow has tried again what failed. It does not wait for it.
+	ArchiveNow() error
+	// HostKey asks a host for its key, within half a minute, and gives it with
+	// its fingerprint. Errors are in part the host's.
+	HostKey(ctx context.Context, address string) (key, fingerprint string, err error)
+}
+
+// ArchiveState is how one archive does.
+type ArchiveState struct {
+	Name     string
+	Revision uint64    // copied last; 0: none
+	At       time.Time // when; zero: never
+	Err      error     // why the last attempt failed; its text is in part the host's
+	Failed   time.Time
+	Due      time.Time // of the next attempt, if Err
 }
 
 // ErrNotCommitted says that a list is not part of the running configuration.

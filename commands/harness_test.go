@@ -32,6 +32,7 @@ package commands
 //	test lists offline            revocation lists cannot be fetched: the gateway does not run
 //	test trial over               the gateway takes a commit on trial back
 //	test clock MINUTES            time passes
+//	test archives offline         the gateway does not run
 //	test welcome                  what is shown and asked at login
 //	test pki FILE NAME...         puts certificates of testdata/certconfig/pki into one file
 //	test p12 FILE PASSPHRASE NAME...
@@ -173,7 +174,7 @@ func (w *world) env(user string, person bool) Env {
 	}
 	return Env{
 		Who: who, Started: w.time.Now(), Idle: 30 * time.Minute, Session: w.store.NewSession(who), Store: w.store,
-		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: GuardFiles(w.files, w.store, user),
+		Gateway: w.gateway, Look: w.look, TLS: fakeTLS{}, Revocation: w.gateway, Archives: w.gateway, DNSSEC: fakeDNSSEC{}, DANE: fakeDANE{w.time.Now}, Mail: w.mail, Service: w.service, Wait: w.look.wait, Logs: w.logs, Machine: machine{}, Files: GuardFiles(w.files, w.store, user),
 		Ciphers: tlsconf.Catalogue{}, Clock: w.time.Now, NewKey: w.newKey, SSH: fakeSSH{}, FileKey: func() ([]byte, error) { return []byte("the key of the gateway in the tests"), nil },
 		Sessions: func() []SessionInfo {
 			return []SessionInfo{{User: user, Source: who.Source, Method: who.Method, Started: w.time.Now().Add(-time.Hour), Idle: 3 * time.Second}}
@@ -255,6 +256,10 @@ func (w *world) testCommand() Command {
 			w.gateway.noLists = true
 			return nil
 		}},
+		{Usage: "test archives offline", Run: func(*Dialog, Env, []string) error {
+			w.gateway.noArchives = true
+			return nil
+		}},
 		{Usage: "test pki FILE NAME...", Run: w.pki},
 		{Usage: "test p12 FILE PASSPHRASE KEY NAME...", Run: w.p12},
 		{Usage: "test trial over", Run: func(d *Dialog, _ Env, _ []string) error {
@@ -324,6 +329,7 @@ type fakeGateway struct {
 	commitFails error
 	noAlerts    bool
 	noLists     bool // offline
+	noArchives  bool // offline, and nothing copied
 }
 
 // stage makes the next check or commit fail.
@@ -497,4 +503,36 @@ func (g *fakeGateway) Alerts() ([]Alert, error) {
 
 func (g *fakeGateway) ProbeDNS(_ context.Context, server netip.AddrPort) string {
 	return fmt.Sprintf("DNS server %s answers (3 ms) and passes DNSSEC records on.", store.FormatDNSServer(server))
+}
+
+// Archived has copied to the first archive, and fails with the others.
+func (g *fakeGateway) Archived() []ArchiveState {
+	running, _ := g.store.Running()
+	var states []ArchiveState
+	for i, a := range running.Archives {
+		s := ArchiveState{Name: a.Name, Revision: 2, At: g.clock.Now().Add(-time.Minute)}
+		if i > 0 {
+			s = ArchiveState{Name: a.Name, Err: errors.New("the host says: \x1b[31mno"), Failed: g.clock.Now(), Due: g.clock.Now().Add(time.Minute)}
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+func (g *fakeGateway) ArchiveNow() error {
+	if g.noArchives {
+		return shell.Refusedf("The gateway is not running. Start it first.")
+	}
+	return nil
+}
+
+// HostKey knows the hosts of example.com.
+func (g *fakeGateway) HostKey(_ context.Context, address string) (key, fingerprint string, err error) {
+	if g.noArchives {
+		return "", "", shell.Refusedf("The gateway is not running. Start it first.")
+	}
+	if !strings.Contains(address, "example.com") {
+		return "", "", errors.New("dial tcp: connection refused")
+	}
+	return "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGNvbW1pdHNjb3BpZWR0b2Fob3N0aXNoYXJk", "SHA256:0123456789abcdef", nil
 }

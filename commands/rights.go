@@ -3,6 +3,7 @@ package commands
 import (
 	"io"
 	"slices"
+	"time"
 
 	"esa/shell"
 	"esa/store"
@@ -25,25 +26,28 @@ func (e Env) May(c *Command) error {
 		return shell.Refusedf("The user %q does not exist any more.", e.Who.User)
 	case ok && !slices.Contains(c.Roles, string(u.Role)):
 		return shell.Refusedf("You are not in the correct access group to use %s.", c.Name)
-	case ok && e.PassphraseDue && e.passphraseDue() && !slices.Contains(fresh, c.Name):
-		return shell.Refusedf("Your passphrase must be changed before anything else. Use passphrase.")
+	case e.PassphraseDue && !slices.Contains(fresh, c.Name):
+		return PassphraseDue(running, e.Who, e.Clock())
 	}
 	return nil
 }
 
-// passphraseDue reports whether the user has to choose another passphrase. On
-// the machine itself nobody has to: a passphrase plays no part there.
-func (e Env) passphraseDue() bool {
-	running, _ := e.Store.Running()
-	u, ok := running.User(e.Who.User)
-	return ok && e.Who.Source != store.LocalSource && running.Passphrases.Expired(u, store.DayOf(e.Clock()))
+// PassphraseDue refuses a user who has to choose another passphrase. On the
+// machine itself nobody has to: a passphrase plays no part there.
+func PassphraseDue(running *store.Config, who store.Who, now time.Time) error {
+	u, _ := running.User(who.User)
+	if who.Source == store.LocalSource || !running.Passphrases.Expired(u, store.DayOf(now)) {
+		return nil
+	}
+	return shell.Refusedf("Your passphrase must be changed before anything else. Use passphrase.")
 }
 
 // LoggedIn gives the environment of a session that begins: one whose user has
 // to choose another passphrase can do nothing else until that is done. A session
 // that was open before may go on.
 func (e Env) LoggedIn() Env {
-	e.PassphraseDue = e.passphraseDue()
+	running, _ := e.Store.Running()
+	e.PassphraseDue = PassphraseDue(running, e.Who, e.Clock()) != nil
 	return e
 }
 

@@ -31,8 +31,9 @@ func mayTable() map[string]string {
 		"workqueue": "AORT",
 		// "Status information": Guest; and what every session has.
 		"date dnsstatus exit help hostrate hoststatus last passphrase rate setttymode status tophosts topin version who whoami": "AORTG",
-		// "No user accounts, no resetconfig, no systemsetup": Operator, and those below.
-		"resetconfig systemsetup userconfig": "A",
+		// "No user accounts, no resetconfig, no systemsetup, no adminaccessconfig":
+		// Operator, and those below.
+		"adminaccessconfig archiveconfig resetconfig sshconfig systemsetup userconfig": "A",
 	}
 	table := map[string]string{}
 	for names, roles := range rows {

@@ -14,6 +14,7 @@ func list() []Command {
 	return []Command{
 		adminaccessconfig(),
 		alertconfig(),
+		archiveconfig(),
 		archivemessage(),
 		bounceconfig(),
 		bouncerecipients(),

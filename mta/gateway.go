@@ -25,6 +25,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -35,6 +36,7 @@ import (
 	"time"
 
 	"esa/mta/alert"
+	"esa/mta/archive"
 	"esa/mta/counters"
 	"esa/mta/crl"
 	"esa/mta/delivery"
@@ -57,6 +59,8 @@ type Options struct {
 	Authorities []*x509.Certificate
 	Clock       func() time.Time // nil: time.Now
 	Diag        *slog.Logger     // nil: nobody
+	// ConfigFile writes a configuration as the file that an archive gets.
+	ConfigFile func(w io.Writer, c *store.Config, a store.Archive) error
 	// Console takes a connection to an SSH port of the configuration: it closes
 	// it in the end, and returns soon. nil: such connections are closed.
 	Console func(net.Conn)
@@ -101,6 +105,7 @@ type live struct {
 	alerts   *alert.Alerts
 	courier  *delivery.Client // of alerts: nobody is told of what fails there
 	lists    *crl.Lists       // of revoked certificates
+	archives *archive.Archives
 	queue    *queue.Queue
 	server   *smtpd.Server
 	sockets  *socket.Set
@@ -191,6 +196,7 @@ func (g *Gateway) open() (_ *live, err error) {
 		return nil, err
 	}
 	l.lists = g.openLists(l)
+	l.archives = g.openArchives(l)
 	l.queue, err = queue.Open(queue.Options{
 		Dir: filepath.Join(g.Dir, "queue"), Courier: l.client, Log: l.log, Counters: l.counters,
 		Clock: g.Clock, Diag: g.Diag, Hostname: func() string { return g.current.Load().config.Hostname },
@@ -308,6 +314,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	running.Go(func() { queueErr = l.queue.Run(work) })
 	running.Go(func() { l.alerts.Run(work) })
 	running.Go(func() { l.lists.Run(work) })
+	running.Go(func() { l.archives.Run(work) })
 	running.Go(func() {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
@@ -346,6 +353,7 @@ func (g *Gateway) configure(next *generation) {
 	}
 	l.resolver.Configure(l.resolving(next.dns))
 	l.lists.Configure(next.revocation)
+	l.archives.Configure(archivePlaces(next.config), next.revision)
 	l.client.Configure(next.delivery)
 	l.courier.Configure(next.alertDelivery)
 	l.alerts.Configure(next.alerts)

@@ -57,6 +57,7 @@ type Config struct {
 	Passphrases    PassphrasePolicy  `label:"Passphrase policy" object:"passphrase policy" rights:"admin"`
 	SSHD           SSHD              `label:"SSH server" object:"SSH server settings" rights:"admin"`
 	AdminAccess    AdminAccess       `label:"Administrative access" object:"administrative access" rights:"admin"`
+	Archives       []Archive         `label:"Configuration archives" object:"archive" rights:"admin"`
 }
 
 // Problem is one thing that is wrong, or dangerous, in a configuration.
@@ -103,6 +104,7 @@ func (c *Config) Validate() []Problem {
 	c.validateRevocation(&p)
 	c.validateSSL(&p)
 	c.validateAlerts(&p)
+	c.validateArchives(&p)
 	c.validateUsers(&p)
 	c.validateSSHD(&p)
 	c.validateAdminAccess(&p)

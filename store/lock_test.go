@@ -10,7 +10,7 @@ import (
 )
 
 // lockedStore is a store whose clock is set by now, with two sessions.
-func lockedStore(t *testing.T) (s *Store, now *atomic.Int64, mine, theirs *Session) {
+func lockedStore(t *testing.T) (now *atomic.Int64, mine, theirs *Session) {
 	t.Helper()
 	now = &atomic.Int64{}
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -19,7 +19,7 @@ func lockedStore(t *testing.T) (s *Store, now *atomic.Int64, mine, theirs *Sessi
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	return s, now, s.NewSession(admin), s.NewSession(Who{User: "bob", Source: "192.0.2.8"})
+	return now, s.NewSession(admin), s.NewSession(Who{User: "bob", Source: "192.0.2.8"})
 }
 
 // save tries to commit a new host name.
@@ -34,7 +34,8 @@ func save(t *testing.T, s *Session, name string) error {
 }
 
 func TestLock_OnlyItsSessionCommits(t *testing.T) {
-	s, _, mine, theirs := lockedStore(t)
+	_, mine, theirs := lockedStore(t)
+	s := mine.store
 	if _, err := mine.LockCommits(10 * time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,8 @@ func TestLock_OnlyItsSessionCommits(t *testing.T) {
 func TestLock_EndsWithItsSession(t *testing.T) {
 	for name, lost := range map[string]bool{"left": false, "lost": true} {
 		t.Run(name, func(t *testing.T) {
-			s, _, mine, theirs := lockedStore(t)
+			_, mine, theirs := lockedStore(t)
+			s := mine.store
 			if _, err := mine.LockCommits(time.Hour); err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +109,8 @@ func TestLock_Lost(t *testing.T) {
 			"lock":   func(mine *Session) error { _, err := mine.LockCommits(time.Hour); return err },
 		} {
 			t.Run(name+" "+hear, func(t *testing.T) {
-				s, now, mine, theirs := lockedStore(t)
+				now, mine, theirs := lockedStore(t)
+				s := mine.store
 				if _, err := mine.LockCommits(10 * time.Minute); err != nil {
 					t.Fatal(err)
 				}
@@ -128,7 +131,8 @@ func TestLock_Lost(t *testing.T) {
 			})
 		}
 	}
-	s, _, _, _ := lockedStore(t)
+	_, mine, _ := lockedStore(t)
+	s := mine.store
 	if _, err := s.BreakLock(admin); !errors.Is(err, ErrNotLocked) {
 		t.Errorf("broke nothing: %v", err)
 	}
@@ -147,7 +151,7 @@ func TestLock_IsNoneForATrial(t *testing.T) {
 }
 
 func TestLock_IsBounded(t *testing.T) {
-	_, _, mine, _ := lockedStore(t)
+	_, mine, _ := lockedStore(t)
 	lock, err := mine.LockCommits(1000 * time.Hour)
 	if err != nil || lock.Until.Sub(lock.Since) != MaxLock {
 		t.Errorf("%+v, %v", lock, err)
@@ -155,7 +159,8 @@ func TestLock_IsBounded(t *testing.T) {
 }
 
 func TestLock_OneOfManyHasIt(t *testing.T) {
-	s, _, _, _ := lockedStore(t)
+	_, mine, _ := lockedStore(t)
+	s := mine.store
 	var have atomic.Int32
 	var working sync.WaitGroup
 	for range 20 {

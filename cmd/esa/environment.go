@@ -32,6 +32,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Look:       lookView{c.process.gateway},
 		TLS:        lookView{c.process.gateway},
 		Revocation: revocationView{c.process.gateway},
+		Archives:   archiveView{c.process.gateway},
 		DNSSEC:     dnssecView{c.process.gateway},
 		DANE:       daneView{c.process.gateway},
 		Mail:       mailView{c.process.gateway},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -42,7 +43,8 @@ func (c *console) serveFiles(ctx context.Context, s *sshd.Session) int {
 		running, _ := c.process.store.Running()
 		return commands.MayUseFiles(running, s.User)
 	}
-	if err := may(); err != nil {
+	running, _ := c.process.store.Running()
+	if err := cmp.Or(may(), commands.PassphraseDue(running, who, time.Now())); err != nil {
 		log.FileUsed(op, maillog.FileUse{Action: who.Method, Path: "/", Err: err})
 		if _, err := fmt.Fprintln(s.Stderr(), err); err != nil {
 			diag.Info("file client lost", "error", err)

@@ -51,6 +51,7 @@ var mayImport = []struct {
 	{"esa/mta/queue", []string{"esa/mta/envelope", "esa/mta/bounce", "esa/mta/message", "esa/mta/maillog", "esa/mta/counters"},
 		"the queue delivers through its own interface"},
 	{"esa/mta/crl", []string{"esa/mta/durable", "esa/mta/maillog"}, "lists of revoked certificates, for whoever verifies a chain"},
+	{"esa/mta/archive", []string{"esa/mta/durable"}, "it copies files and does not know what they say"},
 	{"esa/mta/alert", []string{"esa/mta/envelope", "esa/mta/durable", "esa/mta/message", "esa/mta/maillog"},
 		"alerts are delivered through an interface of their own"},
 	{"esa/mta/mtatest", []string{"esa/mta/..."}, "test support of mta"},
@@ -63,7 +64,7 @@ var mayImport = []struct {
 // else stays behind them.
 var homes = map[string][]string{
 	"github.com/chzyer/readline":         {"esa/shell"},
-	"golang.org/x/crypto/ssh":            {"esa/shell/sshd", "esa/shell/attach"},
+	"golang.org/x/crypto/ssh":            {"esa/mta/archive", "esa/shell/sshd", "esa/shell/attach"},
 	"golang.org/x/crypto/argon2":         {"esa/store", "esa/store/configfile"},
 	"github.com/pkg/sftp":                {"esa/shell/files"},
 	"golang.org/x/term":                  {"esa/shell/attach", "esa/cmd/esa"},

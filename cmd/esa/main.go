@@ -199,10 +199,15 @@ func (inv invocation) interactive() bool {
 }
 
 // needsNoData reports whether all that is to be done works, and leaves nothing
-// behind, where there is no data directory.
+// behind, where there is no data directory. Where one has a configuration that
+// can be read, lookups go by its servers and anchors.
 func (inv invocation) needsNoData() bool {
 	if len(inv.words) == 0 {
 		return false
+	}
+	dataless := []string{"help", "version"}
+	if !inv.configured() {
+		dataless = append(dataless, "dnssecverify", "dig", "daneverify")
 	}
 	for _, statement := range shell.Statements(inv.line()) {
 		words, err := shell.Words(statement)
@@ -210,7 +215,7 @@ func (inv invocation) needsNoData() bool {
 			return false
 		}
 		c := shell.Lookup(commands.Table(), words[0])
-		if c == nil || !slices.Contains([]string{"help", "version", "dnssecverify", "dig", "daneverify"}, c.Name) {
+		if c == nil || !slices.Contains(dataless, c.Name) {
 			return false
 		}
 		if c.Name == "daneverify" && len(words) > 1 && strings.EqualFold(words[1], "destinations") {
@@ -218,6 +223,16 @@ func (inv invocation) needsNoData() bool {
 		}
 	}
 	return true
+}
+
+// configured reports whether the data directory has a configuration that we may
+// read.
+func (inv invocation) configured() bool {
+	f, err := os.Open(filepath.Join(inv.dir, configFile))
+	if err == nil {
+		f.Close()
+	}
+	return err == nil
 }
 
 func (inv invocation) withoutData(ctx context.Context) int {

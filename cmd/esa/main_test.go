@@ -135,8 +135,24 @@ func TestNeedsNoData(t *testing.T) {
 		{[]string{`help "`}, false},
 		{nil, false},
 	} {
-		if got := (invocation{words: tt.words}).needsNoData(); got != tt.want {
+		if got := (invocation{dir: t.TempDir(), words: tt.words}).needsNoData(); got != tt.want {
 			t.Errorf("%q: %v, want %v", tt.words, got, tt.want)
+		}
+	}
+	dir := t.TempDir()
+	for _, line := range []string{"daneverify ietf.org", "dnssecverify ietf.org", "dig ietf.org", "daneverify a.example; version"} {
+		inv := invocation{dir: dir, words: []string{line}}
+		if !inv.needsNoData() {
+			t.Errorf("%s needs a data directory", line)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, configFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]bool{"daneverify ietf.org": false, "dnssecverify ietf.org": false, "version": true, "help daneverify": true} {
+		inv := invocation{dir: dir, words: []string{line}}
+		if inv.needsNoData() != want {
+			t.Errorf("%s, beside a configuration: needs no data %v", line, !want)
 		}
 	}
 }

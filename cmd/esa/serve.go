@@ -91,7 +91,7 @@ func openProcess(ctx context.Context, inv invocation, live bool) (_ *process, er
 		p.diag.Warn("no certificate authorities", "err", err)
 	}
 	options := mta.Options{Dir: inv.dir, Store: p.store, Version: productVersion(inv.dir).Version, Serial: serial,
-		Diag: p.diag, Authorities: authorities, Console: p.door.hand}
+		Diag: p.diag, Authorities: authorities, ConfigFile: archiveFile(p.console.version), Console: p.door.hand}
 	if !live {
 		p.gateway = mta.Offline(options)
 		return p, p.gateway.OpenAudit()

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"esa/shell/attach"
+	"esa/store"
 )
 
 // execAs runs a line as a user.
@@ -136,4 +139,44 @@ func TestUsers_PassphraseIsNowhereToBeRead(t *testing.T) {
 		}
 		c.absentFrom(t, name, text)
 	}
+}
+
+// TestUsers_PassphraseIsDue: who logs in over the network with one that has to
+// be changed can do that and nothing else, by no way in; on the machine itself
+// it does not matter.
+func TestUsers_PassphraseIsDue(t *testing.T) {
+	h, addr, signer := withAnn(t, func(c *store.Config) {
+		c.Users[1].MustChange = true
+	})
+	client, err := logIn(addr, "ann", ssh.PublicKeys(signer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	const refusal = "Your passphrase must be changed before anything else."
+	says(t, client, "whoami; status; sethostname x.test; commit x").want(t, 1, "Username: ann", refusal)
+	says(t, client, "scp -f configuration/x").want(t, 1, refusal)
+	h.execAs("ann", "status").want(t, 0, "Online")
+	h.wantRunning("gw.test", 1)
+
+	s, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.Stdin = strings.NewReader("passwd\n" + annsPassphrase + "\nn\nAnother-Horse-8\nAnother-Horse-8\nstatus\n")
+	var out bytes.Buffer
+	s.Stdout = &out
+	if err := errors.Join(s.Shell(), s.Wait()); err != nil || !strings.Contains(out.String(), "Your passphrase has been changed.") || strings.Contains(out.String(), "Horse") {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	says(t, client, "status").want(t, 0, "Online")
+	if _, err := logIn(addr, "ann", ssh.Password(annsPassphrase)); err == nil {
+		t.Error("the old passphrase is taken")
+	}
+	again, err := logIn(addr, "ann", ssh.Password("Another-Horse-8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
 }

@@ -13,6 +13,7 @@
 //	wire.go      writes the question, reads the answer, refuses what is not an answer to it (RFC 5452 §9.1)
 //	iterate.go   asks the name servers of the Internet from the root down instead, where that is configured
 //	lookup.go    tries servers in turn until an answer can be believed
+//	ahead.go     asks for the chain of trust while the answer is on its way
 //	trail.go     follows aliases (RFC 1034 §3.6.2)
 //	records.go   MX, addresses, names of an address: what is kept of each
 //

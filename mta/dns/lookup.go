@@ -27,6 +27,7 @@ var (
 	errClosed    = errors.New("the resolver is closed")
 	errNoServer  = errors.New("no DNS server configured")
 	errTooMuch   = errors.New("too many questions for one lookup")
+	errInternal  = errors.New("internal error")
 	errLookupDue = errors.New("the lookup took too long")
 )
 
@@ -75,7 +76,7 @@ func (r *Resolver) fly(st *state, f *flight) {
 	}
 	go func() {
 		defer r.running.Done()
-		a := failed(errors.New("internal error"), r.clock().Add(failureTTL))
+		a := failed(errInternal, r.clock().Add(failureTTL))
 		defer func() {
 			// A message that trips a library must not take the gateway with it.
 			if p := recover(); p != nil {
@@ -111,11 +112,12 @@ type run struct {
 	most   int    // exchanges at most
 	nested int    // this looks up the name servers for a lookup that ... so many times
 	zone   string // that the last answer speaks for; the root where a resolver answered
+	early  *ahead // the chain of trust, asked for beforehand
 }
 
 // newRun begins a lookup. tell, if not nil, hears the chain of trust.
 func (r *Resolver) newRun(st *state, checked bool, tell func(string)) *run {
-	l := &run{Resolver: r, st: st, asked: new(int), most: maxAsked}
+	l := &run{Resolver: r, st: st, asked: new(int), most: maxAsked, early: &ahead{}}
 	if checked {
 		l.most = maxProven
 	}
@@ -155,6 +157,11 @@ func (r *Resolver) forget(a *answer) *answer {
 func (l *run) chase(ctx context.Context, q question) (*trail, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, maxTimeouts*l.st.set.Timeout, errLookupDue)
 	defer cancel()
+	if q.checked {
+		l.early = l.askAhead(ctx, q.name)
+		defer l.early.asking.Wait()
+		defer cancel() // what was not needed is not waited for
+	}
 	t := &trail{question: q, ttl: maxTTL, status: lookup.Secure}
 	for !t.done {
 		steps, err := l.steps(ctx, t.question)
@@ -265,6 +272,9 @@ func (l *run) ask(ctx context.Context, q question, accept func(*mdns.Msg) error)
 	if l.st.roots != nil && serving == l.st.servers.main {
 		return l.iterate(ctx, q, accept)
 	}
+	if l.answer(ctx, q, accept) {
+		return nil
+	}
 	return l.inTurn(ctx, serving.turns(l.clock(), l.rand), q, func(m *mdns.Msg) error {
 		l.zone = ""
 		if err := sane(q, m); err != nil {
@@ -322,22 +332,36 @@ func graver(before, after error) error {
 }
 
 // askOne asks one server. An error that is no fault of the server ends the
-// lookup. Servers of lower priority get more time, as on the ESA.
+// lookup.
 func (l *run) askOne(ctx context.Context, c candidate, q question, accept func(*mdns.Msg) error) error {
 	if *l.asked++; *l.asked > l.most {
 		return errTooMuch
 	}
-	timeout := l.st.set.Timeout
-	l.log.DNSQuerySent(q.name, q.typeName(), c.addr, maxTimeouts*timeout)
-	to := peer{addr: c.addr, source: l.st.set.Source, authority: c.authority, dialer: l.dial}
-	m, err := l.exchange(ctx, to, q, timeout*time.Duration(1+min(c.group, 1)))
+	m, err := l.put(ctx, c, q)
 	if err == nil {
 		err = unproven(accept(m))
 	}
+	if err == nil {
+		c.ended(true, l.clock())
+		return nil
+	}
+	l.faulted(c, q, err)
+	return err
+}
+
+// put asks one server and waits for what it says. Servers of lower priority get
+// more time, as on the ESA.
+func (l *run) put(ctx context.Context, c candidate, q question) (*mdns.Msg, error) {
+	timeout := l.st.set.Timeout
+	l.log.DNSQuerySent(q.name, q.typeName(), c.addr, maxTimeouts*timeout)
+	to := peer{addr: c.addr, source: l.st.set.Source, authority: c.authority, dialer: l.dial}
+	return l.exchange(ctx, to, q, timeout*time.Duration(1+min(c.group, 1)))
+}
+
+// faulted holds a fault against the server, or tells of it.
+func (l *run) faulted(c candidate, q question, err error) {
 	f := (*fault)(nil)
 	switch {
-	case err == nil:
-		c.ended(true, l.clock())
 	case !errors.As(err, &f):
 	case f.passes:
 		l.strike(c, err)
@@ -346,7 +370,6 @@ func (l *run) askOne(ctx context.Context, c candidate, q question, accept func(*
 	default:
 		l.log.InvalidDNSResponse(f.said, c.addr, q.name)
 	}
-	return err
 }
 
 // unproven makes the validator's verdict on an answer a fault of the server

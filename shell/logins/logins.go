@@ -56,6 +56,7 @@ type record struct {
 type Log struct {
 	clock func() time.Time
 	path  string
+	keep  int
 
 	mu     sync.Mutex
 	file   *os.File
@@ -70,8 +71,10 @@ type entry struct {
 }
 
 // Open opens the file at path, or makes it.
-func Open(path string, clock func() time.Time) (*Log, error) {
-	l := &Log{clock: clock, path: path, nextID: 1}
+func Open(path string, clock func() time.Time) (*Log, error) { return open(path, clock, Kept) }
+
+func open(path string, clock func() time.Time, keep int) (*Log, error) {
+	l := &Log{clock: clock, path: path, keep: keep, nextID: 1}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the list of logins: %w", err)
@@ -108,7 +111,7 @@ func (l *Log) take(r record) {
 		}
 	case r.In != nil:
 		l.all = append(l.all, entry{r.ID, Login{User: r.User, Source: r.Source, Method: r.Method, In: *r.In}})
-		if extra := len(l.all) - Kept; extra > 0 {
+		if extra := len(l.all) - l.keep; extra > 0 {
 			l.all = append([]entry(nil), l.all[extra:]...)
 		}
 	case r.Out != nil:
@@ -132,7 +135,7 @@ func (l *Log) append(r record) error {
 	if _, err := l.file.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("writing the list of logins: %w", err)
 	}
-	if l.lines++; l.lines > 4*Kept {
+	if l.lines++; l.lines > 4*l.keep {
 		return l.rewrite()
 	}
 	return nil

@@ -23,9 +23,12 @@ func ticking() func() time.Time {
 	}
 }
 
-func open(t *testing.T, path string, clock func() time.Time) *Log {
+// kept is how many logins the logs of the tests remember.
+const kept = 50
+
+func opened(t *testing.T, path string, clock func() time.Time) *Log {
 	t.Helper()
-	l, err := Open(path, clock)
+	l, err := open(path, clock, kept)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +62,7 @@ func told(l *Log) string {
 
 func TestLog_OutlivesTheProcess(t *testing.T) {
 	path, clock := filepath.Join(t.TempDir(), "logins"), ticking()
-	l := open(t, path, clock)
+	l := opened(t, path, clock)
 	endAnn := begin(t, l, "ann")
 	begin(t, l, "bob")
 	if err := endAnn(); err != nil {
@@ -74,7 +77,7 @@ func TestLog_OutlivesTheProcess(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l = open(t, path, clock)
+	l = opened(t, path, clock)
 	begin(t, l, "carol")
 	if got, want := told(l), "carol in, bob unknown, ann 2s"; got != want {
 		t.Errorf("after a start: %q, want %q", got, want)
@@ -86,7 +89,7 @@ func TestLog_OutlivesTheProcess(t *testing.T) {
 // dropped, and what is written next is whole.
 func TestCrashInsideALine_ThatRecordIsLostAndNoOther(t *testing.T) {
 	path, clock := filepath.Join(t.TempDir(), "logins"), ticking()
-	l := open(t, path, clock)
+	l := opened(t, path, clock)
 	begin(t, l, "ann")
 	begin(t, l, "bob")
 	_ = l.Close()
@@ -97,10 +100,10 @@ func TestCrashInsideALine_ThatRecordIsLostAndNoOther(t *testing.T) {
 	if err := os.WriteFile(path, data[:len(data)-9], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l = open(t, path, clock)
+	l = opened(t, path, clock)
 	begin(t, l, "carol")
 	_ = l.Close()
-	l = open(t, path, clock)
+	l = opened(t, path, clock)
 	defer l.Close()
 	if got, want := told(l), "carol unknown, ann unknown"; got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -109,7 +112,7 @@ func TestCrashInsideALine_ThatRecordIsLostAndNoOther(t *testing.T) {
 
 func TestLog_DamagedLine(t *testing.T) {
 	path, clock := filepath.Join(t.TempDir(), "logins"), ticking()
-	l := open(t, path, clock)
+	l := opened(t, path, clock)
 	begin(t, l, "ann")
 	_ = l.Close()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
@@ -118,7 +121,7 @@ func TestLog_DamagedLine(t *testing.T) {
 	}
 	fmt.Fprint(f, "\x00\x00{not ours\n")
 	_ = f.Close()
-	l = open(t, path, clock)
+	l = opened(t, path, clock)
 	defer l.Close()
 	if got, want := told(l), "ann unknown"; got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -129,9 +132,9 @@ func TestLog_DamagedLine(t *testing.T) {
 // kept is the newest.
 func TestLog_IsBounded(t *testing.T) {
 	path, clock := filepath.Join(t.TempDir(), "logins"), ticking()
-	l := open(t, path, clock)
+	l := opened(t, path, clock)
 	still := begin(t, l, "first")
-	for i := range 3 * Kept {
+	for i := range 3 * kept {
 		end := begin(t, l, fmt.Sprint("user", i))
 		if err := end(); err != nil {
 			t.Fatal(err)
@@ -143,17 +146,17 @@ func TestLog_IsBounded(t *testing.T) {
 	check := func(when string) {
 		t.Helper()
 		list := l.List()
-		if len(list) != Kept || list[0].User != fmt.Sprint("user", 3*Kept-1) || list[Kept-1].User != fmt.Sprint("user", 2*Kept) {
+		if len(list) != kept || list[0].User != fmt.Sprint("user", 3*kept-1) || list[kept-1].User != fmt.Sprint("user", 2*kept) {
 			t.Errorf("%s: %d logins, from %q to %q", when, len(list), list[len(list)-1].User, list[0].User)
 		}
 	}
 	check("running")
 	_ = l.Close()
 	data, err := os.ReadFile(path)
-	if n := bytes.Count(data, []byte("\n")); err != nil || n > 4*Kept+2 {
+	if n := bytes.Count(data, []byte("\n")); err != nil || n > 4*kept+2 {
 		t.Errorf("the file has %d lines, %v", n, err)
 	}
-	l = open(t, path, clock)
+	l = opened(t, path, clock)
 	defer l.Close()
 	check("after a start")
 	if last := l.List()[0]; last.Unknown || last.Out.IsZero() {
@@ -162,7 +165,7 @@ func TestLog_IsBounded(t *testing.T) {
 }
 
 func TestLog_FullDisk(t *testing.T) {
-	l := open(t, filepath.Join(t.TempDir(), "logins"), ticking())
+	l := opened(t, filepath.Join(t.TempDir(), "logins"), ticking())
 	_ = l.file.Close()
 	end, err := l.Begin("ann", "192.0.2.9", "cli")
 	if err == nil {

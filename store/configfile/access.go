@@ -30,6 +30,13 @@ func access() []element[store.Config] {
 			leaf("cli_timeout", number[int](), func(a *store.AdminAccess) *int { return &a.Timeout }),
 			leaf("restrict_access", flag(), func(a *store.AdminAccess) *bool { return &a.Restrict }),
 			values("access_list/address", store.MaxAccessSources, word(store.ParseAccessSource), func(a *store.AdminAccess) *[]string { return &a.Sources })),
+		plain("config_archives/archive", func(c *store.Config) *[]store.Archive { return &c.Archives }, store.MaxArchives,
+			leaf("archive_name", text[string](), func(a *store.Archive) *string { return &a.Name }),
+			leaf("archive_target", text[string](), func(a *store.Archive) *string { return &a.Target }),
+			leaf("archive_host_key", text[string](), func(a *store.Archive) *string { return &a.HostKey }),
+			secret("archive_private_key", func(a *store.Archive) *store.Secret { return &a.Key }),
+			leaf("archive_passphrases", word(store.ParseArchiveSecrets), func(a *store.Archive) *store.ArchiveSecrets { return &a.Secrets }),
+			secret("archive_passphrase", func(a *store.Archive) *store.Secret { return &a.Passphrase })),
 	}
 }
 

@@ -3,6 +3,7 @@ package configfile
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -40,6 +41,20 @@ func strange() []string {
 	return []string{"", "plain", " blanks around ", `<a> & "b" 'c' ]]> -->`, "Grüße, €, \U0001f600", "a\tb", "line one #\nme> \n[x]> \nlast", "***", "$x"}
 }
 
+// accessRules are those of who may operate the gateway, and of archives.
+func accessRules() map[string]func(m *maker) any {
+	return map[string]func(m *maker) any{
+		"User.Name":          func(m *maker) any { return m.name("user") },
+		"User.Role":          func(m *maker) any { return oneOf(m, store.Roles()...) },
+		"User.Keys":          func(m *maker) any { return oneOf(m, nil, []string{"ssh-ed25519 AAAA me@example.com", "ssh-rsa BBBB"}) },
+		"User.Changed":       func(m *maker) any { return store.Day(m.IntN(20000)) },
+		"User.Passphrase":    func(m *maker) any { return oneOf(m, "", "$argon2id$v=19$m=19456,t=2,p=1$"+m.name("salt")) },
+		"Archive.Passphrase": func(m *maker) any { return oneOf(m, "", " blanks around ", "********", m.name("a <b> & \"c\" ")) },
+		"User.Former":        func(m *maker) any { return oneOf(m, nil, []store.Secret{"$argon2id$one", "$argon2id$two"}) },
+		"Archive.Secrets":    func(m *maker) any { return oneOf(m, store.ArchiveSecretsChoices()...) },
+	}
+}
+
 // rules gives values for fields that do not take any of their kind, by type and
 // field, or by type.
 func rules() map[string]func(m *maker) any {
@@ -64,42 +79,39 @@ func rules() map[string]func(m *maker) any {
 		"Interface.IPv6": func(m *maker) any {
 			return oneOf(m, netip.Prefix{}, netip.MustParsePrefix("2001:db8::1/64"), netip.MustParsePrefix("::1/128"))
 		},
-		"Delivery.Interface":       interfaceName,
-		"DNS.Interface":            interfaceName,
-		"Alerts.Interface":         interfaceName,
-		"Listener.Interface":       func(m *maker) any { return oneOf(m, "Management", "Data_1") },
-		"Route":                    func(m *maker) any { return m.route() },
-		"Destination.Domain":       func(m *maker) any { return oneOf(m, "example.com", ".example.org", "192.0.2.9", "2001:db8::9") },
-		"Destination.Scope":        func(m *maker) any { return oneOf(m, "", store.WholeDomain, store.EachMX) },
-		"Destination.Place":        func(m *maker) any { return oneOf(m, "", store.SystemWide, store.EachInterface) },
-		"Destination.Family":       func(m *maker) any { return oneOf(m, append(store.FamilyOrders(), "")...) },
-		"Destination.TLS":          func(m *maker) any { return oneOf(m, append(store.DestinationTLSModes(), "")...) },
-		"Destination.DANE":         func(m *maker) any { return oneOf(m, append(store.DANEModes(), "")...) },
-		"DNSServer.Addr":           addr,
-		"RootServer.Addr":          addr,
-		"AlternateDNS.Domain":      func(m *maker) any { return m.name("alt") + ".example" },
-		"AlternateDNS.Servers":     func(m *maker) any { return []netip.AddrPort{addr(m).(netip.AddrPort), addr(m).(netip.AddrPort)} },
-		"Listener.Name":            func(m *maker) any { return m.name("Listener_") },
-		"Listener.Type":            func(m *maker) any { return oneOf(m, store.Public, store.Private) },
-		"Listener.Port":            func(m *maker) any { return uint16(1 + m.IntN(65535)) },
-		"Listener.MaxConnections":  positive,
-		"Listener.QueueSize":       positive,
-		"Listener.CleanSMTP":       func(m *maker) any { return oneOf(m, store.Clean, store.Reject, store.Allow) },
-		"Listener.BounceProfile":   profile,
-		"Listener.Certificate":     certificate,
-		"Listener.HAT":             func(m *maker) any { return m.hat() },
-		"RATEntry.Address":         func(m *maker) any { return oneOf(m, "ALL", "example.com", ".example.com", "user@", "user@example.com") },
-		"Exception.Address":        func(m *maker) any { return oneOf(m, "@example.com", "user@example.com", "user@", "@[192.0.2.1]") },
-		"BounceProfile.Name":       func(m *maker) any { return m.name("profile_") },
-		"BounceProfile.Alternate":  func(m *maker) any { return oneOf(m, "", email(m).(string)) },
-		"LogSubscription.Name":     func(m *maker) any { return m.name("log.") },
-		"LogSubscription.Type":     func(m *maker) any { return oneOf(m, store.LogTypes()...) },
-		"User.Name":                func(m *maker) any { return m.name("user") },
-		"User.Role":                func(m *maker) any { return oneOf(m, store.Roles()...) },
-		"User.Keys":                func(m *maker) any { return oneOf(m, nil, []string{"ssh-ed25519 AAAA me@example.com", "ssh-rsa BBBB"}) },
-		"User.Changed":             func(m *maker) any { return store.Day(m.IntN(20000)) },
-		"Secret":                   func(m *maker) any { return oneOf(m, "", "$argon2id$v=19$m=19456,t=2,p=1$"+m.name("salt")) },
-		"User.Former":              func(m *maker) any { return oneOf(m, nil, []store.Secret{"$argon2id$one", "$argon2id$two"}) },
+		"Delivery.Interface":      interfaceName,
+		"DNS.Interface":           interfaceName,
+		"Alerts.Interface":        interfaceName,
+		"Listener.Interface":      func(m *maker) any { return oneOf(m, "Management", "Data_1") },
+		"Route":                   func(m *maker) any { return m.route() },
+		"Destination.Domain":      func(m *maker) any { return oneOf(m, "example.com", ".example.org", "192.0.2.9", "2001:db8::9") },
+		"Destination.Scope":       func(m *maker) any { return oneOf(m, "", store.WholeDomain, store.EachMX) },
+		"Destination.Place":       func(m *maker) any { return oneOf(m, "", store.SystemWide, store.EachInterface) },
+		"Destination.Family":      func(m *maker) any { return oneOf(m, append(store.FamilyOrders(), "")...) },
+		"Destination.TLS":         func(m *maker) any { return oneOf(m, append(store.DestinationTLSModes(), "")...) },
+		"Destination.DANE":        func(m *maker) any { return oneOf(m, append(store.DANEModes(), "")...) },
+		"DNSServer.Addr":          addr,
+		"RootServer.Addr":         addr,
+		"AlternateDNS.Domain":     func(m *maker) any { return m.name("alt") + ".example" },
+		"AlternateDNS.Servers":    func(m *maker) any { return []netip.AddrPort{addr(m).(netip.AddrPort), addr(m).(netip.AddrPort)} },
+		"Listener.Name":           func(m *maker) any { return m.name("Listener_") },
+		"Listener.Type":           func(m *maker) any { return oneOf(m, store.Public, store.Private) },
+		"Listener.Port":           func(m *maker) any { return uint16(1 + m.IntN(65535)) },
+		"Listener.MaxConnections": positive,
+		"Listener.QueueSize":      positive,
+		"Listener.CleanSMTP":      func(m *maker) any { return oneOf(m, store.Clean, store.Reject, store.Allow) },
+		"Listener.BounceProfile":  profile,
+		"Listener.Certificate":    certificate,
+		"Listener.HAT":            func(m *maker) any { return m.hat() },
+		"RATEntry.Address":        func(m *maker) any { return oneOf(m, "ALL", "example.com", ".example.com", "user@", "user@example.com") },
+		"Exception.Address":       func(m *maker) any { return oneOf(m, "@example.com", "user@example.com", "user@", "@[192.0.2.1]") },
+		"BounceProfile.Name":      func(m *maker) any { return m.name("profile_") },
+		"BounceProfile.Alternate": func(m *maker) any { return oneOf(m, "", email(m).(string)) },
+		"LogSubscription.Name":    func(m *maker) any { return m.name("log.") },
+		"LogSubscription.Type":    func(m *maker) any { return oneOf(m, store.LogTypes()...) },
+		"Secret": func(m *maker) any {
+			return oneOf(m, "", "$argon2id$v=19$m=19456,t=2,p=1$"+m.name("salt"), "-----BEGIN X-----\n"+m.name("x")+"\n-----END X-----\n")
+		},
 		"SSHD.Signatures":          func(m *maker) any { return oneOf(m, nil, []string{"ssh-ed25519", "rsa-sha2-512"}) },
 		"SSHD.Ciphers":             func(m *maker) any { return oneOf(m, nil, []string{"aes256-ctr", "aes128-gcm@openssh.com"}) },
 		"SSHD.MACs":                func(m *maker) any { return oneOf(m, nil, []string{"hmac-sha2-256"}) },
@@ -237,6 +249,7 @@ func (m *maker) fill(field string, v reflect.Value) {
 func newMaker(t testing.TB, seed uint64) *maker {
 	t.Helper()
 	m := &maker{Rand: rand.New(rand.NewPCG(seed, 7)), seen: map[string]map[string]bool{}, rules: rules()}
+	maps.Copy(m.rules, accessRules())
 	for range 2 {
 		key, err := store.NewKey(store.P256)
 		if err != nil {

@@ -1,0 +1,295 @@
+// Package archive copies every committed configuration to the places that
+// operators chose: a directory of this machine, or one of another host, by scp.
+//
+// The steps for each place, in order:
+//
+//	Configure  says which places there are; a new one begins with what runs now
+//	After      the revisions that were committed since the last copy, oldest first
+//	File       one of them as a file
+//	put        into the directory, whole or not at all (directory.go), or to the host (scp.go)
+//	remember   which revision was copied last, so that a restart goes on there
+//
+// The history is the queue: nothing is kept twice, and what could not be copied
+// is copied later, as long as its revision is kept. A copy that fails is tried
+// again after a minute, then after twice the time of before, up to half an
+// hour. No commit waits for any of this.
+//
+// The protocol of scp is that of OpenSSH's scp -t, which has no standard: one
+// line with mode, length and name, the bytes, a zero; each answered by a zero,
+// or by a one or two and a line that says what is wrong. The host is known by its
+// key, which must be the configured one (RFC 4253 §8).
+//
+// After a crash a file may be copied a second time, under the same name.
+package archive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"esa/mta/durable"
+)
+
+// Bounds of copying.
+const (
+	putTime    = 30 * time.Second // for one file
+	firstRetry = time.Minute
+	lastRetry  = 30 * time.Minute
+)
+
+// Place is where configurations are copied to. Without an Address it is a
+// directory of this machine.
+type Place struct {
+	Name      string
+	Directory string
+	Address   string // host and port
+	User      string
+	HostKey   string // "ssh-ed25519 AAAA..."
+	Key       string // private key in PEM
+}
+
+// File is one revision to copy.
+type File struct {
+	Name string // a base name
+	Data []byte
+}
+
+// Source has the revisions.
+type Source interface {
+	// After gives the numbers of the revisions kept that are newer than n, the
+	// oldest first.
+	After(n uint64) ([]uint64, error)
+	// File gives a revision as it is to be copied to a place.
+	File(place string, revision uint64) (File, error)
+}
+
+// State is how a place does.
+type State struct {
+	Name     string
+	Revision uint64    // copied last; 0: none
+	At       time.Time // when; zero: never
+	Err      error     // why the last attempt failed; its text is in part the host's
+	Failed   time.Time
+	Due      time.Time // of the next attempt, if Err
+}
+
+// Options are what copying needs of the world.
+type Options struct {
+	Path   string // of the file that remembers what was copied
+	Source Source
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	Clock  func() time.Time
+	Diag   *slog.Logger
+	Failed func(State) // told of every attempt that fails; must not wait
+}
+
+// Archives copies configurations. Its methods are safe for concurrent use.
+type Archives struct {
+	Options
+	wake chan struct{} // has a value when there may be work
+
+	mu     sync.Mutex
+	places []Place
+	states map[string]*state // by the name of the place
+}
+
+// state is what is remembered of a place.
+type state struct {
+	Place    string    // what it was then: another target begins anew
+	Revision uint64    // copied last
+	At       time.Time // zero: never
+
+	err    error
+	failed time.Time
+	due    time.Time
+	wait   time.Duration
+}
+
+// New makes it from what was remembered. A file that cannot be read is told,
+// and every place begins anew.
+func New(o Options) *Archives {
+	a := &Archives{Options: o, wake: make(chan struct{}, 1), states: map[string]*state{}}
+	text, err := os.ReadFile(o.Path)
+	if err == nil {
+		err = json.Unmarshal(text, &a.states)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		o.Diag.Error("what was archived is not known", "error", err)
+		a.states = map[string]*state{}
+	}
+	for name, s := range a.states {
+		if s == nil {
+			delete(a.states, name)
+		}
+	}
+	return a
+}
+
+// identity is what makes a place another one.
+func (p Place) identity() string { return fmt.Sprintf("%s %s %s", p.User, p.Address, p.Directory) }
+
+// Configure sets the places, and has running and what was committed since the
+// last copy copied to them.
+func (a *Archives) Configure(places []Place, running uint64) {
+	a.mu.Lock()
+	a.places = slices.Clone(places)
+	states := map[string]*state{}
+	for _, p := range places {
+		s := a.states[p.Name]
+		if s == nil || s.Place != p.identity() {
+			s = &state{Place: p.identity(), Revision: running - 1}
+		}
+		// What was changed may be what was wrong.
+		s.due, s.wait = time.Time{}, 0
+		states[p.Name] = s
+	}
+	a.states = states
+	a.mu.Unlock()
+	a.Retry()
+}
+
+// Retry has everything tried that was not copied yet, without waiting for its
+// time.
+func (a *Archives) Retry() {
+	a.mu.Lock()
+	for _, s := range a.states {
+		s.due = time.Time{}
+	}
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// States tells how the places do, in the order they are configured.
+func (a *Archives) States() []State {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	states := make([]State, len(a.places))
+	for i, p := range a.places {
+		states[i] = a.states[p.Name].view(p.Name)
+	}
+	return states
+}
+
+func (s *state) view(name string) State {
+	v := State{Name: name, At: s.At, Err: s.err, Failed: s.failed, Due: s.due}
+	if !s.At.IsZero() {
+		v.Revision = s.Revision
+	}
+	return v
+}
+
+// Run copies until ctx ends.
+func (a *Archives) Run(ctx context.Context) {
+	for {
+		timer := time.NewTimer(a.round(ctx))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-a.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// round copies what can be copied now, to all places at once, and gives how
+// long it is until something is due again.
+func (a *Archives) round(ctx context.Context) time.Duration {
+	a.mu.Lock()
+	places := slices.Clone(a.places)
+	a.mu.Unlock()
+	var copying sync.WaitGroup
+	for _, p := range places {
+		copying.Go(func() { a.copyTo(ctx, p) })
+	}
+	copying.Wait()
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	next := lastRetry
+	for _, s := range a.states {
+		if !s.due.IsZero() {
+			next = min(next, max(0, s.due.Sub(a.Clock())))
+		}
+	}
+	return next
+}
+
+// copyTo copies what is to be copied to one place, until something fails.
+func (a *Archives) copyTo(ctx context.Context, p Place) {
+	a.mu.Lock()
+	s := a.states[p.Name]
+	if s == nil || s.Place != p.identity() || s.due.After(a.Clock()) {
+		a.mu.Unlock()
+		return
+	}
+	last := s.Revision
+	a.mu.Unlock()
+	revisions, err := a.Source.After(last)
+	for i := 0; err == nil && i < len(revisions) && ctx.Err() == nil; i++ {
+		if err = a.put(ctx, p, revisions[i]); err == nil {
+			err = a.remember(s, revisions[i])
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		a.fail(p, s, err)
+	}
+}
+
+// put copies one revision.
+func (a *Archives) put(ctx context.Context, p Place, revision uint64) error {
+	file, err := a.Source.File(p.Name, revision)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, putTime, fmt.Errorf("not done within %s", putTime))
+	defer cancel()
+	if p.Address == "" {
+		return putInto(p.Directory, file)
+	}
+	err = a.send(ctx, p, file)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// remember notes that a revision was copied. After a crash before it, the
+// revision is copied again.
+func (a *Archives) remember(s *state, revision uint64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.Revision, s.At = revision, a.Clock().UTC().Round(0)
+	s.err, s.failed, s.due, s.wait = nil, time.Time{}, time.Time{}, 0
+	text, err := json.MarshalIndent(a.states, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := durable.Replace(a.Path, append(text, '\n')); err != nil {
+		return fmt.Errorf("remembering what was archived: %w", err)
+	}
+	return nil
+}
+
+// fail notes why a copy failed, and when it is tried again.
+func (a *Archives) fail(p Place, s *state, err error) {
+	a.mu.Lock()
+	s.wait = min(max(2*s.wait, firstRetry), lastRetry)
+	s.err, s.failed, s.due = err, a.Clock(), a.Clock().Add(s.wait)
+	told := s.view(p.Name)
+	a.mu.Unlock()
+	a.Diag.Warn("the configuration was not archived", "archive", p.Name, "error", err)
+	a.Failed(told)
+}

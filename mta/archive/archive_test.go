@@ -1,0 +1,237 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const patience = 20 * time.Second
+
+// world is an archive with revisions to copy.
+type world struct {
+	*Archives
+	t      *testing.T
+	mu     sync.Mutex
+	last   uint64 // the newest revision
+	broken error  // of File
+	now    time.Time
+	failed chan State
+	end    func()
+}
+
+func (w *world) After(n uint64) ([]uint64, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var newer []uint64
+	for r := n + 1; r <= w.last; r++ {
+		newer = append(newer, r)
+	}
+	return newer, nil
+}
+
+func (w *world) File(place string, revision uint64) (File, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return File{fmt.Sprintf("mail.example.com-%06d.xml", revision), []byte(fmt.Sprintf("<config>%s %d</config>\n", place, revision))}, w.broken
+}
+
+func (w *world) commit(places ...Place) {
+	w.mu.Lock()
+	w.last++
+	w.mu.Unlock()
+	w.Configure(places, w.last)
+}
+
+func newWorld(t *testing.T, path string) *world {
+	t.Helper()
+	w := &world{t: t, last: 6, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), failed: make(chan State, 100)}
+	w.Archives = New(Options{
+		Path: path, Source: w, Dial: new(net.Dialer).DialContext, Diag: slog.New(slog.DiscardHandler),
+		Clock: func() time.Time {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.now
+		},
+		Failed: func(s State) { w.failed <- s },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	w.end = sync.OnceFunc(func() { cancel(); running.Wait() })
+	t.Cleanup(w.end)
+	return w
+}
+
+// copied waits until a place has this revision.
+func (w *world) copied(place string, revision uint64) {
+	w.t.Helper()
+	end := time.Now().Add(patience)
+	for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
+		states := w.States()
+		n := slices.IndexFunc(states, func(s State) bool { return s.Name == place })
+		if n >= 0 && states[n].Revision == revision && states[n].Err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("revision %d does not come to %s: %+v", revision, place, states)
+		}
+	}
+}
+
+func (w *world) awaitFailure() State {
+	w.t.Helper()
+	select {
+	case s := <-w.failed:
+		return s
+	case <-time.After(patience):
+		w.t.Fatal("nothing fails")
+		return State{}
+	}
+}
+
+// holds lists a directory.
+func holds(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(strings.TrimPrefix(e.Name(), "mail.example.com-"), ".xml"))
+	}
+	return strings.Join(names, " ")
+}
+
+func TestEveryCommitIsCopied(t *testing.T) {
+	dir, state := t.TempDir(), filepath.Join(t.TempDir(), "archived")
+	place := Place{Name: "backup", Directory: dir}
+	w := newWorld(t, state)
+	w.commit(place)
+	w.copied("backup", 7)
+	if got := holds(t, dir); got != "000007" {
+		t.Errorf("a new place begins with what runs: %s", got)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "mail.example.com-000007.xml"))
+	if err != nil || string(data) != "<config>backup 7</config>\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "mail.example.com-000007.xml")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	w.commit(place)
+	w.commit(place)
+	w.copied("backup", 9)
+	w.end()
+
+	// Commits while nothing copied: offline, or in the moment of a kill.
+	again := newWorld(t, state)
+	again.last = 11
+	again.Configure([]Place{place}, 11)
+	again.copied("backup", 11)
+	if got := holds(t, dir); got != "000007 000008 000009 000010 000011" {
+		t.Errorf("in the end %s", got)
+	}
+	other := place
+	other.Directory = t.TempDir()
+	again.commit(other)
+	again.copied("backup", 12)
+	if got := holds(t, other.Directory); got != "000012" {
+		t.Errorf("another directory begins anew: %s", got)
+	}
+}
+
+// What could not be copied is told, tried again in intervals that grow, and
+// nothing is left out.
+func TestFailureIsTriedAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "away")
+	place := Place{Name: "backup", Directory: dir}
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	w.commit(place)
+	for _, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 30 * time.Minute, 30 * time.Minute} {
+		s := w.awaitFailure()
+		if !errors.Is(s.Err, os.ErrNotExist) || s.Due.Sub(s.Failed) != wait || s.Revision != 0 {
+			t.Fatalf("%+v, want to wait %s", s, wait)
+		}
+		w.mu.Lock()
+		w.now = s.Due
+		w.mu.Unlock()
+		w.wake <- struct{}{}
+	}
+	w.awaitFailure()
+	w.wake <- struct{}{} // not due: nothing is tried
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.States()[0]; s.Err == nil {
+		t.Errorf("it was tried before its time: %+v", s)
+	}
+	w.commit(place) // what a commit changes may be what was wrong
+	w.copied("backup", 8)
+	if got := holds(t, dir); got != "000007 000008" {
+		t.Errorf("in the end %s", got)
+	}
+	if len(w.failed) > 0 {
+		t.Errorf("failed again: %+v", <-w.failed)
+	}
+}
+
+func TestRetryDoesNotWait(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "away")
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	w.commit(Place{Name: "backup", Directory: dir})
+	w.awaitFailure()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.Retry()
+	w.copied("backup", 7)
+}
+
+// One place that fails does not keep another from its copies.
+func TestPlacesAreApart(t *testing.T) {
+	good := t.TempDir()
+	file := filepath.Join(good, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	w.commit(Place{Name: "bad", Directory: file}, Place{Name: "good", Directory: good})
+	w.copied("good", 7)
+	if s := w.awaitFailure(); s.Name != "bad" || !strings.Contains(s.Err.Error(), "is not a directory") {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestFileThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	w.broken = errors.New("no such text")
+	dir := t.TempDir()
+	w.commit(Place{Name: "backup", Directory: dir})
+	if s := w.awaitFailure(); s.Err.Error() != "no such text" || holds(t, dir) != "" {
+		t.Errorf("%+v, %s", s, holds(t, dir))
+	}
+}
+
+// A damaged memory is told of, and begins anew.
+func TestDamagedMemory(t *testing.T) {
+	for _, text := range []string{"x", `{"backup":null}`, `{"backup":{"Place":7}}`} {
+		path, dir := filepath.Join(t.TempDir(), "archived"), t.TempDir()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, path)
+		w.commit(Place{Name: "backup", Directory: dir})
+		w.copied("backup", 7)
+	}
+}
