@@ -45,12 +45,33 @@ func showTrial(d *Dialog, until time.Time, length time.Duration) {
 
 // commitConfirm keeps what a trial made.
 func commitConfirm(d *Dialog, env Env, _ []string) error {
+	if err := proven(env); err != nil {
+		return err
+	}
 	c, err := env.Gateway.ConfirmCommit(d.Context(), env.Who)
 	if err != nil {
 		return notAwaited(err)
 	}
 	d.Printf("Revision %d is confirmed.\n", c.Revision)
 	return d.Err()
+}
+
+// proven refuses a confirmation that proves nothing: a session that was there
+// before the trial goes on, though nobody could log in as it did any more.
+func proven(env Env) error {
+	trial, ok := env.Store.Awaiting()
+	if !ok || env.Started.After(trial.Since) {
+		return nil
+	}
+	before, err := env.Store.Revision(trial.Return)
+	if err != nil {
+		return err
+	}
+	running, _ := env.Store.Running()
+	if cut := store.CutsOff(before.Config, running, env.Who); len(cut) > 0 {
+		return shell.Refusedf("%s.\nLog in again, and confirm from there: it shows that you still can.", cut[0])
+	}
+	return nil
 }
 
 // commitRevert ends a trial at once. What this session has not committed stays

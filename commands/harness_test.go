@@ -115,7 +115,11 @@ func TestTranscripts(t *testing.T) {
 
 func interactive(t *testing.T, console shell.Console) {
 	w := newWorld(t)
-	_ = w.shell(w.env("admin", true), console).Interactive(t.Context())
+	s := &secretive{Console: console}
+	sh := w.shell(w.env("admin", true), s)
+	sh.Heard = s.hear
+	_ = sh.Interactive(t.Context())
+	s.check(t)
 }
 
 func batch(t *testing.T, console shell.Console) {

@@ -32,7 +32,7 @@ func mayTable() map[string]string {
 		// "Status information": Guest; and what every session has.
 		"date dnsstatus exit help hostrate hoststatus last passphrase rate setttymode status tophosts topin version who whoami": "AORTG",
 		// "No user accounts, no resetconfig, no systemsetup, no adminaccessconfig":
-		// Operator, and those below.
+		// Operator, and those below; nor who may log in with which key.
 		"adminaccessconfig archiveconfig resetconfig sshconfig systemsetup userconfig": "A",
 	}
 	table := map[string]string{}

@@ -79,10 +79,11 @@ func TestStatusStates(t *testing.T) {
 	got := show(Status{
 		At: now, Since: now, State: "Online", LastReset: now.Add(-time.Hour), Damaged: 3, Unread: 40, Unreadable: 2, Refusing: "no space for the queue", Possible: 1234,
 		Unbound: []string{`listener "In": Binding 192.0.2.10:25: permission denied.`},
+		NoSSH:   []string{`SSH of interface "In": Port 22 on 192.0.2.10 is in use.`},
 	})
 	for _, want := range []string{
 		"(0h 0m 0s)\n", "Last counter reset:            Mon Mar  2 08:30:00 2026 UTC\n", "Oldest Message:                No Messages\n",
-		"Listener not started:          listener \"In\": Binding 192.0.2.10:25: permission denied.\nNo mail is received:           no space for the queue\n" +
+		"Listener not started:          listener \"In\": Binding 192.0.2.10:25: permission denied.\nSSH not started:               SSH of interface \"In\": Port 22 on 192.0.2.10 is in use.\nNo mail is received:           no space for the queue\n" +
 			"Messages not yet read:         40\nMessages of a newer version:   2\nDamaged messages set aside:    3\n\nCounters:",
 	} {
 		if !strings.Contains(got, want) {

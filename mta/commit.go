@@ -77,6 +77,9 @@ func (g *Gateway) commit(ctx context.Context, r store.CommitRequest) (store.Comm
 	g.Diag.Info("configuration saved", "revision", c.report.Revision.Number, "user", c.report.Revision.User)
 	g.apply(c)
 	g.logCommit(c.report.Revision)
+	if r.Confirm > 0 {
+		g.Log().OnTrial(c.report.Revision.Number, c.report.Revision.Time.Add(r.Confirm))
+	}
 	return c.report, nil
 }
 

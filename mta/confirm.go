@@ -130,24 +130,25 @@ func (g *Gateway) prepareReturn(m store.Merged) *change {
 	return c
 }
 
-// revertAtStart takes back what nobody confirmed before the gateway ended. If
-// the disk refuses, the trial runs on, and is taken back as soon as it can be.
-func revertAtStart(o Options) (taken store.Confirmation, ok bool) {
+// revertAtStart takes back what nobody confirmed before the gateway ended, and
+// gives the revision that does. If the disk refuses, there is none: the trial
+// runs on, and is taken back as soon as it can be.
+func revertAtStart(o Options) (trial store.Confirmation, taken store.Revision) {
 	trial, waits := o.Store.Awaiting()
 	if !waits {
-		return trial, false
+		return trial, taken
 	}
 	save, end, err := former(o.Store, system(), "restarted before the commit was confirmed")
 	if err == nil {
-		_, err = o.Store.Save(save)
+		taken, err = o.Store.Save(save)
 		end()
 	}
 	if err != nil {
 		o.Diag.Error("the unconfirmed configuration is not taken back yet", "error", err)
-		return trial, false
+		return trial, taken
 	}
 	o.Diag.Info("configuration taken back at the start", "revision", trial.Revision)
-	return trial, true
+	return trial, taken
 }
 
 // watch is what is known of the revision on trial beside its term.

@@ -1,15 +1,18 @@
 package mta
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"esa/mta/maillog"
 	"esa/store"
 )
 
@@ -148,6 +151,9 @@ func TestC6_Confirmed(t *testing.T) {
 	if got, err := w.gateway.ConfirmCommit(t.Context(), store.Who{User: "bob"}); err != nil || got.Revision != trial {
 		t.Fatalf("%+v, %v", got, err)
 	}
+	if log := w.systemLog(); !strings.Contains(log, "revision 2 was confirmed by bob from unknown.") {
+		t.Errorf("system_logs: %s", log)
+	}
 	c.wall.Store(int64(time.Hour))
 	c.ran.Store(int64(time.Hour))
 	w.commit(func(c *store.Config) { c.Listeners[0].MaxConnections = 17 })
@@ -187,6 +193,9 @@ func TestC6_Reverted(t *testing.T) {
 	if _, err := w.try(s); err != nil {
 		t.Fatal(err)
 	}
+	if log := w.systemLog(); !strings.Contains(log, "revision 2 is taken back at ") || !strings.Contains(log, "User ann: Commit changes: Back to revision 1: commit revert") {
+		t.Errorf("system_logs: %s", log)
+	}
 	if c := w.gateway.current.Load().config; c.Hostname != "gw.test" || c.Delivery.Concurrency != 5 {
 		t.Errorf("runs %s with %d", c.Hostname, c.Delivery.Concurrency)
 	}
@@ -224,6 +233,9 @@ func TestC6_Killed(t *testing.T) {
 	if r, err := after.store.Revision(trial + 1); err != nil || !strings.Contains(r.Comment, "restarted before") {
 		t.Errorf("the revision: %+v, %v", r.Revision, err)
 	}
+	if log := after.systemLog(); !strings.Contains(log, "User system: Commit changes: Back to revision 1: restarted before") {
+		t.Errorf("system_logs: %s", log)
+	}
 	if alerts, err := after.gateway.Alerts(); err != nil || len(alerts) == 0 || !strings.Contains(alerts[0].Text, "started anew") {
 		t.Errorf("alerts %v, %v", alerts, err)
 	}
@@ -258,8 +270,8 @@ func TestC6_StartThatCannotSave(t *testing.T) {
 	w.end()
 	w.store.Close()
 	o := w.options().withDefaults()
-	if left, taken := revertAtStart(o); taken || left.Revision != trial {
-		t.Errorf("taken back: %v, %+v", taken, left)
+	if left, taken := revertAtStart(o); taken.Number > 0 || left.Revision != trial {
+		t.Errorf("taken back: %+v, %+v", taken, left)
 	}
 	if !strings.Contains(w.diag.text.String(), "not taken back yet") {
 		t.Errorf("said %s", w.diag.text.String())
@@ -353,4 +365,14 @@ func TestC6_ConfirmedInTheLastMoment(t *testing.T) {
 		}
 		w.commit(hostname("gw.test"))
 	}
+}
+
+// systemLog is what was written of commits.
+func (w *world) systemLog() string {
+	w.t.Helper()
+	var log bytes.Buffer
+	if _, err := w.gateway.GrepLog(context.Background(), maillog.Search{Log: "system_logs", Expression: regexp.MustCompile("")}, &log); err != nil {
+		w.t.Fatal(err)
+	}
+	return log.String()
 }

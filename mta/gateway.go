@@ -86,6 +86,7 @@ type Gateway struct {
 	trialLook  time.Duration        // trialLook; tests shorten it
 	ran        func() time.Duration // how long the gateway runs, whatever the clock is set to
 	trialBegun atomic.Int64         // how long it had run when the last trial began
+	taken      store.Revision       // with which the start took a trial back; 0: it did not
 	overdue    uint64               // a revision on trial that the start could not take back
 
 	suspending sync.Mutex // guards suspended and its file
@@ -145,7 +146,7 @@ func Open(o Options) (*Gateway, error) {
 		// Run tries again.
 		g.Diag.Error("configuring logs", "error", err)
 	}
-	if taken {
+	if g.taken = taken; taken.Number > 0 {
 		alerting{g}.tookBack(trial, "The gateway started anew before it was confirmed.")
 	} else {
 		g.overdue = trial.Revision
@@ -319,6 +320,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		l.counters.Run(work, func(err error) { g.Diag.Error("saving counters", "error", err) })
 	})
 	_, revision := g.Store.Running()
+	if g.taken.Number > 0 {
+		g.logCommit(g.taken)
+	}
 	l.log.GatewayStarted(revision)
 	l.log.ServerStarting()
 	l.tellSuspension(Suspension{}, g.Suspended())

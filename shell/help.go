@@ -48,7 +48,8 @@ func (c *Command[E]) usage() string {
 }
 
 // Complete returns the words that may stand where head, the text before the
-// cursor, ends: names of commands first, then the literal words of forms. The
+// cursor, ends: names of commands first, then the literal words of forms and
+// their keys. The
 // last word of head is a prefix of each.
 func Complete[E any](commands []Command[E], head string) []string {
 	words := strings.Fields(head)

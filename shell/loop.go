@@ -81,7 +81,7 @@ func (s *Shell[E]) Interactive(ctx context.Context) error {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		scr.ear.line(p, line)
+		scr.ear.line(p, strings.TrimSpace(line))
 		err = s.execute(ctx, scr, line)
 		switch {
 		case errors.Is(err, ErrExit):
@@ -128,7 +128,7 @@ func (s *Shell[E]) Batch(ctx context.Context, goOn bool) (status int) {
 		case strings.TrimSpace(line) == "":
 			continue
 		}
-		scr.ear.line(p, line)
+		scr.ear.line(p, strings.TrimSpace(line))
 		if status != 0 && !goOn && s.final(line) {
 			_ = s.report(scr, line, Refusedf("An earlier command of this batch failed: %q is refused.", strings.TrimSpace(line)))
 			continue

@@ -240,7 +240,11 @@ func (e *lineEdit) complete() string {
 		return ""
 	}
 	if len(words) == 1 {
-		return words[0][typed:] + " "
+		rest := words[0][typed:]
+		if !strings.HasSuffix(words[0], "=") { // a value follows at once
+			rest += " "
+		}
+		return rest
 	}
 	common := words[0]
 	for _, w := range words[1:] {

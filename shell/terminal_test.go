@@ -273,6 +273,10 @@ func TestCompletion(t *testing.T) {
 		{"colours \t", "colours ", "> colours\ndelete  new\n> colours _"},
 		{"fail \t", "fail ", "> fail\ntold  untold\n> fail _"},
 		{"colours new \t", "colours new ", "> colours new _"},
+		{"colours new Red 3 \t", "colours new Red 3 matt=", "> colours new Red 3 matt=_"},
+		{"colours new Red 3 M\ty\t", "colours new Red 3 Matt=y", "> colours new Red 3 Matt=y_"},
+		{"colours new Red 3 matt=\t", "colours new Red 3 matt=", "> colours new Red 3 matt=_"},
+		{"colours new Red 3 matt=yes \t", "colours new Red 3 matt=yes ", "> colours new Red 3 matt=yes _"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDesk(t, 40, 24)

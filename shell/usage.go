@@ -137,15 +137,23 @@ func (p pattern) fits(rest []string) bool {
 	return plain >= p.least && (p.most < 0 || plain <= p.most)
 }
 
-// next returns the words that may stand after words, where that is a literal.
+// next returns the words that may stand after words, where those are literals,
+// and behind the fixed ones the keys that are not there yet, as "key=".
 func (p pattern) next(words []string) []string {
-	if len(words) >= len(p.fixed) {
-		return nil
-	}
-	for i, word := range words {
-		if c := p.fixed[i].choices; c != nil && !slices.Contains(c, strings.ToLower(word)) {
+	for i, it := range p.fixed {
+		if i == len(words) {
+			return it.choices
+		}
+		if it.choices != nil && !slices.Contains(it.choices, strings.ToLower(words[i])) {
 			return nil
 		}
 	}
-	return p.fixed[len(words)].choices
+	var keys []string
+	for key := range p.keys {
+		given := func(word string) bool { return hasPrefixFold(word, key+"=") }
+		if !slices.ContainsFunc(words[len(p.fixed):], given) {
+			keys = append(keys, key+"=")
+		}
+	}
+	return keys
 }

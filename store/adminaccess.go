@@ -68,7 +68,7 @@ func CutsOff(from, to *Config, who Who) []string {
 	}
 	var ways []string
 	if from.SSHInterface(who.Local) != "" && to.SSHInterface(who.Local) == "" {
-		ways = append(ways, fmt.Sprintf("You are logged in by SSH on %s port %d, which will no longer be there", who.Local.Addr(), who.Local.Port()))
+		ways = append(ways, fmt.Sprintf("You are logged in by SSH on %s port %d, which will be gone", who.Local.Addr(), who.Local.Port()))
 	}
 	source, err := netip.ParseAddr(who.Source)
 	if err == nil && from.AdminAccess.Allows(source) && !to.AdminAccess.Allows(source) {

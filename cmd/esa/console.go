@@ -80,6 +80,10 @@ var errExpelled = errors.New("the account was removed or locked")
 
 // handle runs one session and returns its exit status.
 func (c *console) handle(ctx context.Context, s *sshd.Session) int {
+	if !c.welcome(s) {
+		_, _ = fmt.Fprintf(s.Stderr(), "Your account was removed or locked.\r\n")
+		return 1
+	}
 	if wantsFiles(s) {
 		return c.serveFiles(ctx, s)
 	}
@@ -91,7 +95,7 @@ func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 	defer c.ended(s.ID)
 	defer c.record(who)()
 	log := c.process.gateway.Log()
-	log.SessionBegan(op, s.Source)
+	log.SessionBegan(op, entrance(s))
 	defer log.SessionEnded(op)
 
 	ctx, stop := untilExpelled(ctx, pending)

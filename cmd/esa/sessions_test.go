@@ -18,7 +18,6 @@ func TestConsole_FiftySessions(t *testing.T) {
 	const people = 50
 	dir, _ := prepared(t)
 	h := openHouse(t, dir)
-	h.p.console.server.MaxConnections = people + 10
 	var sessions sync.WaitGroup
 	for n := range 2 {
 		sessions.Go(func() {

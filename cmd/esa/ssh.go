@@ -99,6 +99,22 @@ func (c *console) idleTime(s *sshd.Session) time.Duration {
 	return sessionTimeout(running)
 }
 
+// welcome reports whether the user of a session may still be here: a connection
+// over the network can outlast the account, and open session after session.
+func (c *console) welcome(s *sshd.Session) bool {
+	running, _ := c.process.store.Running()
+	u, ok := running.User(s.User)
+	return ok && (s.Source == store.LocalSource || !u.Suspended)
+}
+
+// entrance is the address of ours that a session came in by.
+func entrance(s *sshd.Session) string {
+	if s.Local.IsValid() {
+		return s.Local.Addr().String()
+	}
+	return s.Source
+}
+
 // events writes who logs in and out to the authentication logs.
 type events struct{ process *process }
 

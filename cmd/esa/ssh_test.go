@@ -179,7 +179,7 @@ func TestSSH_CommitMovesThePort(t *testing.T) {
 	next := freeAddr(t)
 	move := func(port uint16) string { return fmt.Sprintf("interfaceconfig edit Management --ssh=%d; ", port) }
 	says(t, client, move(next.Port())+"commit -y").want(t, 1,
-		fmt.Sprintf("WARNING: You are logged in by SSH on 127.0.0.1 port %d, which will no longer be there.", addr.Port()))
+		fmt.Sprintf("WARNING: You are logged in by SSH on 127.0.0.1 port %d, which will be gone.", addr.Port()))
 	says(t, client, move(next.Port())+"commit moved y force").want(t, 0, "Changes committed")
 	says(t, client, "whoami").want(t, 0, "Username: ann")
 	awaitSSH(t, next)
@@ -254,5 +254,21 @@ func TestSSH_TheGatewayStops(t *testing.T) {
 	h.close()
 	if _, err := io.ReadAll(out); err != nil {
 		t.Error(err)
+	}
+}
+
+// A connection outlasts the account that it was opened with: nothing more is
+// opened on it.
+func TestSSH_NoSessionOfALockedUser(t *testing.T) {
+	h, addr, signer := withAnn(t, nil)
+	client, err := logIn(addr, "ann", ssh.PublicKeys(signer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	says(t, client, "whoami").want(t, 0, "Username: ann")
+	h.exec("userconfig status ann locked; commit -y").want(t, 0, "Changes committed")
+	for _, line := range []string{"whoami", "scp -f configuration/x"} {
+		says(t, client, line).want(t, 1, "Your account was removed or locked.")
 	}
 }

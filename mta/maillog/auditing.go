@@ -86,6 +86,12 @@ func (l *Log) Committed(revision uint64, user, source, comment string) {
 	l.note(System, Information, "Configuration revision %d, committed by %s from %s, is in effect.", revision, word(audited(user)), word(source))
 }
 
+// OnTrial writes that the revision that was just committed waits to be
+// confirmed. The words of this and of Confirmed are ours.
+func (l *Log) OnTrial(revision uint64, until time.Time) {
+	l.note(System, Information, "Configuration revision %d is taken back at %s unless it is confirmed.", revision, until.Local().Format(time.ANSIC))
+}
+
 // Confirmed writes that a revision on trial stays.
 func (l *Log) Confirmed(revision uint64, user, source string) {
 	l.note(System, Information, "Configuration revision %d was confirmed by %s from %s.", revision, word(audited(user)), word(source))

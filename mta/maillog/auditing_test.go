@@ -41,7 +41,11 @@ func TestAuditingText(t *testing.T) {
 			`Info: The user x\x20successfully\nlogged\x20on logged out from 192.0.2.9 after 1m1s.`},
 		{"commit", "system", func() { h.Committed(12, "admin", "192.0.2.9", "new\nroutes") },
 			`Info: User admin: Commit changes: new\nroutes` + "\nInfo: Configuration revision 12, committed by admin from 192.0.2.9, is in effect."},
-		{"confirmed", "system", func() { h.Confirmed(12, "admin", "192.0.2.9") }, "Info: Configuration revision 12 was confirmed by admin from 192.0.2.9."},
+		{"trial", "system", func() {
+			h.OnTrial(12, time.Date(2026, time.March, 2, 9, 40, 0, 0, time.Local))
+			h.Confirmed(12, "a b", "")
+		}, "Info: Configuration revision 12 is taken back at Mon Mar  2 09:40:00 2026 unless it is confirmed.\n" +
+			`Info: Configuration revision 12 was confirmed by a\x20b from unknown.`},
 		{"life", "system", func() { h.GatewayStarted(3); h.GatewayStops() },
 			"Info: The gateway has started with configuration revision 3.\nInfo: The gateway stops."},
 	} {

@@ -39,7 +39,7 @@ type connection struct {
 func (c *connection) serve(ctx context.Context) {
 	chans, reqs, err := c.handshake(ctx)
 	if err != nil {
-		c.log.Info("console connection without session", "error", err)
+		c.diag("console connection without session", "error", err)
 		c.tellRefused()
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -140,10 +141,11 @@ func TestHostKeysOfBothKinds(t *testing.T) {
 	if len(shown) != 2 || shown[0].Type != ssh.KeyAlgoED25519 || shown[1].Type != ssh.KeyAlgoRSA || shown[1].Bits != 3072 {
 		t.Fatalf("%+v", shown)
 	}
-	least := 2048
+	var least atomic.Int64
+	least.Store(2048)
 	r := start(t, nil, func(s *Server) {
 		s.HostKeys = keys
-		s.Settings = func() Settings { return Settings{MinRSABits: least} }
+		s.Settings = func() Settings { return Settings{MinRSABits: int(least.Load())} }
 	})
 	dial := func(algorithm string) string {
 		seen := ""
@@ -165,7 +167,7 @@ func TestHostKeysOfBothKinds(t *testing.T) {
 			t.Errorf("%s: key %q, want %q", algorithm, got, want)
 		}
 	}
-	least = 4096
+	least.Store(4096)
 	if got := dial(ssh.KeyAlgoRSASHA512); got != "" {
 		t.Errorf("a key that is too small is offered: %s", got)
 	}

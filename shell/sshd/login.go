@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
@@ -177,10 +178,20 @@ func (c *connection) entry(user, method string) Login {
 
 // refused tells of one attempt.
 func (c *connection) refused(user, method, reason string) {
-	c.log.Warn("console login refused", "user", fmt.Sprintf("%.64q", user), "method", method, "reason", reason)
+	c.diag("console login refused", "user", fmt.Sprintf("%.64q", user), "method", method, "reason", reason)
 	if c.server.Events != nil {
 		c.server.Events.LoginRefused(c.entry(user, method), reason)
 	}
+}
+
+// diag tells Diag what becomes of a connection. Where Events are told too, and
+// strangers can connect as often as they like, Diag is spared it.
+func (c *connection) diag(message string, args ...any) {
+	level := slog.LevelInfo
+	if c.server.Events != nil {
+		level = slog.LevelDebug
+	}
+	c.log.Log(context.Background(), level, message, args...)
 }
 
 // tell is refused of a connection that nobody has tried to log in by.
@@ -209,7 +220,7 @@ func (c *connection) accepted() Login {
 
 func (c *connection) tellAccepted() {
 	l := c.accepted()
-	c.log.Info("console login", "user", l.User, "method", l.Method, "key", l.Key)
+	c.diag("console login", "user", l.User, "method", l.Method, "key", l.Key)
 	if c.server.Events != nil {
 		c.server.Events.LoginAccepted(l)
 	}

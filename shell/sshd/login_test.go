@@ -312,9 +312,11 @@ func TestWhoIsNotAllowed(t *testing.T) {
 	if said := greetingFrom(t, r, "127.0.0.1"); said != "Connections from your address are not allowed.\r\n" {
 		t.Errorf("said %q", said)
 	}
-	if dialFrom(t, r, "127.0.0.2", as("admin", ssh.Password(adminsPassword))) == nil {
-		t.Error("who is allowed is not let in")
+	client := dialFrom(t, r, "127.0.0.2", as("admin", ssh.Password(adminsPassword)))
+	if client == nil {
+		t.Fatal("who is allowed is not let in")
 	}
+	session(t, client) // now the server has told of the login
 	r.stop()
 	if got := told.all(); len(got) != 3 || got[0] != `refused "" : the address may not log in` {
 		t.Errorf("told %q", got)

@@ -186,7 +186,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 		log:      s.diag().With("remote", conn.RemoteAddr()),
 	}
 	if refusal := s.guard.admit(c, s.limits()); refusal != "" {
-		c.log.Warn("console connection refused", "reason", refusal)
+		c.diag("console connection refused", "reason", refusal)
 		// Lines before the version are for people (RFC 4253 §4.2).
 		if err := conn.SetDeadline(time.Now().Add(time.Second)); err == nil {
 			io.WriteString(conn, refusal+"\r\n")
