@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"esa/commands"
@@ -25,7 +26,8 @@ type console struct {
 	version commands.Version
 	server  *sshd.Server
 
-	makingKeys sync.Mutex // held while host keys are read or made
+	makingKeys sync.Mutex            // held while host keys are read or made
+	keyFault   atomic.Pointer[error] // of the last try to have them
 
 	mu       sync.Mutex
 	sessions map[string]*session

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"esa/commands"
@@ -28,7 +29,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 		Started:    started,
 		Session:    pending,
 		Store:      c.process.store,
-		Gateway:    gatewayView{c.process.gateway, c.process.gauges},
+		Gateway:    gatewayView{c.process.gateway, c.process.gauges, c.noSSH},
 		Look:       lookView{c.process.gateway},
 		TLS:        lookView{c.process.gateway},
 		Revocation: revocationView{c.process.gateway},
@@ -57,6 +58,7 @@ func (c *console) environment(who store.Who, pending *store.Session, started tim
 type gatewayView struct {
 	*mta.Gateway
 	gauges *gauges
+	noSSH  func() []string // why nobody can log in by SSH, whatever the port
 }
 
 // Commit refuses what needs a gateway that runs.
@@ -85,7 +87,7 @@ func (g gatewayView) Status() commands.Status {
 		Inbound: s.Inbound, Outbound: s.Outbound, Active: s.Queue.ActiveRecipients,
 		Unattempted: s.Queue.UnattemptedRecipients, Attempted: s.Queue.AttemptedRecipients, Destinations: s.Queue.Destinations,
 		KBUsed: s.Queue.Bytes / 1024, KBFree: s.Queue.FreeBytes / 1024,
-		Unbound: s.Unbound, NoSSH: s.NoSSH, Damaged: s.Queue.Damaged, Unread: s.Queue.Unread, Unreadable: s.Queue.Unreadable, Possible: s.Possible,
+		Unbound: s.Unbound, NoSSH: slices.Concat(s.NoSSH, g.noSSH()), Damaged: s.Queue.Damaged, Unread: s.Queue.Unread, Unreadable: s.Queue.Unreadable, Possible: s.Possible,
 		Suspended: commands.Suspension(s.Suspended), Counters: map[string]commands.Counter{},
 		Rates: map[string]commands.Rate{},
 	}

@@ -36,64 +36,70 @@ func personAt(t *testing.T, cols, rows int) {
 		t.Errorf("the passphrase shows:\n%s", screen)
 	}
 
-	term.keys("whoa", "Tab", "Enter")
-	term.await(prompt)
-	if screen := term.screen(); !strings.Contains(screen, "Username: ann") {
-		t.Errorf("whoami:\n%s", screen)
-	}
+	term.keys("whoa", "Tab")
+	term.await(prompt + " whoami")
+	term.keys("Enter")
+	waitFor(t, "the answer of whoami", func() bool {
+		return strings.Contains(term.screen(), "Username: ann") && strings.HasSuffix(term.screen(), prompt)
+	})
 	term.keys("Up")
 	term.await(prompt + " whoami")
 	term.keys("C-c")
-	term.await(prompt)
+	term.await("\n" + prompt)
 
-	term.line("status detail")
-	term.await("-Press Any Key For More-")
+	term.say("status detail", "-Press Any Key For More-")
 	term.pages(prompt)
 	term.tmux("resize-window", "-x", "100", "-y", "60")
-	term.line("help")
+	term.say("help", "-Press Any Key For More-")
 	term.pages(prompt)
 
 	term.line("tail cli_logs")
 	waitFor(t, "the log", func() bool { return strings.Contains(term.screen(), "tail cli_logs'; prompt was") })
 	term.keys("C-c")
-	term.await(prompt)
+	term.await("^C\n" + prompt)
 
-	term.line("smtproutes")
-	term.await("[]>")
-	term.line("new")
-	term.await("[]>")
-	term.line("person.test")
-	term.await("[]>")
+	term.say("smtproutes", "[]>")
+	term.say("new", "[]>")
+	term.say("person.test", "[]>")
 	term.keys("C-c")
-	term.await(prompt)
-	term.line("smtproutes new person.test next.example.com")
-	term.await("created.\n" + prompt)
-	term.line(`commit "für später"`)
-	waitFor(t, "the commit", func() bool { return strings.Contains(term.screen(), "Changes committed: ") })
-	term.await(prompt)
-	term.line("commitdetail")
-	term.await(prompt)
-	if screen := term.screen(); !strings.Contains(screen, "für später") {
-		t.Errorf("the comment:\n%s", screen)
+	term.await("^C\n" + prompt)
+	term.say("smtproutes new person.test next.example.com", "created.\n"+prompt)
+	committed := term.say(`commit "für später"`, prompt)
+	detail := term.say("commitdetail", prompt)
+	if !strings.Contains(committed, "Changes committed: ") || !strings.Contains(detail, "für später") {
+		t.Errorf("the commit:\n%s%s", committed, detail)
 	}
-	term.line("smtproutes delete person.test")
-	term.await(prompt)
-	term.line("exit")
-	term.await("Are you sure you wish to exit? [N]>")
+	term.say("smtproutes delete person.test", prompt)
+	term.say("exit", "Are you sure you wish to exit? [N]>")
 	term.line("y")
 	waitFor(t, "the end of the client", func() bool {
 		return exec.Command("tmux", "-S", term.socket, "has-session").Run() != nil
 	})
 }
 
-// pages turns the pages of a listing until the prompt is there. A blank more
-// than there are pages is typed at the prompt, where it means nothing.
+// say types a line and gives what came after it, once that ends in text.
+func (term *terminal) say(line, text string) (answer string) {
+	term.t.Helper()
+	term.line(line)
+	waitFor(term.t, fmt.Sprintf("%q after %q", text, line), func() bool {
+		screen := term.screen()
+		typed := strings.LastIndex(screen, "> "+line+"\n")
+		answer = screen[max(typed, 0):]
+		// A page on, what was typed has left the screen.
+		return strings.HasSuffix(answer, text) && (typed >= 0 || strings.Contains(text, "Press Any Key"))
+	})
+	return answer
+}
+
+// pages turns the pages of a listing until the prompt is there. The key is
+// one that means nothing at the prompt, where it comes when a page was the last:
+// Ctrl-U, which empties the line.
 func (term *terminal) pages(prompt string) {
 	term.t.Helper()
 	waitFor(term.t, "the last page", func() bool {
 		screen := term.screen()
 		if strings.HasSuffix(screen, "-Press Any Key For More-") {
-			term.keys("Space")
+			term.keys("C-u")
 		}
 		return strings.HasSuffix(screen, prompt)
 	})

@@ -311,8 +311,7 @@ func TestClientNodeSSH2(t *testing.T) {
 }
 
 // TestClientRANCID: clogin, which collects the configuration of devices. It
-// knows the pager of others only, so its commands must fit on a page, as on an
-// appliance.
+// knows other pagers than ours, which it therefore switches off.
 func TestClientRANCID(t *testing.T) {
 	clogin := "/usr/lib/rancid/bin/clogin"
 	need(t, clogin)
@@ -322,8 +321,8 @@ func TestClientRANCID(t *testing.T) {
 	r.file(t, ".cloginrc", strings.NewReplacer("@PORT", r.port, "@PASS", escaped).Replace(
 		"add method * {ssh:@PORT}\nadd user * {ann}\nadd password * @PASS @PASS\nadd autoenable * {1}\n"+
 			`add sshcmd * {ssh\ -F\ none\ -o\ StrictHostKeyChecking=no\ -o\ UserKnownHostsFile=/dev/null\ -o\ PubkeyAuthentication=no}`+"\n"))
-	r.run(t, "", clogin, "-f", ".cloginrc", "-t", "30", "-c", "version;whoami", "@HOST").
-		want(t, 0, "Version: ", "Username: ann")
+	r.run(t, "", clogin, "-f", ".cloginrc", "-t", "30", "-c", "setttymode 0 1;version;status detail", "@HOST").
+		want(t, 0, "Version: ", "Kilobytes Free")
 }
 
 // TestClientAnsible: its module for devices without Python.

@@ -21,7 +21,33 @@ const (
 	sshSessions  = 256             // logged in at a time
 	sshLogin     = 2 * time.Minute // from the connection to the login
 	sshKeepalive = time.Minute     // between questions whether a client is there
+	keyRetry     = 5 * time.Second // before host keys that cannot be had are tried again
 )
+
+// awaitHostKeys gives the host keys, nil when ctx ends before there are any.
+// Without them nobody can log in over the network: status says why, connections
+// are closed, and mail and the console on the machine go on.
+func (c *console) awaitHostKeys(ctx context.Context, d *door) sshd.HostKeys {
+	for {
+		keys, err := c.hostKeys()
+		c.keyFault.Store(&err)
+		if err == nil {
+			return keys
+		}
+		c.process.diag.Error("nobody can log in by SSH", "error", err, "again in", keyRetry)
+		if !d.refuse(ctx, keyRetry) {
+			return nil
+		}
+	}
+}
+
+// noSSH says why nobody can log in by SSH on any port, nothing where they can.
+func (c *console) noSSH() []string {
+	if err := c.keyFault.Load(); err != nil && *err != nil {
+		return []string{(*err).Error()}
+	}
+	return nil
+}
 
 // hostKeys gives the keys that clients on the network know the gateway by. They
 // are made when they are first needed.
@@ -55,14 +81,11 @@ func (sshKeys) ParseKey(text string) (commands.SSHKey, error) {
 }
 
 // serveSSH takes the connections of door until ctx ends, then waits for their
-// sessions. Without host keys nobody can log in over the network: the reason
-// is in the diagnostics, and mail and the console on the machine go on.
+// sessions.
 func (c *console) serveSSH(ctx context.Context, d *door) error {
 	defer d.Close()
-	keys, err := c.hostKeys()
-	if err != nil {
-		c.process.diag.Error("nobody can log in by SSH", "error", err)
-		<-ctx.Done()
+	keys := c.awaitHostKeys(ctx, d)
+	if keys == nil {
 		return nil
 	}
 	server := &sshd.Server{
@@ -184,6 +207,22 @@ func (d *door) hand(conn net.Conn) {
 	case d.conns <- conn:
 	case <-d.closed:
 		conn.Close()
+	}
+}
+
+// refuse closes what is handed over for a time; false if ctx ends before.
+func (d *door) refuse(ctx context.Context, during time.Duration) bool {
+	over := time.NewTimer(during)
+	defer over.Stop()
+	for {
+		select {
+		case conn := <-d.conns:
+			conn.Close()
+		case <-over.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 

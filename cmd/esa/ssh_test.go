@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -270,5 +272,64 @@ func TestSSH_NoSessionOfALockedUser(t *testing.T) {
 	h.exec("userconfig status ann locked; commit -y").want(t, 0, "Changes committed")
 	for _, line := range []string{"whoami", "scp -f configuration/x"} {
 		says(t, client, line).want(t, 1, "Your account was removed or locked.")
+	}
+}
+
+// Who logs in and out, and who tries to, is in the authentication log.
+func TestSSH_LoginsAreLogged(t *testing.T) {
+	h, addr, signer := withAnn(t, nil)
+	if client, err := logIn(addr, "ann\nroot", ssh.Password("guess")); err == nil {
+		client.Close()
+		t.Fatal("logged in")
+	}
+	client, err := logIn(addr, "ann", ssh.PublicKeys(signer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	says(t, client, "whoami").want(t, 0, "Username: ann")
+	client.Close()
+	h.close()
+	files, err := filepath.Glob(filepath.Join(h.dir, "logs", "authentication", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no log: %v", err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`Warning: An authentication attempt by the user ann\nroot from 127.0.0.1 failed using an SSH connection (password): the user name or the passphrase is wrong`,
+		"Info: The user ann successfully logged on from 127.0.0.1 with privilege Operators using an SSH connection (publickey).",
+		"Info: The user ann logged out from 127.0.0.1 after ",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is not logged:\n%s", want, text)
+		}
+	}
+}
+
+// A host key that others can read is not used: nobody can log in over the
+// network until that is mended, status says why, and all else goes on.
+func TestSSH_HostKeyThatIsRefused(t *testing.T) {
+	addr := freeAddr(t)
+	dir, _ := preparedWith(t, func(c *store.Config) { c.Interfaces[0].SSHPort = addr.Port() })
+	key := filepath.Join(dir, "ssh", "host_rsa")
+	if err := os.Mkdir(filepath.Dir(key), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, []byte("seen by others"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h := openHouse(t, dir)
+	end := time.Now().Add(limit)
+	for !strings.Contains(h.exec("status").out, "SSH not started:") && time.Now().Before(end) {
+	}
+	h.exec("status").want(t, 0, "SSH not started:", "host_rsa: can be read or written by others (mode 0644)", "System status:                 Online")
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	awaitSSH(t, addr)
+	if got := h.exec("status"); strings.Contains(got.out, "SSH not started") {
+		t.Errorf("after the key was removed:\n%s", got.out)
 	}
 }
