@@ -21,8 +21,8 @@ scp. No commit waits for that. What cannot be copied is tried again, with an
 alert, and nothing is left out as long as its revision is kept. Old copies are
 not removed.
 
-A host is known by its host key, and the gateway there by a key of its own, which
-is made with the archive. KEY shows it as a line for authorized_keys.
+A host is known by its host key, and the gateway there by a key of its own,
+which is made with the archive. KEY shows it as a line for authorized_keys.
 
 TARGET is a directory that begins with /, or scp://USER@HOST[:PORT]/DIRECTORY.
 KEY is the host key, as ssh-keyscan shows it. passphrases is mask (such copies
