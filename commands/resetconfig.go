@@ -28,7 +28,7 @@ func resetDialog(d *Dialog, env Env) error {
 	now := env.Gateway.Status()
 	running := !now.Since.IsZero()
 	if running && !(now.Suspended.AllListeners && now.Suspended.AllDomains) {
-		return shell.Refusedf("The system must be suspended before its configuration is reset. Use suspend first.")
+		return shell.Refusedf("The system must be suspended first. Use suspend.")
 	}
 	if env.Session.Dirty() {
 		d.Text("WARNING: your uncommitted changes will be dropped.")

@@ -57,7 +57,7 @@ func (s *secretive) ReadLine(ctx context.Context, p shell.Prompt) (string, error
 	line, err := s.Console.ReadLine(ctx, p)
 	if strings.Contains(line, "-----") {
 		s.inKey = strings.Contains(line, "BEGIN") && strings.Contains(line, "PRIVATE KEY")
-	} else if (p.Secret || s.inKey) && len(line) >= 6 {
+	} else if p.Secret && len(line) >= 6 || s.inKey && len(line) >= 20 {
 		s.secrets = append(s.secrets, line)
 	}
 	return line, err

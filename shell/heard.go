@@ -10,8 +10,10 @@ const (
 	masked = "********"
 	// maskedKey stands for a line of a private key.
 	maskedKey = "(private key)"
-	// maxKeyLines bounds how long a key without end hides what follows.
-	maxKeyLines = 400
+	// Lines of a key have 64 or 70 characters, but for the last; no command line
+	// of one word is as long as the shortest that is hidden alone.
+	minKeyLine  = 20
+	fullKeyLine = 60
 )
 
 // ear tells who wants to know of everything that is entered, without what
@@ -20,7 +22,8 @@ const (
 type ear struct {
 	tell  func(prompt, line string) // nil: nobody
 	about string                    // the question above the prompt
-	inKey int                       // lines to come that may belong to a key
+	inKey bool                      // the next line may belong to a key
+	full  bool                      // the last one did, and was a full line
 }
 
 // asked remembers what is asked: of a question with a status block and options
@@ -62,19 +65,30 @@ func (e *ear) prompt(p Prompt) string {
 	return e.about + "\n" + p.Text
 }
 
-// key tells whether line belongs to a private key in PEM (RFC 7468 §2), the
-// lines before it considered.
+// key tells whether line belongs to a private key in PEM (RFC 7468 §3), the
+// lines before it considered. What cannot be one is told, so that nobody hides
+// commands behind the beginning of a key.
 func (e *ear) key(line string) bool {
-	switch {
-	case strings.Contains(line, "PRIVATE KEY-----"):
-		e.inKey = 0
-		if begin := strings.LastIndex(line, "-----BEGIN "); begin > strings.LastIndex(line, "-----END ") {
-			e.inKey = maxKeyLines
-		}
-		return true
-	case e.inKey > 0:
-		e.inKey--
+	if strings.Contains(line, "PRIVATE KEY-----") {
+		e.inKey, e.full = strings.LastIndex(line, "-----BEGIN ") > strings.LastIndex(line, "-----END "), false
 		return true
 	}
-	return false
+	header := strings.Contains(line, ": ") || line == "" // of an encrypted key (RFC 1421 §4.6)
+	if !e.inKey || header {
+		return false
+	}
+	// Only a last line may be short, and it follows one that is not.
+	e.inKey = isBase64(line) && (len(line) >= minKeyLine || e.full)
+	hidden := e.inKey
+	if len(line) < minKeyLine {
+		e.inKey = false
+	}
+	e.full = len(line) >= fullKeyLine
+	return hidden
+}
+
+func isBase64(line string) bool {
+	return strings.IndexFunc(line, func(r rune) bool {
+		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '+' && r != '/' && r != '='
+	}) < 0
 }

@@ -281,12 +281,14 @@ func (d *Dialog) Paste(question string, most int) string {
 	d.ask(question)
 	var text strings.Builder
 	var refused error
-	for d.Err() == nil {
+	lines := 0
+	for ; d.Err() == nil; lines++ {
 		line, err := d.screen.read(d.ctx, Prompt{})
 		switch {
 		case errors.Is(err, ErrLineTooLong):
 			refused = err
 		case err == io.EOF && refused == nil:
+			d.screen.ear.paste(lines)
 			return text.String()
 		case err == io.EOF:
 			d.Text(explain(refused))

@@ -158,8 +158,10 @@ func TestDeclarations(t *testing.T) {
 			if isTable(f.Type) && !oneLine(typ) && typ != reflect.TypeFor[DNS]() && f.Tag.Get("object") == "" {
 				t.Errorf("%s.%s: no word for one object", typ, f.Name)
 			}
+			// The key of a host is a public one; what is done with secrets is none.
+			open := strings.Contains(label, "public") || label == "Host key" || f.Type == reflect.TypeFor[ArchiveSecrets]()
 			for _, word := range []string{"pass", "secret", "key", "token"} {
-				if strings.Contains(strings.ToLower(f.Name), word) && !strings.Contains(label, "public") && f.Type.Kind() != reflect.Struct && f.Type != reflect.TypeFor[Secret]() {
+				if strings.Contains(strings.ToLower(f.Name), word) && !open && f.Type.Kind() != reflect.Struct && f.Type != reflect.TypeFor[Secret]() {
 					t.Errorf("%s.%s: a secret must be of a type that prints masked", typ, f.Name)
 				}
 			}

@@ -265,22 +265,27 @@ func (r *reader) skip() (says bool) {
 	return says
 }
 
-// secret reads a secret that is masked, encrypted or as it is.
+// secret reads a secret that is masked, encrypted or as it is: in one line, or
+// as lines between line ends that are not part of it but for the last.
 func (r *reader) secret(e tag) store.Secret {
-	text := strings.TrimSpace(r.leaf())
+	text := r.leaf()
+	trimmed := strings.TrimSpace(text)
 	switch {
-	case text == "":
-		return ""
-	case strings.Trim(text, "*") == "":
+	case trimmed == mask, r.foreign && trimmed != "" && strings.Trim(trimmed, "*") == "":
 		r.stop(e.at, "The passphrases of this file are masked, and it cannot be loaded. Save it with encrypted or plain passphrases.")
-	case strings.HasPrefix(text, sealedMark):
-		s, err := r.opener.open(text)
+		return ""
+	case strings.HasPrefix(trimmed, sealedMark):
+		s, err := r.opener.open(trimmed)
 		if err != nil && !r.over {
 			refused := errorAt(r.text, e.at, "<%s>: %v.", e.name, err)
 			refused.Err = err
 			r.errs, r.over = append(r.errs, refused), true
 		}
 		return s
+	case strings.HasPrefix(text, "\n") && trimmed != "":
+		return store.Secret(trimmed + "\n")
+	case strings.HasPrefix(text, "\n"):
+		return ""
 	}
 	return store.Secret(text)
 }

@@ -126,7 +126,8 @@ func TestEncryptedSecretsRefused(t *testing.T) {
 		{"lanes", secretFile("$esa1$argon2id$m=65536,t=1,p=100$" + salt + "$AAAA"), knows("x"), "damaged"},
 		{"no salt", secretFile("$esa1$argon2id$m=65536,t=1,p=1$$AAAA"), knows("x"), "damaged"},
 		{"mark only", secretFile("$esa1$"), knows("x"), "damaged"},
-		{"part of a mask", secretFile("***"), Keys{}, "are masked"},
+		{"mask", secretFile(" *****\n"), Keys{}, "are masked"},
+		{"mask of another product", "<!-- Product: X -->" + secretFile("***"), Keys{}, "are masked"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Read([]byte(tt.file), factory(), ReadOptions{Keys: tt.keys})
