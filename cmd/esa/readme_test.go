@@ -96,7 +96,7 @@ func TestReadmeSession(t *testing.T) {
 }
 
 // newcomersGateway runs a gateway with the factory configuration, but for a
-// fixed host name and a port that is free.
+// fixed host name and ports that are free.
 func newcomersGateway(t *testing.T) *process {
 	t.Helper()
 	inv := invocation{dir: t.TempDir(), user: "admin"}
@@ -104,10 +104,11 @@ func newcomersGateway(t *testing.T) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := freeAddr(t)
+	listener, console := freeAddr(t), freeAddr(t)
 	session := p.store.NewSession(store.Who{User: "admin"})
 	err = session.Edit(func(c *store.Config) error {
 		c.Hostname, c.Interfaces[0].Hostname, c.Listeners[0].Port = "mail.example.com", "mail.example.com", listener.Port()
+		c.Interfaces[0].SSHPort = console.Port()
 		c.DNS.Servers = []store.DNSServer{{Addr: netip.MustParseAddrPort("127.0.0.1:53")}}
 		return nil
 	})
