@@ -15,14 +15,9 @@ import (
 // has not closed by then are not kept.
 func (t *Tree) SFTP(rw io.ReadWriter) error {
 	h := handlers{t}
-	server := sftp.NewRequestServer(stream{rw}, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h})
+	server := sftp.NewRequestServer(newPaced(rw), sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h})
 	return ignoreEnd(server.Serve())
 }
-
-// stream is a session, which its handler's end closes.
-type stream struct{ io.ReadWriter }
-
-func (stream) Close() error { return nil }
 
 // handlers answers the requests of one client.
 type handlers struct{ tree *Tree }
