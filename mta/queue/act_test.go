@@ -273,6 +273,27 @@ func TestAct_WhatAnotherWaitsFor(t *testing.T) {
 	})
 }
 
+// TestDriven_StoppedBeforeItBegan: an act finds a lot whose turn has come and
+// whose attempt has not begun. It once waited for the whole attempt.
+func TestDriven_StoppedBeforeItBegan(t *testing.T) {
+	stopped := make(chan bool, 1)
+	r := setup{courier: deliver(func(ctx context.Context, job envelope.Job) []envelope.Outcome {
+		stopped <- ctx.Err() != nil
+		return []envelope.Outcome{busy()}
+	})}.open(t)
+	rec := &record{
+		message: r.message("", "x@a.test"), lots: [][]int{{0}}, states: make([]recipientState, 1), touched: true,
+	}
+	it := &item{mid: rec.message.MID, rec: rec, trusted: true, lots: make([]lot, 1)}
+	l := &it.lots[0]
+	*l = lot{item: it, dest: &destination{domain: "a.test"}, left: 1, pos: -1, promise: make(chan struct{})}
+	r.driven(t.Context(), l)
+	if !<-stopped {
+		t.Error("the attempt goes on as if nobody waited")
+	}
+	r.close()
+}
+
 // TestRedirect_HoldsOverRestarts and is at once, whatever the destination.
 func TestRedirect_HoldsOverRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -96,6 +96,9 @@ func (q *Queue) driven(ctx context.Context, l *lot) ending {
 	defer context.AfterFunc(cutting, stop)()
 	q.mu.Lock()
 	l.reins = &reins{stop, cut, cutting}
+	if l.promise != nil { // an operator's act came before there were reins
+		stop()
+	}
 	q.mu.Unlock()
 	return q.attempt(ctx, l)
 }
