@@ -408,7 +408,11 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 		return merged, report, err
 	}
 	running, _ := g.store.Running()
-	if err := running.MayCommit(r.Session.Who().User, merged.Config); err != nil {
+	may := running.MayCommit
+	if r.OwnPassphrase {
+		may = running.MayChangePassphrase
+	}
+	if err := may(r.Session.Who().User, merged.Config); err != nil {
 		return merged, report, err
 	}
 	report.Changes = store.Diff(running, merged.Config)

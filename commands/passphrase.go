@@ -68,7 +68,9 @@ func commitPassphrase(d *Dialog, env Env, text string) error {
 		return err
 	})
 	if err == nil {
-		_, err = env.Gateway.Commit(d.Context(), store.CommitRequest{Session: beside, Comment: fmt.Sprintf("Passphrase of %s changed", env.Who.User)})
+		_, err = env.Gateway.Commit(d.Context(), store.CommitRequest{
+			Session: beside, Comment: fmt.Sprintf("Passphrase of %s changed", env.Who.User), OwnPassphrase: true,
+		})
 	}
 	if err != nil {
 		return shell.Refusedf("Your passphrase was not changed: %w.", err)

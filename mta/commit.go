@@ -148,7 +148,11 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	}
 	running, _ := g.Store.Running()
 	next := c.merged.Config
-	if err := running.MayCommit(r.Session.Who().User, next); err != nil {
+	may := running.MayCommit
+	if r.OwnPassphrase {
+		may = running.MayChangePassphrase
+	}
+	if err := may(r.Session.Who().User, next); err != nil {
 		return c, err
 	}
 	c.report.Changes = store.Diff(running, next)

@@ -11,6 +11,10 @@ type CommitRequest struct {
 	Comment string
 	Force   bool          // what AskError asks is answered with yes
 	Confirm time.Duration // 0: the commit stands; else what was before comes back unless it is confirmed in that time
+
+	// OwnPassphrase says that the change is of the user's own passphrase, who has
+	// shown to be the user and chosen it by the policy.
+	OwnPassphrase bool
 }
 
 // CommitReport tells what a commit did, or what a check found.

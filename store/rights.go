@@ -25,9 +25,16 @@ func (e *RightsError) Error() string {
 
 // MayCommit checks whether a user, by the running configuration c, may make
 // next of it; the error is a *RightsError. Operators commit all but what only
-// Administrators may, other roles nothing. Everybody may change their own
-// passphrase, and the gateway itself everything.
-func (c *Config) MayCommit(user string, next *Config) error {
+// Administrators may, other roles nothing, and the gateway itself everything.
+func (c *Config) MayCommit(user string, next *Config) error { return c.mayMake(user, c, next) }
+
+// MayChangePassphrase is MayCommit of what the command of that name has made,
+// which knows the user and the policy: everybody may change their own.
+func (c *Config) MayChangePassphrase(user string, next *Config) error {
+	return c.mayMake(user, c.withoutPassphrase(user), next.withoutPassphrase(user))
+}
+
+func (c *Config) mayMake(user string, from, to *Config) error {
 	u, ok := c.User(user)
 	switch {
 	case user == SystemName:
@@ -37,7 +44,7 @@ func (c *Config) MayCommit(user string, next *Config) error {
 	case u.Role == Administrators:
 		return nil
 	}
-	before, after := reflect.ValueOf(c.withoutPassphrase(user)).Elem(), reflect.ValueOf(next.withoutPassphrase(user)).Elem()
+	before, after := reflect.ValueOf(from).Elem(), reflect.ValueOf(to).Elem()
 	e := &RightsError{User: user, Role: u.Role}
 	for i := range before.NumField() {
 		field := before.Type().Field(i)

@@ -367,8 +367,12 @@ func TestMayCommit_OwnPassphrase(t *testing.T) {
 			next := base.Clone()
 			n := slices.IndexFunc(next.Users, func(u User) bool { return u.Name == tt.user })
 			tt.change(&next.Users[n])
-			if err := base.MayCommit(own, next); (err == nil) != tt.may {
+			if err := base.MayChangePassphrase(own, next); (err == nil) != tt.may {
 				t.Errorf("%s, %s: %v", r, tt.name, err)
+			}
+			// Any other commit would go past the old passphrase and the policy.
+			if err := base.MayCommit(own, next); err == nil {
+				t.Errorf("%s, %s, by another command", r, tt.name)
 			}
 		}
 	}

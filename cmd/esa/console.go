@@ -100,7 +100,7 @@ func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 	log.SessionBegan(op, entrance(s))
 	defer log.SessionEnded(op)
 
-	ctx, stop := untilExpelled(ctx, pending)
+	ctx, stop := c.untilExpelled(ctx, s, pending)
 	defer stop()
 	lost := true
 	defer func() {
@@ -122,8 +122,12 @@ func (c *console) handle(ctx context.Context, s *sshd.Session) int {
 
 // untilExpelled gives a context that ends when the session has to. stop waits
 // for what watches it.
-func untilExpelled(ctx context.Context, pending *store.Session) (_ context.Context, stop func()) {
+func (c *console) untilExpelled(ctx context.Context, s *sshd.Session, pending *store.Session) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if !c.welcome(s) {
+		// A commit has locked the user before the store knew of the session.
+		cancel(errExpelled)
+	}
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		select {

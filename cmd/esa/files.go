@@ -81,7 +81,7 @@ func (c *console) serveFiles(ctx context.Context, s *sshd.Session) int {
 // may be idle. release is called when it is over.
 func (c *console) fileClient(ctx context.Context, s *sshd.Session, who store.Who) (client io.ReadWriter, release func()) {
 	pending := c.process.store.NewSession(who)
-	ctx, stop := untilExpelled(ctx, pending)
+	ctx, stop := c.untilExpelled(ctx, s, pending)
 	unhook := context.AfterFunc(ctx, func() { s.End(context.Cause(ctx)) })
 	running, _ := c.process.store.Running()
 	w := newWatched(s, sessionTimeout(running), func() { s.End(shell.ErrIdle) })

@@ -25,8 +25,9 @@ type connection struct {
 	login    login           // only used by the goroutine of serve
 	ssh      *ssh.ServerConn // set by handshake
 
-	place place     // these two are the guard's
-	began time.Time // when it was admitted
+	place  place     // these two are the guard's
+	began  time.Time // when it was admitted
+	giveUp func()    // ends what the handshake waits for
 
 	mu       sync.Mutex
 	open     int  // channels that the client has not let go yet
@@ -36,8 +37,8 @@ type connection struct {
 }
 
 // serve returns when the connection is closed and all it started has ended.
-func (c *connection) serve(ctx context.Context) {
-	chans, reqs, err := c.handshake(ctx)
+func (c *connection) serve(ctx, handshaking context.Context) {
+	chans, reqs, err := c.handshake(handshaking)
 	if err != nil {
 		c.diag("console connection without session", "error", err)
 		c.tellRefused()

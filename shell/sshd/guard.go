@@ -84,6 +84,7 @@ func (g *guard) evict(newcomer netip.Prefix, now time.Time) bool {
 		return false
 	}
 	g.remove(victim)
+	victim.giveUp()
 	victim.wire.Close()
 	return true
 }

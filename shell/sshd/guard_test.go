@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"testing"
@@ -23,13 +24,16 @@ func newCrowd(t *testing.T) *crowd {
 // guest is one connection of a crowd.
 type guest struct {
 	*connection
-	far net.Conn
+	far   net.Conn
+	waits context.Context // of its handshake
 }
 
 // comes is a new connection from a source, and what it is told.
 func (c *crowd) comes(source string) (guest, string) {
 	near, far := net.Pipe()
-	g := guest{&connection{server: c.server, wire: &wire{Conn: near}, source: netip.MustParseAddr(source)}, far}
+	waits, giveUp := context.WithCancel(c.t.Context())
+	c.t.Cleanup(giveUp)
+	g := guest{&connection{server: c.server, wire: &wire{Conn: near}, source: netip.MustParseAddr(source), giveUp: giveUp}, far, waits}
 	return g, c.server.guard.admit(g.connection, limits{waiting: 4, loggedIn: 2})
 }
 
@@ -39,7 +43,11 @@ func (g guest) evicted() bool {
 	}
 	_, err := g.far.Read(make([]byte, 1))
 	e, ok := err.(net.Error)
-	return !ok || !e.Timeout()
+	out := !ok || !e.Timeout()
+	if stopped := g.waits.Err() != nil; stopped != out {
+		panic("one that was put out waits on, or another does not")
+	}
+	return out
 }
 
 func TestGuard_TheOldestOfTheLargestSourceMakesRoom(t *testing.T) {

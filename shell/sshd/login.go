@@ -63,11 +63,26 @@ type login struct {
 	in        bool   // logged in
 	passwords int    // that were wrong
 	keys      int    // that were not known
-	user      string // of the last attempt
+	user      string // of the attempts
+	tried     bool   // there was one by password or key
 	why       error  // why the handshake failed
 }
 
 func (l *login) failed(err error) { l.why = err }
+
+// errOtherUser refuses to go on as somebody else, as OpenSSH does: a login of
+// one's own at the end would make guesses at another's passphrase free.
+var errOtherUser = errors.New("the user name was changed")
+
+// tries notes whom an attempt is for. It is false if that is not the user of
+// those before.
+func (l *login) tries(user string) bool {
+	if l.tried && l.user != user {
+		return false
+	}
+	l.tried, l.user = true, user
+	return true
+}
 
 // fingerprint names the extension of Permissions that has the key that signed.
 const fingerprint = "fingerprint"
@@ -113,9 +128,10 @@ func (c *connection) byConnection(m ssh.ConnMetadata) (*ssh.Permissions, error) 
 }
 
 func (c *connection) byPassword(ctx context.Context, m ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-	c.login.user = m.User()
 	err := errors.New("the passphrase is too long")
-	if len(password) <= maxPassphrase && len(m.User()) <= maxUser {
+	if !c.login.tries(m.User()) {
+		err = errOtherUser
+	} else if len(password) <= maxPassphrase && len(m.User()) <= maxUser {
 		err = c.server.Accounts.Passphrase(ctx, m.User(), string(password))
 	}
 	if err != nil {
@@ -130,8 +146,11 @@ func (c *connection) byPassword(ctx context.Context, m ssh.ConnMetadata, passwor
 // client has shown that it has the key: what it returns is used only if that
 // same key signs.
 func (c *connection) byKey(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-	c.login.user = m.User()
-	if err := c.knows(m.User(), key); err != nil {
+	err := errOtherUser
+	if c.login.tries(m.User()) {
+		err = c.knows(m.User(), key)
+	}
+	if err != nil {
 		c.login.keys++
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -173,6 +174,36 @@ type shows struct{ public, signer ssh.Signer }
 func (s shows) PublicKey() ssh.PublicKey { return s.public.PublicKey() }
 func (s shows) Sign(random io.Reader, data []byte) (*ssh.Signature, error) {
 	return s.signer.Sign(random, data)
+}
+
+// asking is one attempt to log in.
+type asking struct {
+	ssh.ConnMetadata
+	user string
+}
+
+func (a asking) User() string { return a.user }
+
+// G1: guesses at another's passphrase, and one's own at the end. They were free
+// once: who logs in is charged nothing.
+func TestG1_NobodyGuessesForAnother(t *testing.T) {
+	key, line := somebodysKey(t)
+	c := &connection{server: &Server{Accounts: people{"admin": nil, "guest": {line}}}, log: slog.New(slog.DiscardHandler)}
+	if _, err := c.byPassword(t.Context(), asking{user: "admin"}, []byte("guess")); err == nil {
+		t.Fatal("a guess was right")
+	}
+	if _, err := c.byKey(asking{user: "guest"}, key.PublicKey()); !errors.Is(err, errOtherUser) {
+		t.Errorf("by key: %v", err)
+	}
+	if _, err := c.byPassword(t.Context(), asking{user: "guest"}, []byte(adminsPassword)); !errors.Is(err, errOtherUser) {
+		t.Errorf("by passphrase: %v", err)
+	}
+	if charge := c.login.penalty(t.Context()); charge < penaltyWrong {
+		t.Errorf("charged %v", charge)
+	}
+	if _, err := c.byPassword(t.Context(), asking{user: "admin"}, []byte(adminsPassword)); err != nil {
+		t.Errorf("who mistyped may go on: %v", err)
+	}
 }
 
 // G1: many keys are offered.

@@ -185,6 +185,10 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 		source:   addrOf(conn.RemoteAddr()),
 		log:      s.diag().With("remote", conn.RemoteAddr()),
 	}
+	// One that loses its place must not wait on for its passphrase to be looked at.
+	handshaking, giveUp := context.WithTimeout(ctx, s.handshakeTimeout())
+	defer giveUp()
+	c.giveUp = giveUp
 	if refusal := s.guard.admit(c, s.limits()); refusal != "" {
 		c.diag("console connection refused", "reason", refusal)
 		// Lines before the version are for people (RFC 4253 §4.2).
@@ -199,13 +203,15 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 	watch.Go(func() { c.stopWhenDone(ctx, ended) })
 	defer watch.Wait()
 	defer close(ended)
-	c.serve(ctx)
+	c.serve(ctx, handshaking)
 }
+
+func (s *Server) handshakeTimeout() time.Duration { return cmp.Or(s.HandshakeTimeout, 30*time.Second) }
 
 // handshake runs key exchange and authentication. The client may take its
 // time over neither.
 func (c *connection) handshake(ctx context.Context) (<-chan ssh.NewChannel, <-chan *ssh.Request, error) {
-	deadline := time.Now().Add(cmp.Or(c.server.HandshakeTimeout, 30*time.Second))
+	deadline := time.Now().Add(c.server.handshakeTimeout())
 	if err := c.wire.SetDeadline(deadline); err != nil {
 		return nil, nil, fmt.Errorf("bounding the handshake: %w", err)
 	}
