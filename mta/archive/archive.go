@@ -67,9 +67,15 @@ type Source interface {
 	// After gives the numbers of the revisions kept that are newer than n, the
 	// oldest first.
 	After(n uint64) ([]uint64, error)
-	// File gives a revision as it is to be copied to a place.
-	File(place string, revision uint64) (File, error)
+	// File gives a revision as it is to be copied to a place. The error wraps
+	// ErrChanged if there is no such place any more: the settings of its
+	// successor are not for this target.
+	File(place Place, revision uint64) (File, error)
 }
+
+// ErrChanged says that a place was changed or removed since its copying began.
+// Configure brings what is there instead.
+var ErrChanged = errors.New("the archive was changed")
 
 // State is how a place does.
 type State struct {
@@ -243,14 +249,14 @@ func (a *Archives) copyTo(ctx context.Context, p Place) {
 			err = a.remember(s, revisions[i])
 		}
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrChanged) {
 		a.fail(p, s, err)
 	}
 }
 
 // put copies one revision.
 func (a *Archives) put(ctx context.Context, p Place, revision uint64) error {
-	file, err := a.Source.File(p.Name, revision)
+	file, err := a.Source.File(p, revision)
 	if err != nil {
 		return err
 	}
