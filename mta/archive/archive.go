@@ -43,6 +43,7 @@ const (
 	putTime    = 30 * time.Second // for one file
 	firstRetry = time.Minute
 	lastRetry  = 30 * time.Minute
+	shortest   = time.Second // between two rounds that no one asked for
 )
 
 // Place is where configurations are copied to. Without an Address it is a
@@ -112,6 +113,8 @@ type state struct {
 	Place    string    // what it was then: another target begins anew
 	Revision uint64    // copied last
 	At       time.Time // zero: never
+
+	unsaved bool // the file does not say this yet
 
 	err    error
 	failed time.Time
@@ -227,7 +230,7 @@ func (a *Archives) round(ctx context.Context) time.Duration {
 	next := lastRetry
 	for _, s := range a.states {
 		if !s.due.IsZero() {
-			next = min(next, max(0, s.due.Sub(a.Clock())))
+			next = min(next, max(shortest, s.due.Sub(a.Clock())))
 		}
 	}
 	return next
@@ -241,17 +244,39 @@ func (a *Archives) copyTo(ctx context.Context, p Place) {
 		a.mu.Unlock()
 		return
 	}
-	last := s.Revision
 	a.mu.Unlock()
+	err := a.copyNew(ctx, p, s)
+	switch {
+	case ctx.Err() != nil || errors.Is(err, ErrChanged):
+	case err != nil:
+		a.fail(p, s, err)
+	default:
+		a.mu.Lock()
+		s.wentWell()
+		a.mu.Unlock()
+	}
+}
+
+// copyNew copies what a place does not have yet, after what was copied before
+// is remembered.
+func (a *Archives) copyNew(ctx context.Context, p Place, s *state) error {
+	a.mu.Lock()
+	last := s.Revision
+	var err error
+	if s.unsaved {
+		err = a.save(s)
+	}
+	a.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	revisions, err := a.Source.After(last)
 	for i := 0; err == nil && i < len(revisions) && ctx.Err() == nil; i++ {
 		if err = a.put(ctx, p, revisions[i]); err == nil {
 			err = a.remember(s, revisions[i])
 		}
 	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrChanged) {
-		a.fail(p, s, err)
-	}
+	return err
 }
 
 // put copies one revision.
@@ -278,7 +303,12 @@ func (a *Archives) remember(s *state, revision uint64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.Revision, s.At = revision, a.Clock().UTC().Round(0)
-	s.err, s.failed, s.due, s.wait = nil, time.Time{}, time.Time{}, 0
+	s.unsaved = true
+	return a.save(s)
+}
+
+// save writes down what was copied. It is called with mu held.
+func (a *Archives) save(s *state) error {
 	text, err := json.MarshalIndent(a.states, "", "\t")
 	if err != nil {
 		return err
@@ -286,7 +316,14 @@ func (a *Archives) remember(s *state, revision uint64) error {
 	if err := durable.Replace(a.Path, append(text, '\n')); err != nil {
 		return fmt.Errorf("remembering what was archived: %w", err)
 	}
+	s.unsaved = false
+	s.wentWell()
 	return nil
+}
+
+// wentWell forgets the last failure.
+func (s *state) wentWell() {
+	s.err, s.failed, s.due, s.wait = nil, time.Time{}, time.Time{}, 0
 }
 
 // fail notes why a copy failed, and when it is tried again.

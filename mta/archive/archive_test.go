@@ -247,6 +247,50 @@ func TestPlaceThatWasChanged(t *testing.T) {
 	}
 }
 
+// A copy that could not be remembered is a failure like others: what is due
+// then is to remember it.
+func TestMemoryThatCannotBeWritten(t *testing.T) {
+	memory, dir := filepath.Join(t.TempDir(), "away", "archived"), t.TempDir()
+	w := newWorld(t, memory)
+	w.commit(Place{Name: "backup", Directory: dir})
+	for _, wait := range []time.Duration{time.Minute, 2 * time.Minute} {
+		s := w.awaitFailure()
+		if !errors.Is(s.Err, os.ErrNotExist) || s.Due.Sub(s.Failed) != wait || holds(t, dir) != "000007" {
+			t.Fatalf("%+v, want to wait %s", s, wait)
+		}
+		w.mu.Lock()
+		w.now = s.Due
+		w.mu.Unlock()
+		w.wake <- struct{}{}
+	}
+	w.awaitFailure()
+	if err := os.Mkdir(filepath.Dir(memory), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.Retry()
+	w.copied("backup", 7)
+	if text, err := os.ReadFile(memory); !strings.Contains(string(text), `"Revision": 7`) {
+		t.Errorf("remembered: %s, %v", text, err)
+	}
+	if len(w.asked) != 1 {
+		t.Errorf("%d files were asked for", len(w.asked))
+	}
+}
+
+// What is due and cannot be done before Configure comes does not keep a
+// processor busy.
+func TestRoundsAreApart(t *testing.T) {
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	w.broken = errors.New("no such text")
+	w.commit(Place{Name: "backup", Directory: t.TempDir()})
+	s := w.awaitFailure()
+	w.end()
+	w.now, w.broken = s.Due, ErrChanged
+	if got := w.round(t.Context()); got != time.Second {
+		t.Errorf("the next round is after %s", got)
+	}
+}
+
 // A damaged memory is told of, and begins anew.
 func TestDamagedMemory(t *testing.T) {
 	for _, text := range []string{"x", `{"backup":null}`, `{"backup":{"Place":7}}`} {
