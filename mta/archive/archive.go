@@ -43,7 +43,6 @@ const (
 	putTime    = 30 * time.Second // for one file
 	firstRetry = time.Minute
 	lastRetry  = 30 * time.Minute
-	shortest   = time.Second // between two rounds that no one asked for
 )
 
 // Place is where configurations are copied to. Without an Address it is a
@@ -105,7 +104,11 @@ type Archives struct {
 
 	mu     sync.Mutex
 	places []Place
-	states map[string]*state // by the name of the place
+	states map[string]*state        // by the name of the place
+	turns  map[string]chan struct{} // by directory of this machine: full while one is written into
+
+	write   func(dir string, f File) error // putInto
+	copying sync.WaitGroup
 }
 
 // state is what is remembered of a place.
@@ -114,6 +117,8 @@ type state struct {
 	Revision uint64    // copied last
 	At       time.Time // zero: never
 
+	busy    bool // it is copied to
+	again   bool // there was a round since that began
 	unsaved bool // the file does not say this yet
 
 	err    error
@@ -125,7 +130,8 @@ type state struct {
 // New makes it from what was remembered. A file that cannot be read is told,
 // and every place begins anew.
 func New(o Options) *Archives {
-	a := &Archives{Options: o, wake: make(chan struct{}, 1), states: map[string]*state{}}
+	a := &Archives{Options: o, wake: make(chan struct{}, 1), states: map[string]*state{},
+		turns: map[string]chan struct{}{}, write: putInto}
 	text, err := os.ReadFile(o.Path)
 	if err == nil {
 		err = json.Unmarshal(text, &a.states)
@@ -173,6 +179,10 @@ func (a *Archives) Retry() {
 		s.due = time.Time{}
 	}
 	a.mu.Unlock()
+	a.wakeUp()
+}
+
+func (a *Archives) wakeUp() {
 	select {
 	case a.wake <- struct{}{}:
 	default:
@@ -200,6 +210,7 @@ func (s *state) view(name string) State {
 
 // Run copies until ctx ends.
 func (a *Archives) Run(ctx context.Context) {
+	defer a.copying.Wait()
 	for {
 		timer := time.NewTimer(a.round(ctx))
 		select {
@@ -213,47 +224,44 @@ func (a *Archives) Run(ctx context.Context) {
 	}
 }
 
-// round copies what can be copied now, to all places at once, and gives how
-// long it is until something is due again.
+// round begins to copy what can be copied now, to each place by itself, and
+// gives how long it is until something is due again.
 func (a *Archives) round(ctx context.Context) time.Duration {
 	a.mu.Lock()
-	places := slices.Clone(a.places)
-	a.mu.Unlock()
-	var copying sync.WaitGroup
-	for _, p := range places {
-		copying.Go(func() { a.copyTo(ctx, p) })
-	}
-	copying.Wait()
-
-	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, p := range a.places {
+		s := a.states[p.Name]
+		s.again = s.busy
+		if !s.busy && !s.due.After(a.Clock()) {
+			s.busy = true
+			a.copying.Go(func() { a.copyTo(ctx, p, s) })
+		}
+	}
 	next := lastRetry
 	for _, s := range a.states {
-		if !s.due.IsZero() {
-			next = min(next, max(shortest, s.due.Sub(a.Clock())))
+		if !s.busy && !s.due.IsZero() {
+			next = min(next, max(0, s.due.Sub(a.Clock())))
 		}
 	}
 	return next
 }
 
-// copyTo copies what is to be copied to one place, until something fails.
-func (a *Archives) copyTo(ctx context.Context, p Place) {
-	a.mu.Lock()
-	s := a.states[p.Name]
-	if s == nil || s.Place != p.identity() || s.due.After(a.Clock()) {
-		a.mu.Unlock()
-		return
-	}
-	a.mu.Unlock()
+// copyTo copies what is to be copied to one place, until something fails. What
+// was asked for meanwhile is seen by the round after it.
+func (a *Archives) copyTo(ctx context.Context, p Place, s *state) {
 	err := a.copyNew(ctx, p, s)
-	switch {
-	case ctx.Err() != nil || errors.Is(err, ErrChanged):
-	case err != nil:
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrChanged) {
 		a.fail(p, s, err)
-	default:
-		a.mu.Lock()
+	}
+	a.mu.Lock()
+	s.busy = false
+	if err == nil {
 		s.wentWell()
-		a.mu.Unlock()
+	}
+	more := s.again || !s.due.IsZero() && !errors.Is(err, ErrChanged)
+	a.mu.Unlock()
+	if more {
+		a.wakeUp()
 	}
 }
 
@@ -288,13 +296,42 @@ func (a *Archives) put(ctx context.Context, p Place, revision uint64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, putTime, fmt.Errorf("not done within %s", putTime))
 	defer cancel()
 	if p.Address == "" {
-		return putInto(p.Directory, file)
+		return a.writeInto(ctx, p.Directory, file)
 	}
 	err = a.send(ctx, p, file)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
 	return err
+}
+
+// writeInto writes a file into a directory of this machine, and no second one
+// before it is done. A file system that does not answer holds its goroutine,
+// which nothing can end, and nobody waits for that longer than ctx lasts.
+func (a *Archives) writeInto(ctx context.Context, dir string, f File) error {
+	a.mu.Lock()
+	turn := a.turns[dir]
+	if turn == nil {
+		turn = make(chan struct{}, 1)
+		a.turns[dir] = turn
+	}
+	a.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- a.write(dir, f)
+		<-turn
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // remember notes that a revision was copied. After a crash before it, the

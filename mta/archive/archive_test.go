@@ -277,17 +277,38 @@ func TestMemoryThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// What is due and cannot be done before Configure comes does not keep a
-// processor busy.
-func TestRoundsAreApart(t *testing.T) {
+// A directory that does not answer keeps neither another place from its copies
+// nor the gateway from its end.
+func TestDirectoryThatHangs(t *testing.T) {
 	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
-	w.broken = errors.New("no such text")
-	w.commit(Place{Name: "backup", Directory: t.TempDir()})
-	s := w.awaitFailure()
-	w.end()
-	w.now, w.broken = s.Due, ErrChanged
-	if got := w.round(t.Context()); got != time.Second {
-		t.Errorf("the next round is after %s", got)
+	hung, good := t.TempDir(), t.TempDir()
+	began, release := make(chan struct{}, 10), make(chan struct{})
+	defer close(release)
+	w.write = func(dir string, f File) error {
+		if dir == hung {
+			began <- struct{}{}
+			<-release
+			return nil
+		}
+		return putInto(dir, f)
+	}
+	places := []Place{{Name: "hung", Directory: hung}, {Name: "good", Directory: good}}
+	w.commit(places...)
+	w.copied("good", 7)
+	w.commit(places...)
+	w.copied("good", 8)
+	<-began
+	ended := make(chan struct{})
+	go func() { w.end(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(patience / 4):
+		t.Fatal("the end waits for the directory")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := w.writeInto(ctx, hung, File{Name: "second"}); !errors.Is(err, context.DeadlineExceeded) || len(began) > 0 {
+		t.Errorf("a second file: %v, %d began", err, len(began))
 	}
 }
 
