@@ -3,7 +3,6 @@ package mta
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -22,14 +21,18 @@ const archiveFile = "archived"
 func archivePlaces(c *store.Config) []archive.Place {
 	var places []archive.Place
 	for _, a := range c.Archives {
-		at := a.Place()
-		p := archive.Place{Name: a.Name, Directory: at.Directory, User: at.User, HostKey: a.HostKey, Key: a.Key.Reveal()}
-		if at.Host != "" {
-			p.Address = at.Addr()
-		}
-		places = append(places, p)
+		places = append(places, archivePlace(a))
 	}
 	return places
+}
+
+func archivePlace(a store.Archive) archive.Place {
+	at := a.Place()
+	p := archive.Place{Name: a.Name, Directory: at.Directory, User: at.User, HostKey: a.HostKey, Key: a.Key.Reveal()}
+	if at.Host != "" {
+		p.Address = at.Addr()
+	}
+	return p
 }
 
 func (g *Gateway) openArchives(l *live) *archive.Archives {
@@ -57,12 +60,14 @@ func (r revisionFiles) After(n uint64) ([]uint64, error) {
 	return newer, nil
 }
 
-// File writes a revision as the present settings of a place ask for.
-func (r revisionFiles) File(place string, revision uint64) (archive.File, error) {
+// File writes a revision as the present settings of a place ask for. What they
+// say of secrets is meant for the present target alone, so that another one
+// gets nothing.
+func (r revisionFiles) File(place archive.Place, revision uint64) (archive.File, error) {
 	running, _ := r.gateway.Store.Running()
-	a := running.Archive(place)
-	if a == nil {
-		return archive.File{}, errors.New("the archive was removed")
+	a := running.Archive(place.Name)
+	if a == nil || archivePlace(*a) != place {
+		return archive.File{}, archive.ErrChanged
 	}
 	record, err := r.gateway.Store.Revision(revision)
 	if err != nil {

@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"esa/mta/archive"
 	"esa/store"
 )
 
@@ -115,5 +117,29 @@ func TestArchive_Failure(t *testing.T) {
 	w.commit(func(c *store.Config) { c.Archives = nil })
 	if s := w.gateway.Archived(); len(s) > 0 {
 		t.Errorf("states of none: %+v", s)
+	}
+}
+
+// TestArchive_ChangedTarget: a target that was replaced gets nothing, for the
+// settings of the new one may show secrets to it that the old one must not see.
+func TestArchive_ChangedTarget(t *testing.T) {
+	w := newWorld(t, nil)
+	archiving(w)
+	w.run()
+	old := store.Archive{Name: "backup", Target: t.TempDir(), Secrets: store.ArchiveMasked}
+	w.commit(func(c *store.Config) { c.Archives = []store.Archive{old} })
+	next := old
+	next.Target, next.Secrets = t.TempDir(), store.ArchivePlain
+	w.commit(func(c *store.Config) { c.Archives = []store.Archive{next} })
+	files := revisionFiles{w.gateway}
+	if file, err := files.File(archivePlace(old), 2); !errors.Is(err, archive.ErrChanged) {
+		t.Errorf("for the old target: %q, %v", file.Data, err)
+	}
+	if file, err := files.File(archivePlace(next), 2); err != nil || string(file.Data) != "gw.test for backup" {
+		t.Errorf("for the new target: %q, %v", file.Data, err)
+	}
+	w.commit(func(c *store.Config) { c.Archives = nil })
+	if _, err := files.File(archivePlace(next), 2); !errors.Is(err, archive.ErrChanged) {
+		t.Errorf("for a target that was removed: %v", err)
 	}
 }

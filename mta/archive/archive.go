@@ -67,9 +67,15 @@ type Source interface {
 	// After gives the numbers of the revisions kept that are newer than n, the
 	// oldest first.
 	After(n uint64) ([]uint64, error)
-	// File gives a revision as it is to be copied to a place.
-	File(place string, revision uint64) (File, error)
+	// File gives a revision as it is to be copied to a place. The error wraps
+	// ErrChanged if there is no such place any more: the settings of its
+	// successor are not for this target.
+	File(place Place, revision uint64) (File, error)
 }
+
+// ErrChanged says that a place was changed or removed since its copying began.
+// Configure brings what is there instead.
+var ErrChanged = errors.New("the archive was changed")
 
 // State is how a place does.
 type State struct {
@@ -98,7 +104,11 @@ type Archives struct {
 
 	mu     sync.Mutex
 	places []Place
-	states map[string]*state // by the name of the place
+	states map[string]*state        // by the name of the place
+	turns  map[string]chan struct{} // by directory of this machine: full while one is written into
+
+	write   func(dir string, f File) error // putInto
+	copying sync.WaitGroup
 }
 
 // state is what is remembered of a place.
@@ -106,6 +116,10 @@ type state struct {
 	Place    string    // what it was then: another target begins anew
 	Revision uint64    // copied last
 	At       time.Time // zero: never
+
+	busy    bool // it is copied to
+	again   bool // there was a round since that began
+	unsaved bool // the file does not say this yet
 
 	err    error
 	failed time.Time
@@ -116,7 +130,8 @@ type state struct {
 // New makes it from what was remembered. A file that cannot be read is told,
 // and every place begins anew.
 func New(o Options) *Archives {
-	a := &Archives{Options: o, wake: make(chan struct{}, 1), states: map[string]*state{}}
+	a := &Archives{Options: o, wake: make(chan struct{}, 1), states: map[string]*state{},
+		turns: map[string]chan struct{}{}, write: putInto}
 	text, err := os.ReadFile(o.Path)
 	if err == nil {
 		err = json.Unmarshal(text, &a.states)
@@ -164,6 +179,10 @@ func (a *Archives) Retry() {
 		s.due = time.Time{}
 	}
 	a.mu.Unlock()
+	a.wakeUp()
+}
+
+func (a *Archives) wakeUp() {
 	select {
 	case a.wake <- struct{}{}:
 	default:
@@ -191,6 +210,7 @@ func (s *state) view(name string) State {
 
 // Run copies until ctx ends.
 func (a *Archives) Run(ctx context.Context) {
+	defer a.copying.Wait()
 	for {
 		timer := time.NewTimer(a.round(ctx))
 		select {
@@ -204,60 +224,79 @@ func (a *Archives) Run(ctx context.Context) {
 	}
 }
 
-// round copies what can be copied now, to all places at once, and gives how
-// long it is until something is due again.
+// round begins to copy what can be copied now, to each place by itself, and
+// gives how long it is until something is due again.
 func (a *Archives) round(ctx context.Context) time.Duration {
 	a.mu.Lock()
-	places := slices.Clone(a.places)
-	a.mu.Unlock()
-	var copying sync.WaitGroup
-	for _, p := range places {
-		copying.Go(func() { a.copyTo(ctx, p) })
-	}
-	copying.Wait()
-
-	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, p := range a.places {
+		s := a.states[p.Name]
+		s.again = s.busy
+		if !s.busy && !s.due.After(a.Clock()) {
+			s.busy = true
+			a.copying.Go(func() { a.copyTo(ctx, p, s) })
+		}
+	}
 	next := lastRetry
 	for _, s := range a.states {
-		if !s.due.IsZero() {
+		if !s.busy && !s.due.IsZero() {
 			next = min(next, max(0, s.due.Sub(a.Clock())))
 		}
 	}
 	return next
 }
 
-// copyTo copies what is to be copied to one place, until something fails.
-func (a *Archives) copyTo(ctx context.Context, p Place) {
-	a.mu.Lock()
-	s := a.states[p.Name]
-	if s == nil || s.Place != p.identity() || s.due.After(a.Clock()) {
-		a.mu.Unlock()
-		return
+// copyTo copies what is to be copied to one place, until something fails. What
+// was asked for meanwhile is seen by the round after it.
+func (a *Archives) copyTo(ctx context.Context, p Place, s *state) {
+	err := a.copyNew(ctx, p, s)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrChanged) {
+		a.fail(p, s, err)
 	}
-	last := s.Revision
+	a.mu.Lock()
+	s.busy = false
+	if err == nil {
+		s.wentWell()
+	}
+	more := s.again || !s.due.IsZero() && !errors.Is(err, ErrChanged)
 	a.mu.Unlock()
+	if more {
+		a.wakeUp()
+	}
+}
+
+// copyNew copies what a place does not have yet, after what was copied before
+// is remembered.
+func (a *Archives) copyNew(ctx context.Context, p Place, s *state) error {
+	a.mu.Lock()
+	last := s.Revision
+	var err error
+	if s.unsaved {
+		err = a.save(s)
+	}
+	a.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	revisions, err := a.Source.After(last)
 	for i := 0; err == nil && i < len(revisions) && ctx.Err() == nil; i++ {
 		if err = a.put(ctx, p, revisions[i]); err == nil {
 			err = a.remember(s, revisions[i])
 		}
 	}
-	if err != nil && ctx.Err() == nil {
-		a.fail(p, s, err)
-	}
+	return err
 }
 
 // put copies one revision.
 func (a *Archives) put(ctx context.Context, p Place, revision uint64) error {
-	file, err := a.Source.File(p.Name, revision)
+	file, err := a.Source.File(p, revision)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, putTime, fmt.Errorf("not done within %s", putTime))
 	defer cancel()
 	if p.Address == "" {
-		return putInto(p.Directory, file)
+		return a.writeInto(ctx, p.Directory, file)
 	}
 	err = a.send(ctx, p, file)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -266,13 +305,47 @@ func (a *Archives) put(ctx context.Context, p Place, revision uint64) error {
 	return err
 }
 
+// writeInto writes a file into a directory of this machine, and no second one
+// before it is done. A file system that does not answer holds its goroutine,
+// which nothing can end, and nobody waits for that longer than ctx lasts.
+func (a *Archives) writeInto(ctx context.Context, dir string, f File) error {
+	a.mu.Lock()
+	turn := a.turns[dir]
+	if turn == nil {
+		turn = make(chan struct{}, 1)
+		a.turns[dir] = turn
+	}
+	a.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- a.write(dir, f)
+		<-turn
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // remember notes that a revision was copied. After a crash before it, the
 // revision is copied again.
 func (a *Archives) remember(s *state, revision uint64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.Revision, s.At = revision, a.Clock().UTC().Round(0)
-	s.err, s.failed, s.due, s.wait = nil, time.Time{}, time.Time{}, 0
+	s.unsaved = true
+	return a.save(s)
+}
+
+// save writes down what was copied. It is called with mu held.
+func (a *Archives) save(s *state) error {
 	text, err := json.MarshalIndent(a.states, "", "\t")
 	if err != nil {
 		return err
@@ -280,7 +353,14 @@ func (a *Archives) remember(s *state, revision uint64) error {
 	if err := durable.Replace(a.Path, append(text, '\n')); err != nil {
 		return fmt.Errorf("remembering what was archived: %w", err)
 	}
+	s.unsaved = false
+	s.wentWell()
 	return nil
+}
+
+// wentWell forgets the last failure.
+func (s *state) wentWell() {
+	s.err, s.failed, s.due, s.wait = nil, time.Time{}, time.Time{}, 0
 }
 
 // fail notes why a copy failed, and when it is tried again.

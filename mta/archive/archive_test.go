@@ -26,6 +26,7 @@ type world struct {
 	broken error  // of File
 	now    time.Time
 	failed chan State
+	asked  chan uint64 // revisions that File was asked for
 	end    func()
 }
 
@@ -39,10 +40,11 @@ func (w *world) After(n uint64) ([]uint64, error) {
 	return newer, nil
 }
 
-func (w *world) File(place string, revision uint64) (File, error) {
+func (w *world) File(place Place, revision uint64) (File, error) {
+	defer func() { w.asked <- revision }()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return File{fmt.Sprintf("mail.example.com-%06d.xml", revision), []byte(fmt.Sprintf("<config>%s %d</config>\n", place, revision))}, w.broken
+	return File{fmt.Sprintf("mail.example.com-%06d.xml", revision), []byte(fmt.Sprintf("<config>%s %d</config>\n", place.Name, revision))}, w.broken
 }
 
 func (w *world) commit(places ...Place) {
@@ -54,7 +56,7 @@ func (w *world) commit(places ...Place) {
 
 func newWorld(t *testing.T, path string) *world {
 	t.Helper()
-	w := &world{t: t, last: 6, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), failed: make(chan State, 100)}
+	w := &world{t: t, last: 6, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), failed: make(chan State, 100), asked: make(chan uint64, 100)}
 	w.Archives = New(Options{
 		Path: path, Source: w, Dial: new(net.Dialer).DialContext, Diag: slog.New(slog.DiscardHandler),
 		Clock: func() time.Time {
@@ -220,6 +222,93 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	w.commit(Place{Name: "backup", Directory: dir})
 	if s := w.awaitFailure(); s.Err.Error() != "no such text" || holds(t, dir) != "" {
 		t.Errorf("%+v, %s", s, holds(t, dir))
+	}
+}
+
+// A place that was changed while it was copied to is no failure: what
+// Configure brings goes on.
+func TestPlaceThatWasChanged(t *testing.T) {
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	w.broken = fmt.Errorf("backup: %w", ErrChanged)
+	before, after := t.TempDir(), t.TempDir()
+	w.commit(Place{Name: "backup", Directory: before})
+	select {
+	case <-w.asked:
+	case <-time.After(patience):
+		t.Fatal("no file was asked for")
+	}
+	w.mu.Lock()
+	w.broken = nil
+	w.mu.Unlock()
+	w.commit(Place{Name: "backup", Directory: after})
+	w.copied("backup", 8)
+	if got := holds(t, before) + "," + holds(t, after); got != ",000008" || len(w.failed) > 0 {
+		t.Errorf("copies %s, %d failures", got, len(w.failed))
+	}
+}
+
+// A copy that could not be remembered is a failure like others: what is due
+// then is to remember it.
+func TestMemoryThatCannotBeWritten(t *testing.T) {
+	memory, dir := filepath.Join(t.TempDir(), "away", "archived"), t.TempDir()
+	w := newWorld(t, memory)
+	w.commit(Place{Name: "backup", Directory: dir})
+	for _, wait := range []time.Duration{time.Minute, 2 * time.Minute} {
+		s := w.awaitFailure()
+		if !errors.Is(s.Err, os.ErrNotExist) || s.Due.Sub(s.Failed) != wait || holds(t, dir) != "000007" {
+			t.Fatalf("%+v, want to wait %s", s, wait)
+		}
+		w.mu.Lock()
+		w.now = s.Due
+		w.mu.Unlock()
+		w.wake <- struct{}{}
+	}
+	w.awaitFailure()
+	if err := os.Mkdir(filepath.Dir(memory), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.Retry()
+	w.copied("backup", 7)
+	if text, err := os.ReadFile(memory); !strings.Contains(string(text), `"Revision": 7`) {
+		t.Errorf("remembered: %s, %v", text, err)
+	}
+	if len(w.asked) != 1 {
+		t.Errorf("%d files were asked for", len(w.asked))
+	}
+}
+
+// A directory that does not answer keeps neither another place from its copies
+// nor the gateway from its end.
+func TestDirectoryThatHangs(t *testing.T) {
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	hung, good := t.TempDir(), t.TempDir()
+	began, release := make(chan struct{}, 10), make(chan struct{})
+	defer close(release)
+	w.write = func(dir string, f File) error {
+		if dir == hung {
+			began <- struct{}{}
+			<-release
+			return nil
+		}
+		return putInto(dir, f)
+	}
+	places := []Place{{Name: "hung", Directory: hung}, {Name: "good", Directory: good}}
+	w.commit(places...)
+	w.copied("good", 7)
+	w.commit(places...)
+	w.copied("good", 8)
+	<-began
+	ended := make(chan struct{})
+	go func() { w.end(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(patience / 4):
+		t.Fatal("the end waits for the directory")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := w.writeInto(ctx, hung, File{Name: "second"}); !errors.Is(err, context.DeadlineExceeded) || len(began) > 0 {
+		t.Errorf("a second file: %v, %d began", err, len(began))
 	}
 }
 

@@ -80,8 +80,11 @@ func startHost(t *testing.T, client ssh.Signer) *host {
 
 func (h *host) serve(conn net.Conn, config *ssh.ServerConfig) {
 	defer conn.Close()
-	if h.silent != nil {
-		<-h.silent
+	h.mu.Lock()
+	silent := h.silent
+	h.mu.Unlock()
+	if silent != nil {
+		<-silent
 		return
 	}
 	_, channels, requests, err := ssh.NewServerConn(conn, config)
@@ -202,7 +205,9 @@ func TestWhatAHostMayDo(t *testing.T) {
 // A host that says nothing is left when the gateway ends.
 func TestSilentHost(t *testing.T) {
 	w, h, place := remote(t)
+	h.mu.Lock()
 	h.silent = make(chan struct{})
+	h.mu.Unlock()
 	defer close(h.silent)
 	w.commit(place)
 	w.end()
