@@ -91,3 +91,21 @@ func TestShowconfigOfAnOperator(t *testing.T) {
 		}
 	}
 }
+
+// TestLoadconfigKeepsWhatOthersCommitMeanwhile: a commit made while the file is
+// read is not undone by the commit of what the file says of something else.
+func TestLoadconfigKeepsWhatOthersCommitMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.run(w.env("admin", true), "test file part.xml <config> <hostname>new.example.com</hostname> </config>")
+	env := w.env("admin", true)
+	key := env.FileKey
+	env.FileKey = func() ([]byte, error) {
+		w.run(w.env("carol", true).LoggedIn(), "deliveryconfig setup concurrency=77", `commit ""`)
+		return key()
+	}
+	shown := w.run(env, "loadconfig part.xml", "showchanges", `commit ""`)
+	running, _ := w.store.Running()
+	if running.Hostname != "new.example.com" || running.Delivery.Concurrency != 77 {
+		t.Errorf("%s, %d:\n%s", running.Hostname, running.Delivery.Concurrency, shown)
+	}
+}

@@ -83,33 +83,14 @@ type loaded struct {
 	passphrase string // empty: it is asked for
 }
 
-// loadConfig reads the file over what runs, and makes the result the pending
-// configuration, whole or not at all.
+// loadConfig reads the file over what runs as it begins, and makes the result
+// the pending configuration, whole or not at all.
 func loadConfig(d *Dialog, env Env, l loaded) error {
 	if strings.TrimSpace(string(l.data)) == "" {
 		return shell.Refusedf("No data to load.")
 	}
-	running, _ := env.Store.Running()
-	result, err := readFile(d, env, running, l)
+	err := env.Session.LoadFrom(func(running *store.Config) (*store.Config, error) { return readValid(d, env, running, l) })
 	if err != nil {
-		return err
-	}
-	if problems := newProblems(running, result.Config); len(problems) > 0 {
-		d.Text("The configuration in the file is not valid:")
-		for _, p := range problems {
-			d.Printf("- %s: %s\n", p.Place, p.Text)
-		}
-		d.Text(notLoaded)
-		return failed(d)
-	}
-	if len(result.Notes) > 0 {
-		d.Text("Not taken over, or not as it is in the file:")
-		for _, note := range result.Notes {
-			d.Printf("- %s\n", note)
-		}
-		d.Text("")
-	}
-	if err := env.Session.Load(result.Config); err != nil {
 		return err
 	}
 	if !env.Session.Dirty() {
@@ -118,6 +99,30 @@ func loadConfig(d *Dialog, env Env, l loaded) error {
 	}
 	d.Text("Values have been loaded.\nBe sure to run \"commit\" to make these settings active.")
 	return d.Err()
+}
+
+// readValid reads the file, and tells what is wrong with it or was left out.
+func readValid(d *Dialog, env Env, base *store.Config, l loaded) (*store.Config, error) {
+	result, err := readFile(d, env, base, l)
+	if err != nil {
+		return nil, err
+	}
+	if problems := newProblems(base, result.Config); len(problems) > 0 {
+		d.Text("The configuration in the file is not valid:")
+		for _, p := range problems {
+			d.Printf("- %s: %s\n", p.Place, p.Text)
+		}
+		d.Text(notLoaded)
+		return nil, failed(d)
+	}
+	if len(result.Notes) > 0 {
+		d.Text("Not taken over, or not as it is in the file:")
+		for _, note := range result.Notes {
+			d.Printf("- %s\n", note)
+		}
+		d.Text("")
+	}
+	return result.Config, nil
 }
 
 // notLoaded ends what was not loaded.

@@ -159,7 +159,7 @@ func (s *Store) write(next record) (Revision, error) {
 	r := next.revision
 	pinned := map[uint64]bool{}
 	for _, session := range s.live() {
-		pinned[session.base.Load()] = true
+		pinned[session.base.Load()], pinned[session.loading.Load()] = true, true
 	}
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		head, err := readHead(tx)

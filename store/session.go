@@ -22,7 +22,9 @@ type Session struct {
 	id    uint64
 	who   Who
 
-	base atomic.Uint64 // the revision its edits began with, 0 for none; read by prune without the lock
+	// The revisions its edits, and the load under way, began with, 0 for none;
+	// read by prune without the lock.
+	base, loading atomic.Uint64
 
 	mu         sync.Mutex
 	closed     bool
@@ -126,9 +128,24 @@ func (s *Session) Edit(change func(*Config) error) error {
 // Load makes config the session's uncommitted changes, in place of those it
 // had, as made from what runs now.
 func (s *Session) Load(config *Config) error {
+	return s.LoadFrom(func(*Config) (*Config, error) { return config, nil })
+}
+
+// LoadFrom makes what read gives the session's uncommitted changes, in place
+// of those it had, as made from the configuration that read is given: the one
+// that runs as LoadFrom begins, not to be written to. read may take as long as
+// a dialog does; what others commit meanwhile is merged, or in conflict, as
+// with an edit. After an error of read all is as before.
+func (s *Session) LoadFrom(read func(running *Config) (*Config, error)) error {
 	s.mu.Lock()
 	edits, running := s.edits, s.store.running.Load()
+	s.loading.Store(running.revision)
 	s.mu.Unlock()
+	defer s.loading.Store(0)
+	config, err := read(running.config)
+	if err != nil {
+		return err
+	}
 	return s.keep(config.Clone(), start{base: running.config, revision: running.revision, edits: edits})
 }
 

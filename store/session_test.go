@@ -326,6 +326,42 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// What others commit while a file is read, or its passphrase is asked for, is
+// not undone by the load.
+func TestLoadKeepsWhatOthersCommitMeanwhile(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "config.db"), Options{Clock: tick(), Factory: testConfig, KeepRevisions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	session := s.NewSession(admin)
+	err = session.LoadFrom(func(running *Config) (*Config, error) {
+		for n := range KeepAtLeast + 2 {
+			commit(t, dirty(t, s, func(c *Config) { c.Delivery.Concurrency = 50 + n }), "")
+		}
+		config := running.Clone()
+		config.Hostname = "loaded.example.com"
+		return config, nil
+	})
+	if err != nil || session.base.Load() != 1 {
+		t.Fatalf("on %d: %v", session.base.Load(), err)
+	}
+	if got := FormatChanges(session.Changes()); strings.Contains(got, "concurrency") || !strings.Contains(got, "-> loaded.example.com") {
+		t.Errorf("changes:\n%s", got)
+	}
+	merged, err := session.Merge()
+	if err != nil || merged.Config.Delivery.Concurrency != 50+KeepAtLeast+1 || merged.Config.Hostname != "loaded.example.com" {
+		t.Errorf("%+v, %v", merged.Config, err)
+	}
+	if _, err := s.Revision(1); err != nil {
+		t.Errorf("the revision that the load began with: %v", err)
+	}
+	refused := errors.New("refused")
+	if err := session.LoadFrom(func(*Config) (*Config, error) { return nil, refused }); err != refused || !session.Dirty() {
+		t.Errorf("%v, dirty %v", err, session.Dirty())
+	}
+}
+
 func TestChangesAreAgainstWhatRunsNow(t *testing.T) {
 	s, _ := newStore(t)
 	session := s.NewSession(admin)

@@ -27,9 +27,11 @@ type Result struct {
 
 // Bounds of a file.
 const (
-	maxDepth  = 16 // of elements; ours have 6
-	maxErrors = 10 // that are told
-	maxNotes  = 100
+	maxDepth      = 16 // of elements; ours have 6
+	maxAttributes = 8  // of an element; ours have 1
+	maxDoctype    = 200
+	maxErrors     = 10 // that are told
+	maxNotes      = 100
 )
 
 // Read reads a file, or a part of one, over a configuration: base stays as it
@@ -156,6 +158,10 @@ func (r *reader) begin(t xml.StartElement) {
 	if t.Name.Space != "" {
 		r.stop(r.at, "The name of the element <%.40s> has a prefix.", t.Name.Local)
 	}
+	if len(t.Attr) > maxAttributes {
+		r.stop(r.at, "The element <%.40s> has more than %d attributes.", t.Name.Local, maxAttributes)
+		return
+	}
 	for i, a := range t.Attr {
 		if slices.ContainsFunc(t.Attr[:i], func(b xml.Attr) bool { return a.Name == b.Name }) {
 			r.stop(r.at, "The attribute %.40s is given twice.", a.Name.Local)
@@ -199,7 +205,7 @@ func (r *reader) doctype(text string, misplaced bool) {
 	switch {
 	case misplaced:
 		r.stop(r.at, "A document type is allowed once, before <config>.")
-	case strings.Join(strings.Fields(text), " ") != `DOCTYPE config SYSTEM "config.dtd"`:
+	case len(text) > maxDoctype, strings.Join(strings.Fields(text), " ") != `DOCTYPE config SYSTEM "config.dtd"`:
 		r.stop(r.at, `The document type must be <!DOCTYPE config SYSTEM "config.dtd"> and declare nothing.`)
 	}
 }

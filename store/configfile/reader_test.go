@@ -96,6 +96,31 @@ func TestG5_BadFilesAreRefusedWithTheirPlace(t *testing.T) {
 	}
 }
 
+// TestManyAttributesAreRefusedAtOnce: to compare each with each would take a
+// hostile file minutes. Those of an appliance are bounded like ours.
+func TestManyAttributesAreRefusedAtOnce(t *testing.T) {
+	var many strings.Builder
+	for i := range 50000 {
+		fmt.Fprintf(&many, " a%d=''", i)
+	}
+	for _, product := range []string{about().Product, "X"} {
+		_, err := read(t, "<!-- Product: "+product+" -->"+inside("<ports"+many.String()+"/>"))
+		if err == nil || err.Error() != "line 2, column 1: The element <ports> has more than 8 attributes." {
+			t.Errorf("%.200v", err)
+		}
+	}
+}
+
+// TestLongDoctypeIsRefused: one whose blanks fill the file is not taken apart.
+func TestLongDoctypeIsRefused(t *testing.T) {
+	for blanks, refused := range map[int]bool{100: false, 300: true} {
+		_, err := read(t, "<!DOCTYPE config SYSTEM"+strings.Repeat(" ", blanks)+"\"config.dtd\">"+inside(""))
+		if refused != (err != nil && strings.Contains(err.Error(), "The document type must be")) {
+			t.Errorf("%d blanks: %v", blanks, err)
+		}
+	}
+}
+
 // TestSeveralErrors: values that are refused are told together, not too many.
 func TestSeveralErrors(t *testing.T) {
 	_, err := read(t, inside("<hostname>a b</hostname>\n<dns_cache_ttl_min>x</dns_cache_ttl_min>"))
