@@ -254,7 +254,9 @@ func (g *Gateway) apply(c *change) {
 	before, next := g.current.Load().config, c.generation.config
 	g.suspendRenamed(before, next)
 	g.configure(c.generation)
-	c.sockets.Apply()
+	if c.sockets != nil { // there are none when the gateway is about to end
+		c.sockets.Apply()
+	}
 	g.unbound = c.unbound
 	g.forgetSuspended(next)
 }

@@ -65,6 +65,9 @@ func (g *Gateway) takeBack(ctx context.Context, who store.Who, why string) (stor
 		return store.CommitReport{}, err
 	}
 	defer unlock()
+	if err := ctx.Err(); err != nil {
+		return store.CommitReport{}, fmt.Errorf("taking the configuration back: %w", err)
+	}
 	save, end, err := former(g.Store, who, why)
 	if err != nil {
 		return store.CommitReport{}, err

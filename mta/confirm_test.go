@@ -367,6 +367,46 @@ func TestC6_ConfirmedInTheLastMoment(t *testing.T) {
 	}
 }
 
+// TestC6_TakenBackDuringTheStop: nothing listens any more, and the revision
+// that comes back is saved for the next start.
+func TestC6_TakenBackDuringTheStop(t *testing.T) {
+	w, _ := trialWorld(t, nil)
+	trial := w.trial(hostname("trial.test"))
+	w.gateway.live.sockets.Close()
+	if _, err := w.gateway.RevertCommit(t.Context(), store.Who{User: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitReturn(trial)
+}
+
+// TestC6_RevertThatComesTooLate: who went away while he waited for his turn
+// takes nothing back.
+func TestC6_RevertThatComesTooLate(t *testing.T) {
+	w, _ := trialWorld(t, nil)
+	trial := w.trial(hostname("trial.test"))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	w.gateway.mu.Lock()
+	go func() { ended <- second(w.gateway.RevertCommit(ctx, store.Who{User: "ann"})) }()
+	await(t, "the turn of the revert", func() bool {
+		look, end := context.WithTimeout(t.Context(), time.Millisecond)
+		defer end()
+		unlock, err := w.store.Lock(look, store.Who{})
+		if err == nil {
+			unlock()
+		}
+		return err != nil
+	})
+	cancel()
+	w.gateway.mu.Unlock()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	if got := w.revision(); got != trial {
+		t.Errorf("revision %d runs", got)
+	}
+}
+
 // systemLog is what was written of commits.
 func (w *world) systemLog() string {
 	w.t.Helper()
