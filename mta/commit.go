@@ -146,7 +146,12 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	if c.merged, err = r.Session.Merge(); err != nil {
 		return c, err
 	}
-	running, _ := g.Store.Running()
+	running, revision := g.Store.Running()
+	if r.Confirm > 0 {
+		if _, err := g.Store.Revision(revision); err != nil {
+			return c, fmt.Errorf("a commit on trial could not be taken back: %w", err)
+		}
+	}
 	next := c.merged.Config
 	if err := running.MayCommit(r.Session.Who().User, next); err != nil {
 		return c, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -404,6 +405,55 @@ func TestC6_RevertThatComesTooLate(t *testing.T) {
 	}
 	if got := w.revision(); got != trial {
 		t.Errorf("revision %d runs", got)
+	}
+}
+
+// damage rewrites a text of the database behind the program's back.
+func (w *world) damage(from, to string) {
+	w.t.Helper()
+	path := w.dir + "/config.db"
+	data, err := os.ReadFile(path)
+	if err != nil || !bytes.Contains(data, []byte(from)) {
+		w.t.Fatalf("%s in the database: %v", from, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = f.WriteAt(bytes.ReplaceAll(data, []byte(from), []byte(to)), 0)
+	if err := errors.Join(err, f.Close()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestC6_DamageBeforeTheReturn: a revision that nobody goes back to is not
+// needed to take a trial back.
+func TestC6_DamageBeforeTheReturn(t *testing.T) {
+	w, c := trialWorld(t, nil)
+	w.commit(hostname("old.test"))
+	w.commit(hostname("gw.test"))
+	w.damage("old.test", "bad.test")
+	if _, err := w.store.Revision(2); err == nil {
+		t.Fatal("revision 2 is whole")
+	}
+	trial := w.trial(hostname("trial.test"))
+	c.ran.Store(int64(time.Hour))
+	w.awaitReturn(trial)
+}
+
+// TestC6_NoTrialWithoutAWayBack: where the database cannot give what would come
+// back, the trial does not begin.
+func TestC6_NoTrialWithoutAWayBack(t *testing.T) {
+	w, _ := trialWorld(t, nil)
+	w.commit(hostname("old.test"))
+	w.damage("old.test", "bad.test")
+	s := w.edit("ann", hostname("trial.test"))
+	_, err := w.gateway.Commit(t.Context(), store.CommitRequest{Session: s, Confirm: time.Minute})
+	if err == nil || !strings.Contains(err.Error(), "could not be taken back: ") {
+		t.Errorf("a trial without a way back: %v", err)
+	}
+	if _, err := w.try(s); err != nil {
+		t.Errorf("a commit that is no trial: %v", err)
 	}
 }
 
