@@ -263,7 +263,9 @@ func (g *Gateway) apply(c *change) {
 		c.sockets.Apply()
 	}
 	g.unbound = c.unbound
-	g.forgetSuspended(next)
+	if _, onTrial := g.Store.Awaiting(); !onTrial { // or the listeners that come back would not be suspended
+		g.forgetSuspended(next)
+	}
 }
 
 // bindProblems names the listener, or the interface with its SSH port, that each

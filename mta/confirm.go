@@ -48,6 +48,10 @@ func (g *Gateway) ConfirmCommit(ctx context.Context, who store.Who) (store.Confi
 	g.Diag.Info("commit confirmed", "revision", c.Revision, "user", who.User)
 	g.Log().Confirmed(c.Revision, who.User, who.Source)
 	g.keepCopy()
+	if g.live != nil {
+		running, _ := g.Store.Running()
+		g.forgetSuspended(running)
+	}
 	return c, nil
 }
 
