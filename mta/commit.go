@@ -146,7 +146,12 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 	if c.merged, err = r.Session.Merge(); err != nil {
 		return c, err
 	}
-	running, _ := g.Store.Running()
+	running, revision := g.Store.Running()
+	if r.Confirm > 0 {
+		if _, err := g.Store.Revision(revision); err != nil {
+			return c, fmt.Errorf("a commit on trial could not be taken back: %w", err)
+		}
+	}
 	next := c.merged.Config
 	may := running.MayCommit
 	if r.OwnPassphrase {
@@ -258,9 +263,13 @@ func (g *Gateway) apply(c *change) {
 	before, next := g.current.Load().config, c.generation.config
 	g.suspendRenamed(before, next)
 	g.configure(c.generation)
-	c.sockets.Apply()
+	if c.sockets != nil { // there are none when the gateway is about to end
+		c.sockets.Apply()
+	}
 	g.unbound = c.unbound
-	g.forgetSuspended(next)
+	if _, onTrial := g.Store.Awaiting(); !onTrial { // or the listeners that come back would not be suspended
+		g.forgetSuspended(next)
+	}
 }
 
 // bindProblems names the listener, or the interface with its SSH port, that each

@@ -48,6 +48,10 @@ func (g *Gateway) ConfirmCommit(ctx context.Context, who store.Who) (store.Confi
 	g.Diag.Info("commit confirmed", "revision", c.Revision, "user", who.User)
 	g.Log().Confirmed(c.Revision, who.User, who.Source)
 	g.keepCopy()
+	if g.live != nil {
+		running, _ := g.Store.Running()
+		g.forgetSuspended(running)
+	}
 	return c, nil
 }
 
@@ -65,6 +69,9 @@ func (g *Gateway) takeBack(ctx context.Context, who store.Who, why string) (stor
 		return store.CommitReport{}, err
 	}
 	defer unlock()
+	if err := ctx.Err(); err != nil {
+		return store.CommitReport{}, fmt.Errorf("taking the configuration back: %w", err)
+	}
 	save, end, err := former(g.Store, who, why)
 	if err != nil {
 		return store.CommitReport{}, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -364,6 +365,95 @@ func TestC6_ConfirmedInTheLastMoment(t *testing.T) {
 			t.Fatalf("revision %d runs, %d was confirmed", got, trial)
 		}
 		w.commit(hostname("gw.test"))
+	}
+}
+
+// TestC6_TakenBackDuringTheStop: nothing listens any more, and the revision
+// that comes back is saved for the next start.
+func TestC6_TakenBackDuringTheStop(t *testing.T) {
+	w, _ := trialWorld(t, nil)
+	trial := w.trial(hostname("trial.test"))
+	w.gateway.live.sockets.Close()
+	if _, err := w.gateway.RevertCommit(t.Context(), store.Who{User: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitReturn(trial)
+}
+
+// TestC6_RevertThatComesTooLate: who went away while he waited for his turn
+// takes nothing back.
+func TestC6_RevertThatComesTooLate(t *testing.T) {
+	w, _ := trialWorld(t, nil)
+	trial := w.trial(hostname("trial.test"))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	w.gateway.mu.Lock()
+	go func() { ended <- second(w.gateway.RevertCommit(ctx, store.Who{User: "ann"})) }()
+	await(t, "the turn of the revert", func() bool {
+		look, end := context.WithTimeout(t.Context(), time.Millisecond)
+		defer end()
+		unlock, err := w.store.Lock(look, store.Who{})
+		if err == nil {
+			unlock()
+		}
+		return err != nil
+	})
+	cancel()
+	w.gateway.mu.Unlock()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	if got := w.revision(); got != trial {
+		t.Errorf("revision %d runs", got)
+	}
+}
+
+// damage rewrites a text of the database behind the program's back.
+func (w *world) damage(from, to string) {
+	w.t.Helper()
+	path := w.dir + "/config.db"
+	data, err := os.ReadFile(path)
+	if err != nil || !bytes.Contains(data, []byte(from)) {
+		w.t.Fatalf("%s in the database: %v", from, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = f.WriteAt(bytes.ReplaceAll(data, []byte(from), []byte(to)), 0)
+	if err := errors.Join(err, f.Close()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestC6_DamageBeforeTheReturn: a revision that nobody goes back to is not
+// needed to take a trial back.
+func TestC6_DamageBeforeTheReturn(t *testing.T) {
+	w, c := trialWorld(t, nil)
+	w.commit(hostname("old.test"))
+	w.commit(hostname("gw.test"))
+	w.damage("old.test", "bad.test")
+	if _, err := w.store.Revision(2); err == nil {
+		t.Fatal("revision 2 is whole")
+	}
+	trial := w.trial(hostname("trial.test"))
+	c.ran.Store(int64(time.Hour))
+	w.awaitReturn(trial)
+}
+
+// TestC6_NoTrialWithoutAWayBack: where the database cannot give what would come
+// back, the trial does not begin.
+func TestC6_NoTrialWithoutAWayBack(t *testing.T) {
+	w, _ := trialWorld(t, nil)
+	w.commit(hostname("old.test"))
+	w.damage("old.test", "bad.test")
+	s := w.edit("ann", hostname("trial.test"))
+	_, err := w.gateway.Commit(t.Context(), store.CommitRequest{Session: s, Confirm: time.Minute})
+	if err == nil || !strings.Contains(err.Error(), "could not be taken back: ") {
+		t.Errorf("a trial without a way back: %v", err)
+	}
+	if _, err := w.try(s); err != nil {
+		t.Errorf("a commit that is no trial: %v", err)
 	}
 }
 

@@ -118,6 +118,28 @@ func TestSuspension_FollowsTheListener(t *testing.T) {
 	}
 }
 
+// TestSuspension_OutlastsATrial: a suspended listener that a trial removes comes
+// back suspended; once the trial is confirmed, another of its name is not.
+func TestSuspension_OutlastsATrial(t *testing.T) {
+	second := freeAddr(t, "127.0.0.2")
+	w, _ := trialWorld(t, twoListeners(second))
+	w.suspend(func(s *Suspension) { s.Listeners = []string{"Second"} })
+	remove := func(c *store.Config) { c.Listeners = c.Listeners[:1] }
+	w.trial(remove)
+	if _, err := w.gateway.RevertCommit(t.Context(), store.Who{User: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, second).want("421")
+
+	w.trial(remove)
+	if _, err := w.gateway.ConfirmCommit(t.Context(), store.Who{User: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.gateway.Suspended().Listeners; len(got) != 0 {
+		t.Errorf("suspended after the confirmation: %q", got)
+	}
+}
+
 // TestSuspension_CutsDeliveries when their time is over; the message is there
 // still, and goes out after resume and delivernow.
 func TestSuspension_CutsDeliveries(t *testing.T) {

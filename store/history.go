@@ -34,7 +34,7 @@ type Revision struct {
 }
 
 // Record is a revision with its configuration, and what it changed. Changes
-// are empty when the revision before it is no longer kept.
+// are empty when the revision before it is no longer kept or is damaged.
 type Record struct {
 	Revision
 	Config  *Config
@@ -186,24 +186,27 @@ func (s *Store) Revision(n uint64) (Record, error) {
 		rec.Revision = r
 		rec.Names = names.of(n)
 		rec.Altered = alteredSince(tx, n, hash)
-		before, _, err := readRevision(tx, n-1)
-		if errors.Is(err, ErrNoRevision) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		old, err := readConfig(tx, before)
-		if err != nil {
-			return err
-		}
-		rec.Changes = Diff(old, rec.Config)
+		rec.Changes = changesBy(tx, n, rec.Config)
 		return nil
 	})
 	if err != nil {
 		return Record{}, fmt.Errorf("reading revision: %w", err)
 	}
 	return rec, nil
+}
+
+// changesBy holds revision n against the one before it; if that one cannot be
+// read, nothing is known.
+func changesBy(tx *bbolt.Tx, n uint64, config *Config) []Change {
+	before, _, err := readRevision(tx, n-1)
+	if err != nil {
+		return nil
+	}
+	old, err := readConfig(tx, before)
+	if err != nil {
+		return nil
+	}
+	return Diff(old, config)
 }
 
 // alteredSince compares a revision with what the one after it remembers.

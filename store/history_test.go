@@ -125,6 +125,10 @@ func TestEditingThePastShows(t *testing.T) {
 	if r, err := s.Revision(2); err != nil || !r.Altered {
 		t.Errorf("revision 2: %v, %v", r.Altered, err)
 	}
+	// 5 can be had whatever became of 4; only what it changed is not known.
+	if r, err := s.Revision(5); err != nil || r.Config.Hostname != "h3.example.com" || len(r.Changes) > 0 {
+		t.Errorf("revision 5: %v, %v", r.Changes, err)
+	}
 	for n, want := range map[uint64]string{3: "does not match its checksum", 4: "revision 4"} {
 		if _, err := s.Revision(n); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("revision %d: %v", n, err)
@@ -162,5 +166,8 @@ func TestEditingAConfigurationOfThePastShows(t *testing.T) {
 		if r.Altered != (r.Number == 3) {
 			t.Errorf("revision %d altered: %v", r.Number, r.Altered)
 		}
+	}
+	if r, err := s.Revision(4); err != nil || r.Config.Hostname != "h2.example.com" || len(r.Changes) > 0 {
+		t.Errorf("revision 4: %v, %v", r.Changes, err)
 	}
 }
