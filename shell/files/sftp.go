@@ -151,7 +151,7 @@ func (h handlers) StatVFS(*sftp.Request) (*sftp.StatVFS, error) {
 	}
 	const block = 4096
 	free := uint64(max(maxFolder-size, 0) / block)
-	slots := uint64(maxFiles - count)
+	slots := uint64(max(maxFiles-count, 0))
 	return &sftp.StatVFS{Bsize: block, Frsize: block, Blocks: maxFolder / block, Bfree: free, Bavail: free,
 		Files: maxFiles, Ffree: slots, Favail: slots, Namemax: maxName}, nil
 }
