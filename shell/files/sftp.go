@@ -151,7 +151,7 @@ func (h handlers) StatVFS(*sftp.Request) (*sftp.StatVFS, error) {
 	}
 	const block = 4096
 	free := uint64(max(maxFolder-size, 0) / block)
-	slots := uint64(maxFiles - count)
+	slots := uint64(max(maxFiles-count, 0))
 	return &sftp.StatVFS{Bsize: block, Frsize: block, Blocks: maxFolder / block, Bfree: free, Bavail: free,
 		Files: maxFiles, Ffree: slots, Favail: slots, Namemax: maxName}, nil
 }
@@ -214,8 +214,28 @@ func (h handlers) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 	if err != nil {
 		return nil, status(err)
 	}
+	// The library keeps a listing as long as its handle.
+	if err := h.tree.acquire(); err != nil {
+		return nil, status(err)
+	}
 	all, err := h.tree.list(p)
-	return listing(all), status(err)
+	if err != nil {
+		h.tree.release()
+		return nil, status(err)
+	}
+	return openListing{all, h.tree}, nil
+}
+
+// openListing is a listing that counts as an open file until it is closed.
+type openListing struct {
+	listing
+	tree *Tree
+}
+
+// Close ends the listing.
+func (l openListing) Close() error {
+	l.tree.release()
+	return nil
 }
 
 // Readlink answers where a link leads: there are none.

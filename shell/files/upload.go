@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -101,12 +102,41 @@ func (u *Upload) writeLocked(p []byte, off int64) (int, error) {
 	if u.failed != nil {
 		return 0, u.failed
 	}
-	n, err := u.file.WriteAt(p, off)
+	var n int
+	err := u.grow(off+int64(len(p)), func() (err error) {
+		n, err = u.file.WriteAt(p, off)
+		return err
+	})
 	u.size = max(u.size, off+int64(n))
 	if err != nil {
 		u.failed = fmt.Errorf("writing %q: %w", u.name, err)
 	}
 	return n, u.failed
+}
+
+// grow does what makes the file that long, if the folder takes it: files on
+// their way count, since they fill the disk as others do. The folder's lock
+// keeps two uploads, of whatever clients, from taking the same last bytes.
+func (u *Upload) grow(size int64, do func() error) error {
+	if size <= u.size {
+		return do()
+	}
+	dir, err := u.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close() // and with it the lock
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("locking configuration/: %w", err)
+	}
+	_, used, err := usage(u.root)
+	if err == nil && used > maxFolder-(size-u.size) {
+		err = errFull
+	}
+	if err != nil {
+		return err
+	}
+	return do()
 }
 
 // ReadAt gives what was written.
@@ -119,7 +149,7 @@ func (u *Upload) Truncate(size int64) error {
 	if size < 0 || size > MaxFile {
 		return errTooLarge
 	}
-	if err := u.file.Truncate(size); err != nil {
+	if err := u.grow(size, func() error { return u.file.Truncate(size) }); err != nil {
 		return fmt.Errorf("cutting %q: %w", u.name, err)
 	}
 	u.size = size
@@ -190,13 +220,14 @@ func room(root *os.Root) error {
 	return err
 }
 
-// usage is how many files a folder has, counted up to maxFiles, and their bytes.
+// usage is how many files a folder has, those on their way among them, and
+// their bytes.
 func usage(root *os.Root) (count int, size int64, err error) {
 	dir, err := root.Open(".")
 	if err != nil {
 		return 0, 0, err
 	}
-	entries, err := dir.ReadDir(maxFiles)
+	entries, err := dir.ReadDir(-1)
 	if err = errors.Join(ignoreEnd(err), dir.Close()); err != nil {
 		return 0, 0, fmt.Errorf("reading configuration/: %w", err)
 	}
