@@ -92,6 +92,9 @@ func notAwaited(err error) error {
 	if errors.Is(err, store.ErrNotAwaited) {
 		return shell.Refusedf("No commit waits to be confirmed.")
 	}
+	if rights, ok := errors.AsType[*store.RightsError](err); ok {
+		return shell.Refusedf("%s", rightsText(rights))
+	}
 	return err
 }
 

@@ -34,13 +34,17 @@ const (
 func system() store.Who { return store.Who{User: store.SystemName, Method: "revert"} }
 
 // ConfirmCommit makes the revision on trial one like any other. It fails with
-// store.ErrNotAwaited if there is none.
+// store.ErrNotAwaited if there is none, with a *store.RightsError if who neither
+// made the trial nor could commit what it changes.
 func (g *Gateway) ConfirmCommit(ctx context.Context, who store.Who) (store.Confirmation, error) {
 	unlock, err := g.Store.Lock(ctx, who)
 	if err != nil {
 		return store.Confirmation{}, err
 	}
 	defer unlock()
+	if err := mayEnd(g.Store, who); err != nil {
+		return store.Confirmation{}, err
+	}
 	c, err := g.Store.Confirm()
 	if err != nil {
 		return c, err
@@ -55,10 +59,28 @@ func (g *Gateway) ConfirmCommit(ctx context.Context, who store.Who) (store.Confi
 	return c, nil
 }
 
-// RevertCommit takes the revision on trial back. It fails with
-// store.ErrNotAwaited if there is none.
+// RevertCommit takes the revision on trial back. It fails as ConfirmCommit does.
 func (g *Gateway) RevertCommit(ctx context.Context, who store.Who) (store.CommitReport, error) {
 	return g.takeBack(ctx, who, "commit revert")
+}
+
+// mayEnd checks whether somebody may confirm the trial or take it back: who made
+// it, and whoever could commit what it changes. The error is a
+// *store.RightsError, or store.ErrNotAwaited.
+func mayEnd(s *store.Store, who store.Who) error {
+	trial, ok := s.Awaiting()
+	if !ok {
+		return store.ErrNotAwaited
+	}
+	if who.User == trial.User || who.User == store.SystemName {
+		return nil
+	}
+	before, err := s.Revision(trial.Return)
+	if err != nil {
+		return fmt.Errorf("ending the trial of revision %d: %w", trial.Revision, err)
+	}
+	running, _ := s.Running()
+	return running.MayCommit(who.User, before.Config)
 }
 
 // takeBack makes the configuration before the trial run again.
@@ -71,6 +93,9 @@ func (g *Gateway) takeBack(ctx context.Context, who store.Who, why string) (stor
 	defer unlock()
 	if err := ctx.Err(); err != nil {
 		return store.CommitReport{}, fmt.Errorf("taking the configuration back: %w", err)
+	}
+	if err := mayEnd(g.Store, who); err != nil {
+		return store.CommitReport{}, err
 	}
 	save, end, err := former(g.Store, who, why)
 	if err != nil {

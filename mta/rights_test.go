@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"esa/store"
 )
@@ -44,6 +45,25 @@ func TestCommit_OfWhoMayNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuse(begun, store.RightsError{User: "bob", Gone: true})
+}
+
+// TestC6_EndedByWhoMayNot: an operator neither keeps nor undoes what only
+// administrators may change; who made the trial always may.
+func TestC6_EndedByWhoMayNot(t *testing.T) {
+	w, _ := trialWorld(t, nil)
+	s := w.edit("admin", func(c *store.Config) { c.AdminAccess.Timeout = 99 })
+	if _, err := w.gateway.Commit(t.Context(), store.CommitRequest{Session: s, Force: true, Confirm: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	ann, admin := store.Who{User: "ann"}, store.Who{User: "admin"}
+	for _, err := range []error{second(w.gateway.ConfirmCommit(t.Context(), ann)), second(w.gateway.RevertCommit(t.Context(), ann))} {
+		if refused, ok := errors.AsType[*store.RightsError](err); !ok || !slices.Equal(refused.Sections, []string{"Administrative access"}) {
+			t.Errorf("ended by an operator: %v", err)
+		}
+	}
+	if _, err := w.gateway.RevertCommit(t.Context(), admin); err != nil {
+		t.Errorf("by who made it: %v", err)
+	}
 }
 
 // TestCommit_LastAdministratorAsks: nobody is locked out without a question.
