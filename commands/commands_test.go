@@ -77,7 +77,7 @@ func TestRandomAnswers(t *testing.T) {
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			w, env := randomWorld(t)
-			for seed := range uint64(150) {
+			for seed := range uint64(150 / thinning) {
 				probe(w, env, &monkey{r: rand.New(rand.NewPCG(1, seed))}, c.Dialog)
 			}
 		})
@@ -89,7 +89,7 @@ func TestRandomWords(t *testing.T) {
 	for _, c := range Table() {
 		t.Run(c.Name, func(t *testing.T) {
 			w, env := randomWorld(t)
-			for seed := range uint64(40 * len(c.Forms)) {
+			for seed := range uint64(40 / thinning * len(c.Forms)) {
 				m := &monkey{r: rand.New(rand.NewPCG(2, seed))}
 				line := m.line(c.Forms[seed%uint64(len(c.Forms))].Usage)
 				m.typed = append(m.typed, line)

@@ -1,0 +1,6 @@
+//go:build !race
+
+package commands
+
+// thinning: all is tried.
+const thinning = 1
