@@ -24,6 +24,7 @@ type world struct {
 	mu     sync.Mutex
 	last   uint64 // the newest revision
 	broken error  // of File
+	gone   string // the directory of a place that does not run any more
 	now    time.Time
 	failed chan State
 	asked  chan uint64 // revisions that File was asked for
@@ -44,6 +45,9 @@ func (w *world) File(place Place, revision uint64) (File, error) {
 	defer func() { w.asked <- revision }()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.gone != "" && place.Directory == w.gone {
+		return File{}, fmt.Errorf("%s: %w", place.Name, ErrChanged)
+	}
 	return File{fmt.Sprintf("mail.example.com-%06d.xml", revision), []byte(fmt.Sprintf("<config>%s %d</config>\n", place.Name, revision))}, w.broken
 }
 
@@ -229,17 +233,14 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 // Configure brings goes on.
 func TestPlaceThatWasChanged(t *testing.T) {
 	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
-	w.broken = fmt.Errorf("backup: %w", ErrChanged)
 	before, after := t.TempDir(), t.TempDir()
+	w.gone = before
 	w.commit(Place{Name: "backup", Directory: before})
 	select {
 	case <-w.asked:
 	case <-time.After(patience):
 		t.Fatal("no file was asked for")
 	}
-	w.mu.Lock()
-	w.broken = nil
-	w.mu.Unlock()
 	w.commit(Place{Name: "backup", Directory: after})
 	w.copied("backup", 8)
 	if got := holds(t, before) + "," + holds(t, after); got != ",000008" || len(w.failed) > 0 {
