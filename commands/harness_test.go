@@ -408,18 +408,12 @@ func (g *fakeGateway) prepare(r store.CommitRequest) (store.Merged, store.Commit
 		return merged, report, err
 	}
 	running, _ := g.store.Running()
-	may := running.MayCommit
-	if r.OwnPassphrase {
-		may = running.MayChangePassphrase
-	}
-	if err := may(r.Session.Who().User, merged.Config); err != nil {
+	if report.Questions, err = r.Review(running, merged.Config); err != nil {
 		return merged, report, err
 	}
 	report.Changes = store.Diff(running, merged.Config)
 	system, _ := machine{}.Authorities()
 	report.Warnings = merged.Config.Warnings(g.clock.Now(), system)
-	report.Questions = slices.Concat(store.OpensRelay(running, merged.Config), store.LocksOutAdministrators(running, merged.Config),
-		store.EndsSession(running, merged.Config, r.Session.Who()))
 	if problems := merged.Config.Validate(); len(problems) > 0 {
 		return merged, report, &store.CheckError{Problems: problems}
 	}

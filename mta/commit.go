@@ -153,18 +153,11 @@ func (g *Gateway) prepare(r store.CommitRequest) (*change, error) {
 		}
 	}
 	next := c.merged.Config
-	may := running.MayCommit
-	if r.OwnPassphrase {
-		may = running.MayChangePassphrase
-	}
-	if err := may(r.Session.Who().User, next); err != nil {
+	if c.report.Questions, err = r.Review(running, next); err != nil {
 		return c, err
 	}
 	c.report.Changes = store.Diff(running, next)
 	c.report.Warnings = next.Warnings(g.Clock(), g.Authorities)
-	who := r.Session.Who()
-	c.report.Questions = slices.Concat(store.OpensRelay(running, next), store.LocksOutAdministrators(running, next),
-		store.EndsSession(running, next, who), store.CutsOff(running, next, who))
 
 	problems := next.Validate()
 	var more []store.Problem

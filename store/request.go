@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +16,20 @@ type CommitRequest struct {
 	// OwnPassphrase says that the change is of the user's own passphrase, who has
 	// shown to be the user and chosen it by the policy.
 	OwnPassphrase bool
+}
+
+// Review judges what the request would make of the running configuration: what
+// has to be asked before, or, as a *RightsError, that its user may not commit it.
+func (r CommitRequest) Review(running, next *Config) (questions []string, err error) {
+	who, may := r.Session.Who(), running.MayCommit
+	if r.OwnPassphrase {
+		may = running.MayChangePassphrase
+	}
+	if err := may(who.User, next); err != nil {
+		return nil, err
+	}
+	return slices.Concat(OpensRelay(running, next), LocksOutAdministrators(running, next),
+		EndsSession(running, next, who), CutsOff(running, next, who)), nil
 }
 
 // CommitReport tells what a commit did, or what a check found.
