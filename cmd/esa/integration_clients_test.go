@@ -184,13 +184,7 @@ func TestClientOpenSSH(t *testing.T) {
 	var together sync.WaitGroup
 	for range 20 {
 		together.Go(func() {
-			got := do("", "-S", socket, "ann@@HOST", "status")
-			if got.status == 255 && strings.Contains(got.out, "Kilobytes Free") {
-				// Seen about once in a hundred; who loses the exit status is not known.
-				t.Log("a multiplexed session has all of its output and no exit status")
-				return
-			}
-			got.clean(t, "Active Recipients")
+			do("", "-S", socket, "ann@@HOST", "status").clean(t, "Active Recipients")
 		})
 	}
 	together.Wait()

@@ -78,8 +78,10 @@ func openSSH(t *testing.T, program, addr string, args []string) *exec.Cmd {
 	return cmd
 }
 
-// A client may leave at the close, and some leave at the end of output.
-func TestStatusComesAfterTheOutputAndBeforeTheClose(t *testing.T) {
+// OpenSSH closes a session whose input has ended when it reads the end of output.
+// Of twenty sessions at a time on one connection one in a hundred did so before
+// the status, which came next, had been sent: all of its output, and 255.
+func TestStatusComesBeforeTheEndOfOutput(t *testing.T) {
 	program, err := exec.LookPath("ssh")
 	if err != nil {
 		t.Skip("no OpenSSH client here:", err)
@@ -90,7 +92,7 @@ func TestStatusComesAfterTheOutputAndBeforeTheClose(t *testing.T) {
 		t.Fatalf("%v\n%s", err, trace)
 	}
 	rest := string(trace)
-	for _, event := range []string{"rcvd eof", "rtype exit-status", "rcvd close"} {
+	for _, event := range []string{"rtype exit-status", "rcvd eof", "rcvd close"} {
 		_, after, found := strings.Cut(rest, event)
 		if !found {
 			t.Fatalf("no %q in its place:\n%s", event, trace)

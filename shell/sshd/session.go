@@ -184,9 +184,9 @@ func (s *Session) apologise() {
 	}
 }
 
-// finish sends end of output, exit status and close: a client may stop
-// listening at the close, and some stop at the end of output unless the
-// status is already under way.
+// finish sends exit status, end of output and close, in this order: a client
+// that has ended its own input closes the channel as soon as it has read the end
+// of ours, and nothing can be sent after that.
 func (s *Session) finish(status int) {
 	s.input.Close()
 	err := s.conn.send(func() error {
@@ -195,10 +195,10 @@ func (s *Session) finish(status int) {
 		s.err.Lock()
 		defer s.err.Unlock()
 		s.out.ended, s.err.ended = true, true
-		if err := s.ch.CloseWrite(); err != nil {
+		if _, err := s.ch.SendRequest("exit-status", false, ssh.Marshal(exitStatus{uint32(status)})); err != nil {
 			return err
 		}
-		if _, err := s.ch.SendRequest("exit-status", false, ssh.Marshal(exitStatus{uint32(status)})); err != nil {
+		if err := s.ch.CloseWrite(); err != nil {
 			return err
 		}
 		return s.ch.Close()
