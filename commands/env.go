@@ -225,10 +225,10 @@ type Files interface {
 type Ciphers interface {
 	// Inbound and Outbound are what listeners and deliveries speak under a
 	// method and an OpenSSL cipher string; empty is our own choice. The error
-	// says why nothing could be spoken.
+	// says why nothing could be spoken, in words fit for operators.
 	Inbound(method, ciphers string) (lines, warnings []string, err error)
 	Outbound(method, ciphers string) (lines, warnings []string, err error)
-	// Verify is what a cipher string selects.
+	// Verify is what a cipher string selects; errors as above.
 	Verify(ciphers string) (lines, warnings []string, err error)
 }
 

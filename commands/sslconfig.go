@@ -131,7 +131,7 @@ func setSSL(d *Dialog, env Env, cfg *store.Config, c sslChange) error {
 	}
 	_, warnings, err := c.speak(env.Ciphers)(c.set.Method(), c.set.Ciphers)
 	if err != nil {
-		return err
+		return shell.Refused(err)
 	}
 	warn(d, warnings)
 	*c.place(cfg) = c.set
@@ -219,7 +219,7 @@ func parseVersions(text string) ([]store.TLSVersion, error) {
 func sslVerify(d *Dialog, env Env, text string) error {
 	lines, warnings, err := env.Ciphers.Verify(text)
 	if err != nil {
-		return err
+		return shell.Refused(err)
 	}
 	d.Text("\n" + strings.Join(lines, "\n"))
 	warn(d, warnings)

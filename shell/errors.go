@@ -38,6 +38,22 @@ func Refusedf(format string, args ...any) error {
 	return refusal{fmt.Errorf(format, args...)}
 }
 
+// Refused makes a refusal of an error that is a fit word for operators but no
+// sentence: it is shown as the same sentence whether a dialog refuses with it or
+// a command on one line fails with it. Nil stays nil.
+func Refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return refusal{sentence{err}}
+}
+
+// sentence shows an error as explain does.
+type sentence struct{ cause error }
+
+func (s sentence) Error() string { return explain(s.cause) }
+func (s sentence) Unwrap() error { return s.cause }
+
 // explain is the text that an operator sees for err: a refusal word by word,
 // anything else as a sentence.
 func explain(err error) string {
