@@ -2,12 +2,53 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"esa/mta/mtatest/smtpload"
 )
+
+// TestMain is the program of the bare server too, as main is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == bareWord {
+		bareMain(os.Args[2:])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestBareServerIsShakenWith(t *testing.T) {
+	sink, err := smtpload.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	key, shown, err := pemOf(sink.Certificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newBareServer(filepath.Join(t.TempDir(), "bare.pem"), append(key, shown...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := start(t.Context(), s, s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{sink: sink, plan: plan{length: 50 * time.Millisecond}, ctx: t.Context()}
+	rate, cost, err := b.shake(r)
+	if err != nil || rate <= 0 || cost < 0 {
+		t.Errorf("%v handshakes a second at %v ms: %v", rate, cost, err)
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := b.shake(r); err == nil {
+		t.Error("nobody listens, and no error")
+	}
+}
 
 func TestCountSyncs(t *testing.T) {
 	record := "12 syncfs(9)                         = 0 (DELAYED)\n" +

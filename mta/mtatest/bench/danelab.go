@@ -102,13 +102,12 @@ func (d *daneBench) postfix(cert tls.Certificate) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	key, shown, err := pemOf(cert)
 	if err != nil {
 		return nil, err
 	}
 	chain := filepath.Join(p.dir, "etc", "chain.pem")
-	text := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})...)
-	if err := os.WriteFile(chain, text, 0o644); err != nil {
+	if err := os.WriteFile(chain, append(key, shown...), 0o644); err != nil {
 		return nil, err
 	}
 	const at = labPostfix + ":25"
@@ -121,6 +120,13 @@ func (d *daneBench) postfix(cert tls.Certificate) (*running, error) {
 		}
 	}
 	return start(d.ctx, p, at)
+}
+
+// pemOf gives the key and the certificate in PEM.
+func pemOf(cert tls.Certificate) (key, shown []byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), err
 }
 
 // configured makes a gateway whose default for destinations is as said.

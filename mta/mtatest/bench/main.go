@@ -1,17 +1,20 @@
-// Bench measures the gateway against Postfix on the same machine, in the same
+// Bench measures the gateway against Postfix, and its handshakes against a bare
+// Go server, on the same machine, in the same
 // run, alternating, and prints a table.
 //
-//	main.go     the command line
-//	rows.go     what is measured, and in which order
-//	dane.go     the same of DANE, against posttls-finger and Unbound
-//	danelab.go  the domains for that, signed, and who answers for them
-//	measure.go  one measurement
-//	system.go   what is measured: a program that can be filled, started, ended
-//	gateway.go  ours
-//	postfix.go  theirs
-//	process.go  processor time and memory of a process and its children
-//	disk.go     a disk with a journal
-//	table.go    how it is printed
+//	main.go        the command line
+//	rows.go        what is measured, and in which order
+//	handshakes.go  inbound STARTTLS, against a bare Go server
+//	dane.go        DANE, against posttls-finger and Unbound
+//	danelab.go     the domains for that, signed, and who answers for them
+//	measure.go     one measurement
+//	system.go      what is measured: a program that can be filled, started, ended
+//	gateway.go     ours
+//	postfix.go     theirs
+//	bare.go        the bare Go server, this program in another process
+//	process.go     processor time and memory of a process and its children
+//	disk.go        a disk with a journal
+//	table.go       how it is printed
 //
 // Load and sink (package smtpload) run in this process, so both programs share
 // the processors with the same burden. Both keep their queue on the same file
@@ -47,9 +50,13 @@ type plan struct {
 }
 
 // all is every row.
-const all = "throughput,single,start,drain,greet,tls,slow,growth,dane"
+const all = "throughput,single,start,drain,greet,tls,handshakes,slow,growth,dane"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == bareWord {
+		bareMain(os.Args[2:])
+		return
+	}
 	var p plan
 	set := flag.NewFlagSet("bench", flag.ExitOnError)
 	set.StringVar(&p.binary, "esa", "./esa", "the gateway's `binary`")
@@ -88,6 +95,7 @@ func (p plan) run(ctx context.Context) error {
 		{"drain", b.drain},
 		{"greet", b.greet},
 		{"tls", b.encrypted},
+		{"handshakes", b.handshakes},
 		{"slow", b.slow},
 		{"growth", b.growth},
 		{"dane", b.dane},

@@ -12,6 +12,7 @@ package smtpload
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +60,36 @@ func (l Load) Greet(ctx context.Context) (greeted int, err error) {
 		for take() {
 			c, err := l.connect()
 			if err != nil {
+				return err
+			}
+			if err := c.quit(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Handshake connects, says EHLO and STARTTLS, makes a handshake of TLS 1.3 and
+// says QUIT under it, once for each message that Send would send, and returns
+// how often. No session is resumed. The server must show this certificate, which
+// is not verified otherwise.
+func (l Load) Handshake(ctx context.Context, certificate []byte) (made int, err error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}
+	config.VerifyConnection = func(s tls.ConnectionState) error {
+		if !bytes.Equal(s.PeerCertificates[0].Raw, certificate) {
+			return errors.New("the server shows another certificate")
+		}
+		return nil
+	}
+	return l.each(ctx, func(take func() bool) error {
+		for take() {
+			c, err := l.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.secure(config); err != nil {
+				c.Close()
 				return err
 			}
 			if err := c.quit(); err != nil {
@@ -141,8 +172,22 @@ func (l Load) connect() (*client, error) {
 	return c, nil
 }
 
+// secure goes on under TLS.
+func (c *client) secure(config *tls.Config) error {
+	if err := c.ask(starttls, 1, '2'); err != nil {
+		return err
+	}
+	conn := tls.Client(c.Conn, config)
+	if err := conn.Handshake(); err != nil {
+		return err
+	}
+	c.Conn = conn
+	return nil
+}
+
 var (
 	hello    = []byte("EHLO client.example\r\n")
+	starttls = []byte("STARTTLS\r\n")
 	farewell = []byte("QUIT\r\n")
 )
 

@@ -1,7 +1,11 @@
 package smtpload
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
+	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,6 +35,59 @@ func TestLoadReachesSink(t *testing.T) {
 	if s.Count() != before {
 		t.Error("a greeting brought a message")
 	}
+}
+
+func TestHandshake(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	l := Load{Addr: s.Addr().String(), Sessions: 3, Messages: 20}
+	shown := s.Certificate().Certificate[0]
+	if n, err := l.Handshake(ctx, shown); n != 20 || err != nil {
+		t.Errorf("%d of 20 handshakes: %v", n, err)
+	}
+	if _, err := l.Handshake(ctx, shown[1:]); err == nil || !strings.Contains(err.Error(), "another certificate") {
+		t.Errorf("the server shows another certificate: %v", err)
+	}
+	s.tls.MaxVersion = tls.VersionTLS12
+	if _, err := l.Handshake(ctx, shown); err == nil {
+		t.Error("the server has no TLS 1.3, and no error")
+	}
+}
+
+func TestHandshakeTellsOfRefusal(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		in := bufio.NewReader(conn)
+		for _, reply := range []string{"220 server.example\r\n", "250 STARTTLS\r\n", "454 not now\r\n"} {
+			if _, err := conn.Write([]byte(reply)); err != nil {
+				return
+			}
+			if _, err := in.ReadString('\n'); err != nil {
+				return
+			}
+		}
+	}()
+	_, err = Load{Addr: l.Addr().String(), Sessions: 1, Messages: 1}.Handshake(context.Background(), nil)
+	if err == nil || !strings.Contains(err.Error(), "454 not now") {
+		t.Errorf("refused with 454: %v", err)
+	}
+	l.Close()
+	<-served
 }
 
 func TestText(t *testing.T) {
