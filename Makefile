@@ -55,10 +55,9 @@ soak: build
 	$(GO) test -tags integration,soak -count=1 -timeout 4h -v ./cmd/esa
 
 # bench measures the gateway against Postfix, and its handshakes against a bare Go
-# server, and prints the README's tables;
-# it needs root, Postfix and strace, and for DANE NSD, Unbound and the tools of
-# BIND. BENCH='-rows growth -queued 1000000' and
-# the like choose what is measured. microbench is the benchmarks in Go.
+# server, and prints the README's tables; it needs root, Postfix and strace, and
+# for DANE NSD, Unbound and the tools of BIND. BENCH='-rows growth -queued 1000000'
+# and the like choose what is measured. microbench is the benchmarks in Go.
 bench: build
 	$(GO) run ./mta/mtatest/bench $(BENCH)
 

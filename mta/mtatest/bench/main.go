@@ -1,6 +1,5 @@
 // Bench measures the gateway against Postfix, and its handshakes against a bare
-// Go server, on the same machine, in the same
-// run, alternating, and prints a table.
+// Go server, on the same machine, in the same run, alternating, and prints tables.
 //
 //	main.go        the command line
 //	rows.go        what is measured, and in which order
