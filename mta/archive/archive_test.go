@@ -303,7 +303,7 @@ func TestDirectoryThatHangs(t *testing.T) {
 	go func() { w.end(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(patience / 4):
+	case <-time.After(patience):
 		t.Fatal("the end waits for the directory")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

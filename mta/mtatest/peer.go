@@ -146,6 +146,11 @@ func (p *Peer) Serve(conn net.Conn) {
 	p.count++
 	p.conns[conn] = true
 	c := &PeerConn{Conn: conn, Number: p.count, peer: p, in: bufio.NewReaderSize(conn, 64<<10)}
+	select {
+	case <-p.stopped: // Stop did not see it
+		conn.Close()
+	default:
+	}
 	p.mu.Unlock()
 	defer func() {
 		conn.Close()
