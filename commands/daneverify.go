@@ -40,7 +40,7 @@ destinations tries every domain of destconfig and of the queue and tells what
 would become of mail to it with DANE Opportunistic and with Mandatory: "DANE" is
 sent authenticated, "TLS ..." as the TLS setting says because DANE does not
 apply, "encrypted" with any certificate, "waits" is not sent while that lasts,
-"bounces" is returned, and "-" stands where something else decides, named beside.
+"bounces" is returned, and "-" is decided by what stands beside it.
 
 json gives all that was found, an object a line.
 
