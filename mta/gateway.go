@@ -326,10 +326,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.log.GatewayStarted(revision)
 	l.log.ServerStarting()
 	l.tellSuspension(Suspension{}, g.Suspended())
-	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
 	running.Go(func() { g.watchTrials(ctx) })
 	running.Go(g.checkHistory)
+	running.Go(func() { g.bind(ctx) }) // last: it tells that all of this runs
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)

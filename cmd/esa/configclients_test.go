@@ -62,6 +62,7 @@ func (r *reader) command(line string) string {
 		r.t.Fatal(err)
 	}
 	r.seen = nil
+	r.waits()
 	one := make([]byte, 1)
 	for {
 		if _, err := io.ReadFull(r.out, one); err != nil {

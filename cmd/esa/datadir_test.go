@@ -241,6 +241,8 @@ func TestFolder_WhatIsNoFileToRead(t *testing.T) {
 		_, err := f.Read(name)
 		refused(t, name, err)
 	}
+	_, err = folder(path("nowhere")).Read("none")
+	refused(t, "a file where there is no folder", err)
 	if data, err := f.Read("largest"); err != nil || len(data) != files.MaxFile {
 		t.Errorf("the largest file: %d bytes, %v", len(data), err)
 	}

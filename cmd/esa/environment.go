@@ -161,6 +161,9 @@ func (f folder) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	root, err := os.OpenRoot(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, shell.Refusedf("Error: the folder %s does not exist. Make it and put the file %q there.", f, name)
+	}
 	if err != nil {
 		return nil, err
 	}

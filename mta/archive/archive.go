@@ -118,6 +118,7 @@ type state struct {
 	At       time.Time // zero: never
 
 	busy    bool // it is copied to
+	asked   bool // Retry was called since that began
 	again   bool // there was a round since that began
 	unsaved bool // the file does not say this yet
 
@@ -172,11 +173,11 @@ func (a *Archives) Configure(places []Place, running uint64) {
 }
 
 // Retry has everything tried that was not copied yet, without waiting for its
-// time.
+// time; what is being tried, once more if that fails.
 func (a *Archives) Retry() {
 	a.mu.Lock()
 	for _, s := range a.states {
-		s.due = time.Time{}
+		s.due, s.asked = time.Time{}, s.busy
 	}
 	a.mu.Unlock()
 	a.wakeUp()
@@ -233,7 +234,7 @@ func (a *Archives) round(ctx context.Context) time.Duration {
 		s := a.states[p.Name]
 		s.again = s.busy
 		if !s.busy && !s.due.After(a.Clock()) {
-			s.busy = true
+			s.busy, s.asked = true, false
 			a.copying.Go(func() { a.copyTo(ctx, p, s) })
 		}
 	}
@@ -368,6 +369,9 @@ func (a *Archives) fail(p Place, s *state, err error) {
 	a.mu.Lock()
 	s.wait = min(max(2*s.wait, firstRetry), lastRetry)
 	s.err, s.failed, s.due = err, a.Clock(), a.Clock().Add(s.wait)
+	if s.asked { // what is wrong now may have been mended behind this attempt
+		s.due = s.failed
+	}
 	told := s.view(p.Name)
 	a.mu.Unlock()
 	a.Diag.Warn("the configuration was not archived", "archive", p.Name, "error", err)

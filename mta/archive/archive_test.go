@@ -204,6 +204,31 @@ func TestRetryDoesNotWait(t *testing.T) {
 	w.copied("backup", 7)
 }
 
+// Who asks while an attempt is under way that is about to fail does not wait
+// either.
+func TestRetryDuringAnAttempt(t *testing.T) {
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	began, answer := make(chan struct{}), make(chan error)
+	w.write = func(string, File) error {
+		began <- struct{}{}
+		return <-answer
+	}
+	w.commit(Place{Name: "backup", Directory: t.TempDir()})
+	<-began
+	w.Retry()
+	answer <- errors.New("nobody is let in yet")
+	if s := w.awaitFailure(); !s.Due.Equal(s.Failed) {
+		t.Errorf("it waits %s", s.Due.Sub(s.Failed))
+	}
+	select {
+	case <-began:
+		answer <- nil
+	case <-time.After(patience):
+		t.Fatal("it was not tried again")
+	}
+	w.copied("backup", 7)
+}
+
 // One place that fails does not keep another from its copies.
 func TestPlacesAreApart(t *testing.T) {
 	good := t.TempDir()
