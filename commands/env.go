@@ -152,6 +152,7 @@ type ArchiveState struct {
 	Name     string
 	Revision uint64    // copied last; 0: none
 	At       time.Time // when; zero: never
+	Passed   []uint64  // revisions that were passed over; the newest of many
 	Err      error     // why the last attempt failed; its text is in part the host's
 	Failed   time.Time
 	Due      time.Time // of the next attempt, if Err

@@ -149,7 +149,7 @@ func readFile(d *Dialog, env Env, base *store.Config, l loaded) (configfile.Resu
 		return d.Secret("Enter the passphrase that the file was encrypted with:"), d.Err()
 	}}}
 	for {
-		result, err := configfile.Read(l.data, base, o)
+		result, err := configfile.Read(d.Context(), l.data, base, o)
 		switch {
 		case d.Err() != nil:
 			return result, d.Err()
