@@ -134,7 +134,7 @@ func TestArchive_DamagedRevision(t *testing.T) {
 		c.Archives = []store.Archive{{Name: "backup", Target: dir, Secrets: store.ArchiveMasked}}
 	})
 	w.run()
-	await(t, "the first copy", func() bool { return w.gateway.Archived()[0].Revision == 2 })
+	await(t, "the first copy", func() bool { s := w.gateway.Archived(); return len(s) == 1 && s[0].Revision == 2 })
 	w.end()
 	w.gateway = Offline(w.options())
 	w.commit(hostname("damage.test"))
@@ -151,8 +151,8 @@ func TestArchive_DamagedRevision(t *testing.T) {
 	w.openStore(nil)
 	w.run()
 	await(t, "the copy of what was committed last", func() bool {
-		s := w.gateway.Archived()[0]
-		return s.Revision == 4 && slices.Equal(s.Passed, []uint64{3}) && s.Err == nil
+		s := w.gateway.Archived()
+		return len(s) == 1 && s[0].Revision == 4 && slices.Equal(s[0].Passed, []uint64{3}) && s[0].Err == nil
 	})
 	await(t, "the alert", func() bool {
 		alerts, err := w.gateway.Alerts()
