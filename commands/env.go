@@ -215,6 +215,8 @@ type Address struct {
 // names; others are refused.
 type Files interface {
 	Read(name string) ([]byte, error)
+	// Taken tells whether a name stands for something, a file or not.
+	Taken(name string) (bool, error)
 	Write(name string, data []byte) error
 	// Save writes a file as write does, however long; it is there whole or
 	// not at all.
