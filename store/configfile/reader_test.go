@@ -3,6 +3,7 @@ package configfile
 import (
 	"context"
 	"crypto/rand"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"os"
@@ -273,6 +274,19 @@ func TestMethods(t *testing.T) {
 		} else if err != nil || result.Config.SSL.Inbound.Method() != want || (len(result.Notes) > 0) != strings.HasPrefix(word, "ssl") {
 			t.Errorf("%q: %v %v", word, result.Notes, err)
 		}
+	}
+}
+
+// TestReaderEnds: no further token is read once nobody wants the result.
+func TestReaderEnds(t *testing.T) {
+	ended := make(chan struct{})
+	r := &reader{ended: ended, d: xml.NewDecoder(strings.NewReader("<config><hostname>a</hostname></config>"))}
+	if first, ok := r.token().(xml.StartElement); !ok || first.Name.Local != "config" {
+		t.Fatalf("the first token: %v", first)
+	}
+	close(ended)
+	if next := r.token(); next != nil || r.d.InputOffset() != int64(len("<config>")) {
+		t.Errorf("read on to %d: %v", r.d.InputOffset(), next)
 	}
 }
 
