@@ -240,9 +240,14 @@ func TestFolder_WhatIsNoFileToRead(t *testing.T) {
 	for _, name := range []string{"none", "folder", "pipe", "large"} {
 		_, err := f.Read(name)
 		refused(t, name, err)
+		if taken, err := f.Taken(name); taken != (name != "none") || err != nil {
+			t.Errorf("%s is taken: %v, %v", name, taken, err)
+		}
 	}
 	_, err = folder(path("nowhere")).Read("none")
 	refused(t, "a file where there is no folder", err)
+	_, err = f.Taken("../none")
+	refused(t, "../none", err)
 	if data, err := f.Read("largest"); err != nil || len(data) != files.MaxFile {
 		t.Errorf("the largest file: %d bytes, %v", len(data), err)
 	}
