@@ -230,7 +230,8 @@ func TestG1_ManyKeysEndTheConnection(t *testing.T) {
 func TestG1_WhoGuessesIsKeptOut(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	var mu sync.Mutex
-	r := start(t, func(context.Context, *Session) int { return 0 }, overNetwork(nil, &entries{}), func(s *Server) {
+	told := &entries{}
+	r := start(t, func(context.Context, *Session) int { return 0 }, overNetwork(nil, told), func(s *Server) {
 		s.Clock = func() time.Time {
 			mu.Lock()
 			defer mu.Unlock()
@@ -267,6 +268,14 @@ func TestG1_WhoGuessesIsKeptOut(t *testing.T) {
 	mu.Unlock()
 	if dialFrom(t, r, "127.0.0.2", as("admin", ssh.Password(adminsPassword))) == nil {
 		t.Error("kept out for good")
+	}
+	// Most clients do not show what they are told: the log says it, once.
+	r.stop()
+	isKeptOut := func(line string) bool {
+		return strings.Contains(line, "too many failed logins: the address is refused for ")
+	}
+	if lines := slices.DeleteFunc(told.all(), func(line string) bool { return !isKeptOut(line) }); len(lines) != 1 {
+		t.Errorf("told %q", lines)
 	}
 }
 
