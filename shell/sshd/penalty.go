@@ -12,7 +12,7 @@ import (
 // 9.8 (PerSourcePenalties), but for each wrong password and not only for each
 // connection. A source is refused once it owes penaltyMin, until all is over.
 const (
-	penaltyWrong   = 5 * time.Second  // for a wrong password, or a connection that only had keys we do not know
+	penaltyWrong   = 5 * time.Second  // for a wrong password, or a connection that only had keys we refuse
 	penaltySilent  = time.Second      // for a connection that did not try to log in
 	penaltyDawdled = 10 * time.Second // for one that took all of HandshakeTimeout
 	penaltyMin     = 15 * time.Second
