@@ -39,12 +39,15 @@ type eventSearch struct {
 	of         *regexp.Regexp // the lines to look in: MID, value
 }
 
-// The lines that searches look in, behind time and level.
-var (
-	eventFrom    = regexp.MustCompile(`^.{24} Info: MID (\d+) ICID \d+ From: <(.*)>$`)
-	eventTo      = regexp.MustCompile(`^.{24} Info: MID (\d+) ICID \d+ (?:RID \d+ )?To: <(.*?)>(?: Rejected by .*)?$`)
-	eventSubject = regexp.MustCompile(`^.{24} Info: MID (\d+) Subject '(.*)'$`)
-)
+// eventField is the lines that a search of an option looks in, behind time and
+// level: MID and value.
+func eventField(option string) *regexp.Regexp {
+	return regexp.MustCompile(`^.{24} Info: MID (\d+) ` + map[string]string{
+		"-f": `ICID \d+ From: <(.*)>`,
+		"-t": `ICID \d+ (?:RID \d+ )?To: <(.*?)>(?: Rejected by .*)?`,
+		"-s": `Subject '(.*)'`,
+	}[option] + `$`)
+}
 
 func findEventDialog(d *Dialog, env Env) error {
 	var s eventSearch
@@ -54,7 +57,7 @@ func findEventDialog(d *Dialog, env Env) error {
 	if kind == 1 {
 		s.mid = shell.Ask(d, "Enter the Message ID (MID) to search for.", "", parseMID)
 	} else {
-		s.of = []*regexp.Regexp{eventFrom, nil, eventSubject, eventTo}[max(0, kind)]
+		s.of = eventField([]string{"-f", "-m", "-s", "-t"}[max(0, kind)])
 		text := shell.Ask(d, "Enter the regular expression to search for.", "", func(text string) (string, error) {
 			_, err := compile([]string{text}, false)
 			return text, err
@@ -146,7 +149,7 @@ func parseFindEvent(args []string) (s eventSearch, err error) {
 		s.mid, err = parseMID(value)
 		return s, err
 	}
-	s.of = map[string]*regexp.Regexp{"-f": eventFrom, "-s": eventSubject, "-t": eventTo}[option]
+	s.of = eventField(option)
 	s.expression, err = compile([]string{value}, ignoreCase)
 	return s, err
 }
@@ -179,7 +182,8 @@ func findEvents(d *Dialog, env Env, s eventSearch) (found int, err error) {
 // lines of their connections that are about no other message. The log is read
 // twice: what a line belongs to can stand after it.
 func showMessage(d *Dialog, env Env, s eventSearch) (found int, err error) {
-	j, q := newJourney(s.mid), GrepQuery{Log: s.log, Expression: eventLine}
+	j := newJourney(s.mid)
+	q := GrepQuery{Log: s.log, Expression: j.about}
 	if err := readLog(d, env, q, func(line string) error { j.learn(line); return nil }); err != nil {
 		return 0, err
 	}

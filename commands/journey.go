@@ -14,47 +14,50 @@ type journey struct {
 	mids  map[uint64]bool // the message and those made from it
 	icids map[uint64]bool
 	dcids map[uint64]bool
+
+	about *regexp.Regexp // a line about a message or a connection
+	mid   *regexp.Regexp // the message that a line is about, with the connection named before it
+	start *regexp.Regexp
+	made  *regexp.Regexp
+	split *regexp.Regexp
+	conn  *regexp.Regexp
 }
 
 func newJourney(mid uint64) *journey {
-	return &journey{mids: map[uint64]bool{mid: true}, icids: map[uint64]bool{}, dcids: map[uint64]bool{}}
+	return &journey{
+		mids: map[uint64]bool{mid: true}, icids: map[uint64]bool{}, dcids: map[uint64]bool{},
+		about: regexp.MustCompile(`^.{24} \w+: .*\b(?:MID|ICID|DCID) \d`),
+		mid: regexp.MustCompile(`^.{24} \w+: (?:Start |Deleted: |Double bounce: |Message (?:finished |aborted )|` +
+			`(?:Message done |Delivery start |Bounced: |Delayed: )(?:DCID (\d+) )|ICID \d+ )?MID (\d+)\b`),
+		start: regexp.MustCompile(`^.{24} \w+: Start MID (\d+) ICID (\d+)$`),
+		made:  regexp.MustCompile(`^.{24} \w+: MID (\d+) was generated (?:for bounce of|based on) MID (\d+)\b`),
+		split: regexp.MustCompile(`^.{24} \w+: MID (\d+) (?:was split creating|rewritten to) MID (\d+)\b`),
+		conn:  regexp.MustCompile(`^.{24} \w+: (?:New SMTP |Connection Error: )?(ICID|DCID) (\d+)\b`),
+	}
 }
-
-var (
-	// eventLine is a line about a message or a connection.
-	eventLine = regexp.MustCompile(`^.{24} \w+: .*\b(?:MID|ICID|DCID) \d`)
-
-	// The message that a line is about, with the connection named before it.
-	eventMID = regexp.MustCompile(`^.{24} \w+: (?:Start |Deleted: |Double bounce: |Message (?:finished |aborted )|` +
-		`(?:Message done |Delivery start |Bounced: |Delayed: )(?:DCID (\d+) )|ICID \d+ )?MID (\d+)\b`)
-	eventStart = regexp.MustCompile(`^.{24} \w+: Start MID (\d+) ICID (\d+)$`)
-	eventMade  = regexp.MustCompile(`^.{24} \w+: MID (\d+) was generated (?:for bounce of|based on) MID (\d+)\b`)
-	eventSplit = regexp.MustCompile(`^.{24} \w+: MID (\d+) (?:was split creating|rewritten to) MID (\d+)\b`)
-	eventConn  = regexp.MustCompile(`^.{24} \w+: (?:New SMTP |Connection Error: )?(ICID|DCID) (\d+)\b`)
-)
 
 // learn takes in the ids that a line adds. Lines come in the order of the log.
 func (j *journey) learn(line string) {
-	if m := eventMade.FindStringSubmatch(line); m != nil && j.mids[idOf(m[2])] {
+	if m := j.made.FindStringSubmatch(line); m != nil && j.mids[idOf(m[2])] {
 		j.mids[idOf(m[1])] = true
 	}
-	if m := eventSplit.FindStringSubmatch(line); m != nil && j.mids[idOf(m[1])] {
+	if m := j.split.FindStringSubmatch(line); m != nil && j.mids[idOf(m[1])] {
 		j.mids[idOf(m[2])] = true
 	}
-	if m := eventStart.FindStringSubmatch(line); m != nil && j.mids[idOf(m[1])] && m[2] != "0" {
+	if m := j.start.FindStringSubmatch(line); m != nil && j.mids[idOf(m[1])] && m[2] != "0" {
 		j.icids[idOf(m[2])] = true
 	}
-	if m := eventMID.FindStringSubmatch(line); m != nil && j.mids[idOf(m[2])] && m[1] != "" && m[1] != "0" {
+	if m := j.mid.FindStringSubmatch(line); m != nil && j.mids[idOf(m[2])] && m[1] != "" && m[1] != "0" {
 		j.dcids[idOf(m[1])] = true
 	}
 }
 
 // holds reports whether a line belongs to the journey.
 func (j *journey) holds(line string) bool {
-	if m := eventMID.FindStringSubmatch(line); m != nil {
+	if m := j.mid.FindStringSubmatch(line); m != nil {
 		return j.mids[idOf(m[2])]
 	}
-	m := eventConn.FindStringSubmatch(line)
+	m := j.conn.FindStringSubmatch(line)
 	switch {
 	case m == nil:
 		return false

@@ -55,6 +55,9 @@ func newConsole(p *process, serial string) (*console, error) {
 	c.server = &sshd.Server{
 		HostKeys: sshd.HostKeys{key}, Diag: p.diag, Source: store.LocalSource, AcceptEnv: []string{attach.GoOn, attach.Stay},
 		Subsystems: []string{subsystemSFTP}, Authenticate: c.authenticate, Handle: c.handle, Events: events{p},
+		Settings: func() sshd.Settings {
+			return sshd.Settings{Algorithms: sshd.Algorithms{KEX: attach.KeyExchanges()}}
+		},
 	}
 	return c, nil
 }

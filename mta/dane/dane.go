@@ -105,7 +105,7 @@ func Decide(ctx context.Context, r Resolver, h Host) Decision {
 	}
 	d := Decision{}
 	for _, base := range names {
-		answer := r.TLSA(ctx, fmt.Sprintf("_%d._tcp.%s", h.Port, base))
+		answer := r.TLSA(ctx, Name(h.Port, base))
 		d.TLSA = append(d.TLSA, answer)
 		if !answer.Usable() {
 			no := h.without("the TLSA record of "+base, answer.Status, answer.Why)
@@ -124,6 +124,10 @@ func Decide(ctx context.Context, r Resolver, h Host) Decision {
 	no.TLSA = d.TLSA
 	return no
 }
+
+// Name is where the TLSA records of a TCP server are (RFC 6698 §3). host is in
+// its one form, without final dot.
+func Name(port uint16, host string) string { return fmt.Sprintf("_%d._tcp.%s", port, host) }
 
 // named reports whether the host is authenticated though its domain is not.
 func (h Host) named() bool { return h.MX == lookup.Insecure && h.Insecure && h.Mode == Opportunistic }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"esa/mta/dane"
@@ -164,13 +165,16 @@ type trialAddress struct {
 
 // host tries the addresses of a host until one passes, or all of them.
 func (t *daneTrial) host(ctx context.Context, host string) *envelope.Failure {
-	answers := []lookup.AddrAnswer{t.dns.Addrs(ctx, host, false), t.dns.Addrs(ctx, host, true)}
+	answers := []lookup.AddrAnswer{t.dns.Addrs(ctx, host, false), {}}
+	early := t.askEarly(ctx, answers[0])
+	defer early.end()
+	answers[1] = t.dns.Addrs(ctx, host, true)
 	tried := addressesOf(answers)
 	if len(tried) == 0 {
 		t.Address(host, "A", netip.Addr{}, answers[0].Answer)
 		return insecure("4.4.3", envelope.ReasonNoAddress, host+" has no address")
 	}
-	demand := dane.Decide(ctx, t.dns, dane.Host{
+	demand := dane.Decide(ctx, early, dane.Host{
 		Mode: dane.Mandatory, Domain: t.Domain, Expanded: cmp.Or(t.mx.Canonical, t.Domain),
 		MX: lookup.Secure, Name: host, Port: smtpPort, Addrs: answers,
 	})
@@ -201,6 +205,43 @@ func (t *daneTrial) host(ctx context.Context, host string) *envelope.Failure {
 		return nil
 	}
 	return first
+}
+
+// earlyTLSA is a lookup of TLSA records that began before it was known whether
+// it is needed.
+type earlyTLSA struct {
+	dane.Resolver
+	name   string // that was asked for; "" if none was
+	answer lookup.TLSAAnswer
+	asking sync.WaitGroup // ends when answer is set
+	cancel context.CancelFunc
+}
+
+// askEarly asks for the TLSA records of a host while its other family is looked
+// up. Those of a host without a Secure address are not asked for, as Decide has it.
+func (t *daneTrial) askEarly(ctx context.Context, a lookup.AddrAnswer) *earlyTLSA {
+	ctx, cancel := context.WithCancel(ctx)
+	e := &earlyTLSA{Resolver: t.dns, cancel: cancel}
+	if a.Status == lookup.Secure && len(a.Addrs) > 0 {
+		e.name = dane.Name(smtpPort, a.Canonical)
+		e.asking.Go(func() { e.answer = t.dns.TLSA(ctx, e.name) })
+	}
+	return e
+}
+
+// TLSA gives the early answer, or asks if the name turned out to be another.
+func (e *earlyTLSA) TLSA(ctx context.Context, name string) lookup.TLSAAnswer {
+	if name != e.name {
+		return e.Resolver.TLSA(ctx, name)
+	}
+	e.asking.Wait()
+	return e.answer
+}
+
+// end gives up an answer that nobody needs.
+func (e *earlyTLSA) end() {
+	e.cancel()
+	e.asking.Wait()
 }
 
 // addressesOf lists the addresses of a host, IPv4 first; of a family that could

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"esa/mta/envelope"
@@ -266,3 +267,67 @@ type stopping struct {
 }
 
 func (s *stopping) Connected(netip.AddrPort, netip.Addr) { s.stop() }
+
+// together answers what it is asked about the other family and about TLSA
+// records when both have been asked for.
+type together struct {
+	proven
+	left *sync.WaitGroup
+}
+
+func (r together) Addrs(ctx context.Context, name string, v6 bool) lookup.AddrAnswer {
+	if v6 {
+		r.left.Done()
+		r.left.Wait()
+	}
+	return r.proven.Addrs(ctx, name, v6)
+}
+
+func (r together) TLSA(ctx context.Context, name string) lookup.TLSAAnswer {
+	r.left.Done()
+	r.left.Wait()
+	return r.proven.TLSA(ctx, name)
+}
+
+// TestTryDANE_AsksAtOnce: an operator waits for one answer and not for two.
+func TestTryDANE_AsksAtOnce(t *testing.T) {
+	a := mtatest.NewAuthority(t, "Root CA")
+	cert := a.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"mx.test"}})
+	inWorld(t, func(w *world) {
+		w.secured(NoTLS, a)
+		dns := together{proven{
+			map[string]lookup.MXAnswer{"d.test": mxs(lookup.Secure, "mx.test")},
+			map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Secure, "mx.test", "192.0.2.1")},
+			map[string]lookup.TLSAAnswer{"mx.test": tlsas(lookup.Secure, endEntity(cert))},
+		}, &sync.WaitGroup{}}
+		dns.left.Add(2)
+		if f := w.client.TryDANE(w.t.Context(), dns, DANETrial{Domain: "d.test"}, &daneProtocol{}); f != nil {
+			t.Errorf("failure %+v", f)
+		}
+	}, speaks(cert))
+}
+
+// unanswered answers no question about TLSA records.
+type unanswered struct{ proven }
+
+func (unanswered) TLSA(ctx context.Context, _ string) lookup.TLSAAnswer {
+	<-ctx.Done()
+	return lookup.TLSAAnswer{Answer: lookup.Answer{Why: "timeout"}}
+}
+
+// TestTryDANE_UnansweredTLSA: nobody waits for an answer that turns out not to be
+// needed.
+func TestTryDANE_UnansweredTLSA(t *testing.T) {
+	inWorld(t, func(w *world) {
+		dns := unanswered{proven{
+			mx: map[string]lookup.MXAnswer{"d.test": mxs(lookup.Secure, "mx.test")},
+			addrs: map[string]lookup.AddrAnswer{
+				"A mx.test":    addrs(lookup.Secure, "mx.test", "192.0.2.1"),
+				"AAAA mx.test": addrs(lookup.Insecure, "mx.test", "2001:db8::1"),
+			},
+		}}
+		if f := w.client.TryDANE(w.t.Context(), dns, DANETrial{Domain: "d.test"}, &daneProtocol{}); f == nil || f.Reason != envelope.ReasonDANE {
+			t.Errorf("failure %+v", f)
+		}
+	})
+}

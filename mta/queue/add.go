@@ -40,7 +40,7 @@ func (d *draft) write(p []byte) (int, error) {
 	if d.ended {
 		return 0, errors.New("writing message: it has ended")
 	}
-	d.crc = crc32.Update(d.crc, castagnoli, p)
+	d.crc = crc32.Update(d.crc, castagnoli(), p)
 	d.length += int64(len(p))
 	for rest := p; len(rest) > 0 && d.err == nil; {
 		n := min(cap(*d.buf)-len(*d.buf), len(rest))

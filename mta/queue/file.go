@@ -46,9 +46,11 @@ const (
 // addresses of the longest kind and everything RFC 3461 allows.
 const maxEnvelope = 64 << 20
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made at its first use, and not by every command that only asks
+// the gateway.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli()) }
 
 // errDamaged is a file that does not check; errDraft one that was never
 // committed; errSpare one that is waiting to be used again, whose message is

@@ -390,7 +390,7 @@ func (s *store) check(m envelope.MID, body span) error {
 		return err
 	}
 	defer r.Close()
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(castagnoli())
 	n, err := io.Copy(sum, r)
 	if err != nil {
 		return err

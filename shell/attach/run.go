@@ -84,6 +84,12 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
+// KeyExchanges are those to offer on the socket, on both its ends. What goes
+// through it is nobody's to record: the exchange that costs least comes first.
+func KeyExchanges() []string {
+	return []string{ssh.KeyExchangeECDHP256, ssh.KeyExchangeCurve25519, ssh.KeyExchangeMLKEM768X25519}
+}
+
 // login shakes hands as user. There is nothing to prove: the server asks the
 // kernel who we are. Nor is there to the host key: it says who the server is
 // only to somebody who got it on a safe way before, and the safe way here is
@@ -95,9 +101,7 @@ func login(conn net.Conn, user string) (*ssh.Client, error) {
 	start := &opening{Conn: conn}
 	var said string
 	c, chans, reqs, err := ssh.NewClientConn(start, SocketName, &ssh.ClientConfig{
-		// What goes through the socket is nobody's to record: the exchange that
-		// costs least comes first.
-		Config:          ssh.Config{KeyExchanges: []string{ssh.KeyExchangeECDHP256, ssh.KeyExchangeCurve25519, ssh.KeyExchangeMLKEM768X25519}},
+		Config:          ssh.Config{KeyExchanges: KeyExchanges()},
 		User:            user,
 		ClientVersion:   "SSH-2.0-esa",
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
