@@ -44,13 +44,16 @@ func Create(root *os.Root, name string) (*Upload, error) {
 		if err == nil && count >= maxFiles && !exists(root, name) {
 			err = errFull
 		}
-		if err == nil {
-			u.file, err = root.OpenFile(u.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
 		}
-		return err
+		if u.file, err = root.OpenFile(u.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return fmt.Errorf("beginning %q: %w", name, err)
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("beginning %q: %w", name, err)
+		return nil, err
 	}
 	return u, nil
 }
