@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ func certPrint(d *Dialog, env Env, cfg *store.Config) string {
 	if err != nil {
 		d.Printf("The list of the system's certificate authorities cannot be read: %v.\n", err)
 	}
-	verdicts := append(cfg.CertificateVerdicts(env.Clock(), known), mailHosts(d, env, cfg)...)
+	verdicts := eachOnce(append(cfg.CertificateVerdicts(env.Clock(), known), mailHosts(d, env, cfg)...))
 	var b strings.Builder
 	for _, name := range cfg.CertificateNames() {
 		profile := cfg.Certificate(name)
@@ -42,6 +43,21 @@ func certPrint(d *Dialog, env Env, cfg *store.Config) string {
 		}
 	}
 	return b.String()
+}
+
+// eachOnce leaves out what is said again of a profile, for another listener that
+// it serves.
+func eachOnce(all []store.Verdict) []store.Verdict {
+	var kept []store.Verdict
+	for _, v := range all {
+		said := func(o store.Verdict) bool {
+			return v.Certificate != "" && o.Certificate == v.Certificate && o.Text == v.Text
+		}
+		if !slices.ContainsFunc(kept, said) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
 }
 
 func printChain(b *strings.Builder, now time.Time, certs []*x509.Certificate) {

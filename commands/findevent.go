@@ -45,8 +45,17 @@ func eventField(option string) *regexp.Regexp {
 	return regexp.MustCompile(`^.{24} Info: MID (\d+) ` + map[string]string{
 		"-f": `ICID \d+ From: <(.*)>`,
 		"-t": `ICID \d+ (?:RID \d+ )?To: <(.*?)>(?: Rejected by .*)?`,
-		"-s": `Subject '(.*)'`,
+		"-s": `Subject (?:'(.*)'|"(.*)")`,
 	}[option] + `$`)
+}
+
+// eventValue is what was found in a line: an address, or a subject, which
+// stands there as a Python literal (reference 2.1).
+func eventValue(m []string) string {
+	if len(m) == 3 {
+		return m[2]
+	}
+	return strings.NewReplacer(`\\`, `\`, `\'`, `'`).Replace(m[2] + m[3])
 }
 
 func findEventDialog(d *Dialog, env Env) error {
@@ -161,11 +170,11 @@ func findEvents(d *Dialog, env Env, s eventSearch) (found int, err error) {
 	} else {
 		err = readLog(d, env, GrepQuery{Log: s.log, Expression: s.of}, func(line string) error {
 			m := s.of.FindStringSubmatch(line)
-			if m == nil || !s.expression.MatchString(m[2]) {
+			if m == nil || !s.expression.MatchString(eventValue(m)) {
 				return nil
 			}
 			found++
-			_, err := fmt.Fprintf(d, "MID %s (%s) %s\n", m[1], line[:24], m[2])
+			_, err := fmt.Fprintf(d, "MID %s (%s) %s\n", m[1], line[:24], eventValue(m))
 			return err
 		})
 	}

@@ -46,6 +46,8 @@ DCID 4 close
 DCID 40 close
 Double bounce: MID 60 to 0 - 5.1.0 - Unknown address error ('550', [])
 Message aborted MID 9 Receiving aborted
+MID 60 Subject "it's here"
+MID 60 Subject 'it\'s "here" in C:\\mail \x1b[2J'
 `
 
 func journeyLines() []string {
@@ -67,7 +69,7 @@ func TestJourney(t *testing.T) {
 		{"the notice alone", 10, []int{24, 25, 26, 27, 31, 32, 33, 34, 35}},
 		{"another of the same client", 8, []int{1, 2, 8, 15, 16, 30}},
 		{"a subject that lies", 9, []int{3, 9, 10, 11, 12, 17, 19, 22, 38}},
-		{"without a connection", 60, []int{28, 37}},
+		{"without a connection", 60, []int{28, 37, 39, 40}},
 		{"the number in a subject only", 77, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,13 +102,15 @@ func TestFindEventSearches(t *testing.T) {
 	w := newWorld(t)
 	w.logs.lines["mail_logs"] = journeyLines()
 	for line, want := range map[string]string{
-		"findevent -f ^[ax]@ mail_logs":     "MID 6 (Mon Mar  2 09:28:01 2026) a@example.com\nMID 9 (Mon Mar  2 09:28:01 2026) x@example.com\n",
-		"findevent -f ^$ mail_logs":         "MID 10 (Mon Mar  2 09:28:01 2026) \n",
-		"findevent -t example mail_logs":    "MID 6 (Mon Mar  2 09:28:01 2026) b@example.net\nMID 6 (Mon Mar  2 09:28:01 2026) c@example.org\n",
-		"findevent -i -s ^hello mail_logs":  "MID 6 (Mon Mar  2 09:28:01 2026) Hello MID 9\n",
-		"findevent -s Rejected mail_logs":   "No results were found.\n",
-		"findevent -m 77 mail_logs":         "No results were found.\n",
-		"findevent -m 60 mail_logs":         journeyLines()[27] + "\n" + journeyLines()[36] + "\n",
+		"findevent -f ^[ax]@ mail_logs":    "MID 6 (Mon Mar  2 09:28:01 2026) a@example.com\nMID 9 (Mon Mar  2 09:28:01 2026) x@example.com\n",
+		"findevent -f ^$ mail_logs":        "MID 10 (Mon Mar  2 09:28:01 2026) \n",
+		"findevent -t example mail_logs":   "MID 6 (Mon Mar  2 09:28:01 2026) b@example.net\nMID 6 (Mon Mar  2 09:28:01 2026) c@example.org\n",
+		"findevent -i -s ^hello mail_logs": "MID 6 (Mon Mar  2 09:28:01 2026) Hello MID 9\n",
+		"findevent -s Rejected mail_logs":  "No results were found.\n",
+		"findevent -m 77 mail_logs":        "No results were found.\n",
+		"findevent -m 60 mail_logs":        journeyLines()[27] + "\n" + journeyLines()[36] + "\n",
+		"findevent -s \"^it's .*here\" mail_logs": "MID 60 (Mon Mar  2 09:28:01 2026) it's here\n" +
+			"MID 60 (Mon Mar  2 09:28:01 2026) it's \"here\" in C:\\mail \\x1b[2J\n",
 		"findevent -f ^[ax]@ -i mail_logs":  "MID 6 (Mon Mar  2 09:28:01 2026) a@example.com\nMID 9 (Mon Mar  2 09:28:01 2026) x@example.com\n",
 		"findevent -i -t RELAY error_logs":  "No results were found.\n",
 		"findevent -t . -s Hello mail_logs": "Invalid arguments: -t and -s exclude each other.\n",

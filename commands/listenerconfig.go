@@ -33,8 +33,8 @@ rate_lim and dhap are recipients an hour; send_rate is recipients/minutes; tls
 is off, on (preferred), require, on_verify or require_verify, the last two with
 a certificate of the client; tls_addresses are the envelope senders that must
 use TLS where it is on; verify looks up the domain of envelope senders,
-exceptions uses the table of exceptionconfig. Import files have the form that
-export writes.
+exceptions uses the table of exceptionconfig. \\n in the text of a reply begins
+another line. Import files have the form that export writes.
 
 setup is for all listeners. A TIME is written as 90s, 15m, 1h or 1h30m.
 

@@ -240,7 +240,7 @@ func (f accessForm) editEntry(h *store.HAT) error {
 	switch {
 	case err != nil:
 		return err
-	case len(e.rest) < 2:
+	case len(e.rest) < 2 && (len(e.rest) == 0 || !strings.HasPrefix(e.rest[0], "--")):
 		return shell.Refusedf("Invalid hostaccess \"edit\" command: %s", strings.Join(f.words, " "))
 	case e.isGroup:
 		return f.editGroup(h, e.name, e.rest)

@@ -208,8 +208,12 @@ func (r *tlsReport) own(chain []*x509.Certificate) {
 			i+1, len(chain), store.CommonName(c), store.NamesText(c), store.IssuerName(c),
 			c.NotBefore.UTC().Format("2006-01-02"), c.NotAfter.UTC().Format("2006-01-02"), word, days, store.Fingerprint(c))
 	}
+	known, err := knownAuthorities(r.env, running)
+	if err != nil {
+		r.d.Printf("The list of the system's certificate authorities cannot be read: %v.\n", err)
+	}
 	wrong := false
-	for _, v := range running.CertificateVerdicts(r.env.Clock(), nil) {
+	for _, v := range running.CertificateVerdicts(r.env.Clock(), known) {
 		if v.Certificate == listener.Certificate {
 			wrong = true
 			r.d.Printf("Verdict: %s\n  Use %s.\n", v.Text, v.Fix)

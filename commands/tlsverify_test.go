@@ -101,37 +101,51 @@ func (o ownListener) TryTLS(_ context.Context, t TLSTrial, w TLSWitness) (bool, 
 	return false, nil, nil
 }
 
-// TestTLSVerify_OwnListener: the chain of a listener is shown with names and
-// dates, and what senders will find wrong.
-func TestTLSVerify_OwnListener(t *testing.T) {
-	w := newWorld(t)
+// ownListenerTrial has the factory's listener present a certificate profile,
+// one of those there or of more, and gives the screen of tlsverify on it.
+func (w *world) ownListenerTrial(profile string, more ...store.Certificate) string {
+	w.t.Helper()
 	admin := w.env("admin", false)
 	err := admin.Edit(func(c *store.Config) error {
-		c.Listeners[0].Certificate = store.DemoCertificate
+		c.Certificates = append(c.Certificates, more...)
+		c.Listeners[0].Certificate = profile
 		for i := range c.Listeners[0].HAT.Policies {
 			c.Listeners[0].HAT.Policies[i].Params.TLS.Mode = store.TLSPreferred
 		}
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	commit := shelltest.NewScreen()
 	commit.Plain = true
-	if status := w.shell(admin, commit).Exec(t.Context(), "commit test"); status != 0 {
-		t.Fatal(commit.String())
+	if status := w.shell(admin, commit).Exec(w.t.Context(), "commit test"); status != 0 {
+		w.t.Fatal(commit.String())
 	}
 	running, _ := w.store.Running()
-	chain, err := running.Certificates[0].Chain.Certificates()
+	chain, err := running.Certificate(profile).Chain.Certificates()
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	env := w.env("admin", false)
 	env.TLS = ownListener{chain}
 	screen := shelltest.NewScreen()
 	screen.Plain = true
-	if status := w.shell(env, screen).Exec(t.Context(), "tlsverify example.com 127.0.0.1:2525"); status != 1 {
-		t.Errorf("exit status %d", status)
+	if status := w.shell(env, screen).Exec(w.t.Context(), "tlsverify example.com 127.0.0.1:2525"); status != 1 {
+		w.t.Errorf("exit status %d", status)
+	}
+	return screen.String()
+}
+
+// TestTLSVerify_OwnListener: the chain of a listener is shown with names and
+// dates, and what senders will find wrong.
+func TestTLSVerify_OwnListener(t *testing.T) {
+	w := newWorld(t)
+	screen := w.ownListenerTrial(store.DemoCertificate)
+	running, _ := w.store.Running()
+	chain, err := running.Certificates[0].Chain.Certificates()
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"This is the listener OutgoingMail on interface Management, host name mail.example.com.\n",
@@ -142,8 +156,33 @@ func TestTLSVerify_OwnListener(t *testing.T) {
 		"Certificate verification failed: self-signed certificate.\nTLS connection to 127.0.0.1 failed: certificate-not-trusted.\n",
 		"\nFailed to connect to 127.0.0.1.\nTLS verification completed.\n",
 	} {
-		if !strings.Contains(screen.String(), want) {
-			t.Errorf("%q is missing in\n%s", want, screen.String())
+		if !strings.Contains(screen, want) {
+			t.Errorf("%q is missing in\n%s", want, screen)
 		}
+	}
+}
+
+// TestTLSVerify_OwnListenerWithoutIntermediate: a chain that peers cannot
+// complete is not called right.
+func TestTLSVerify_OwnListenerWithoutIntermediate(t *testing.T) {
+	w := newWorld(t)
+	key, err := w.newKey(store.P256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := store.ReadCertificates(w.pkiFile("leaf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile, err := store.NewProfile("alone", key, leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen := w.ownListenerTrial("alone", profile)
+	if want := "Verdict: The issuer \"" + store.IssuerName(leaf[0]) + "\" is neither in the chain nor in a list of authorities"; !strings.Contains(screen, want) {
+		t.Errorf("%q is missing in\n%s", want, screen)
+	}
+	if strings.Contains(screen, "nothing is wrong") {
+		t.Error(screen)
 	}
 }

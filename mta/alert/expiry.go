@@ -48,27 +48,32 @@ func (c Certificate) stage(now time.Time) (int, bool) {
 	return 0, false
 }
 
+// key tells certificates apart: one that is in two profiles is told of for each,
+// because one may be used and the other not.
+func (c Certificate) key() string { return c.Fingerprint + " " + c.Name }
+
 // ends gives an alert for each certificate that has come further than was told
 // of it, and forgets those that are not configured any more. moved reports
 // that there is something to save.
 func (s *state) ends(now time.Time, all []Certificate) (alerts []Alert, moved bool) {
 	known := make(map[string]bool, len(all))
 	for _, c := range all {
-		known[c.Fingerprint] = true
+		key := c.key()
+		known[key] = true
 		stage, near := c.stage(now)
-		told, before := s.Told[c.Fingerprint]
+		told, before := s.Told[key]
 		if !near || before && stage >= told {
 			continue
 		}
 		if s.Told == nil {
 			s.Told = map[string]int{}
 		}
-		s.Told[c.Fingerprint], moved = stage, true
+		s.Told[key], moved = stage, true
 		alerts = append(alerts, c.alert(now).escaped())
 	}
-	for fingerprint := range s.Told {
-		if !known[fingerprint] {
-			delete(s.Told, fingerprint)
+	for key := range s.Told {
+		if !known[key] {
+			delete(s.Told, key)
 			moved = true
 		}
 	}

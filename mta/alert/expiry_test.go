@@ -88,3 +88,20 @@ func TestReplacedCertificate(t *testing.T) {
 		t.Errorf("remembered: %v", h.state.Told)
 	}
 }
+
+// TestCertificateInTwoProfiles: that a copy which nothing uses was told of does
+// not keep back what is in use.
+func TestCertificateInTwoProfiles(t *testing.T) {
+	h := newHarness(t)
+	h.set.Certificates = []Certificate{
+		{Name: "copy", Fingerprint: "f1", NotAfter: epoch.Add(4 * day)},
+		{Name: "mail", Fingerprint: "f1", NotAfter: epoch.Add(4 * day), Uses: []string{"mail delivery"}},
+	}
+	h.Configure(h.set)
+	mails := h.after(0)
+	h.wantCount("both", mails, 2)
+	if all := strings.Join(mails, ""); !strings.Contains(all, `"copy" expires in 4 days`) || !strings.Contains(all, `"mail" expires in 4 days`) {
+		t.Error(all)
+	}
+	h.wantCount("told of once", h.after(time.Hour), 0)
+}
