@@ -223,7 +223,7 @@ func (f folder) Save(name string, write func(io.Writer) error) error {
 	defer root.Close()
 	file, err := files.Create(root, name)
 	if err != nil {
-		return err
+		return shell.Refusedf("Error: the file %q cannot be written: %w.", name, err)
 	}
 	if err := write(file); err != nil {
 		file.Abort()
