@@ -48,7 +48,7 @@ check:
 # integration drives real peers (Postfix, swaks, strace, …) on loopback; the
 # Debian packages it needs are listed in .ci/run.
 integration: build
-	$(GO) test -tags integration -count=1 -timeout 20m -v ./cmd/esa
+	$(GO) test -tags integration -count=1 -timeout 60m -v ./cmd/esa
 
 # soak is the integration run with the full counts.
 soak: build

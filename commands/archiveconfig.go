@@ -18,8 +18,8 @@ func archiveconfig() Command {
 		Long: `Every configuration that is committed is copied, as the file that saveconfig
 writes, to each archive: a directory of this machine, or one of another host by
 scp. No commit waits for that. What cannot be copied is tried again, with an
-alert, and nothing is left out as long as its revision is kept. Old copies are
-not removed.
+alert, and nothing is left out as long as its revision is kept; a revision that
+is damaged is passed over, with an alert. Old copies are not removed.
 
 A host is known by its host key, and the gateway there by a key of its own,
 which is made with the archive. KEY shows it as a line for authorized_keys.
@@ -100,6 +100,16 @@ func archiveStateText(s ArchiveState) string {
 	text := "   Nothing was copied yet.\n"
 	if !s.At.IsZero() {
 		text = fmt.Sprintf("   Copied last: revision %d, %s\n", s.Revision, s.At.Local().Format(time.ANSIC))
+	}
+	for i, n := range s.Passed {
+		lead := ", "
+		if i == 0 {
+			lead = "   Damaged, and passed over: "
+		}
+		text += fmt.Sprintf("%srevision %d", lead, n)
+	}
+	if len(s.Passed) > 0 {
+		text += "\n"
 	}
 	if s.Err != nil {
 		text += fmt.Sprintf("   Failed at %s: %s\n   Tried again at %s.\n", s.Failed.Local().Format(time.ANSIC), printable(s.Err.Error()), s.Due.Local().Format(time.ANSIC))

@@ -29,7 +29,7 @@ func TestMailconfigSendsTheFile(t *testing.T) {
 	if bytes.Contains(l.File, []byte("PRIVATE KEY")) {
 		t.Error("the key is mailed in clear")
 	}
-	result, err := configfile.Read(l.File, store.Factory(store.FactoryFacts{}), configfile.ReadOptions{Keys: configfile.Keys{
+	result, err := configfile.Read(t.Context(), l.File, store.Factory(store.FactoryFacts{}), configfile.ReadOptions{Keys: configfile.Keys{
 		Passphrase: func() (string, error) { return "long enough", nil },
 	}})
 	if err != nil || !result.Config.Equal(running) {

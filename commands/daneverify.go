@@ -39,7 +39,8 @@ done, then a table of how they ended. The exit status is 0 if all succeeded.
 destinations tries every domain of destconfig and of the queue and tells what
 would become of mail to it with DANE Opportunistic and with Mandatory: "DANE" is
 sent authenticated, "TLS ..." as the TLS setting says because DANE does not
-apply, "encrypted" with any certificate, "waits" is not sent while that lasts.
+apply, "encrypted" with any certificate, "waits" is not sent while that lasts,
+"bounces" is returned, and "-" is decided by what stands beside it.
 
 json gives all that was found, an object a line.
 

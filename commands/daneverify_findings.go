@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,16 +203,20 @@ func (f *daneFindings) detail() string {
 
 // opportunistic says what becomes of mail to a domain with DANE Opportunistic:
 // the first host that is not left out decides (reference dane-dnssec 1.3).
-// byTLS is the TLS setting of the destination.
-func (f *daneFindings) opportunistic(byTLS string) string {
+// byTLS is the TLS setting of the destination, insecureMX whether daneconfig
+// has hosts authenticated that INSECURE MX records name.
+func (f *daneFindings) opportunistic(byTLS string, insecureMX bool) string {
 	switch envelope.Reason(f.Reason) {
 	case envelope.ReasonNoHost, envelope.ReasonNoMail:
 		return "bounces"
 	}
+	insecure := f.MXData.Status == lookup.Insecure.String()
 	for _, h := range f.Hosts {
 		unusable := h.TLSAData != nil && h.TLSAData.Status == lookup.Secure.String() && !h.TLSAData.usable()
 		switch {
-		case h.Result == daneSuccess:
+		case insecure && !insecureMX && h.reachable():
+			return "TLS " + byTLS // whatever TLSA records the host has: a delivery does not ask for them
+		case h.Result == daneSuccess, insecure && insecureMX && h.matched():
 			return "DANE"
 		case h.Reason == string(envelope.ReasonDANE):
 			return "TLS " + byTLS
@@ -220,6 +225,16 @@ func (f *daneFindings) opportunistic(byTLS string) string {
 		}
 	}
 	return "waits"
+}
+
+// reachable reports whether DNS gives an address of the host.
+func (h *daneHost) reachable() bool {
+	return slices.ContainsFunc(h.Addresses, func(a *daneAddress) bool { return a.Address != "" })
+}
+
+// matched reports whether a certificate of the host fits its TLSA records.
+func (h *daneHost) matched() bool {
+	return slices.ContainsFunc(h.Addresses, func(a *daneAddress) bool { return a.Match != nil })
 }
 
 func (t *daneTLSA) usable() bool {

@@ -197,7 +197,7 @@ func daneDestinations(d *Dialog, env Env, _ []string) error {
 			d.Printf("[%d/%d] %s\n", done, len(domains), f.Domain)
 		}
 		to, _ := handling(f.Domain)
-		rows = append(rows, daneOutcome{f.Domain, f.opportunistic(to.TLS.Text()), f.mandatory(), strings.TrimPrefix(f.detail(), ": ")})
+		rows = append(rows, daneOutcome{f.Domain, f.opportunistic(to.TLS.Text(), cfg.DANE.InsecureMX), f.mandatory(), strings.TrimPrefix(f.detail(), ": ")})
 	})
 	if err != nil {
 		return err
@@ -225,7 +225,7 @@ func mailDestinations(env Env, cfg *store.Config) (domains []string, others []da
 		}
 		seen[name] = true
 		domain, err := parseMailDomain(name)
-		_, route := handling(name)
+		to, route := handling(name)
 		switch {
 		case route != nil && route.Discard:
 			others = append(others, daneOutcome{name, "-", "-", "mail to it is discarded (smtproutes)"})
@@ -236,7 +236,7 @@ func mailDestinations(env Env, cfg *store.Config) (domains []string, others []da
 		case strings.HasPrefix(name, "."):
 			others = append(others, daneOutcome{name, "-", "-", "not one domain: try those below it"})
 		case err != nil:
-			others = append(others, daneOutcome{name, "by TLS", "waits", "an address has no TLSA record"})
+			others = append(others, daneOutcome{name, "TLS " + to.TLS.Text(), "waits", "an address has no TLSA record"})
 		default:
 			domains = append(domains, domain)
 		}

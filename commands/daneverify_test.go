@@ -303,6 +303,7 @@ func TestDANEVerify_Many(t *testing.T) {
 // trial is the table of the reference, 1.3.
 func TestDANEVerify_Destinations(t *testing.T) {
 	for _, tt := range []struct{ domain, opportunistic, mandatory string }{
+		{"forged.example", "TLS Preferred", "waits"},
 		{"ietf.org", "DANE", "DANE"},
 		{"notlsa.example", "TLS Preferred", "waits"},
 		{"unusable.example", "encrypted", "waits"},
@@ -316,8 +317,35 @@ func TestDANEVerify_Destinations(t *testing.T) {
 	} {
 		w := newWorld(t)
 		f := tryOne(t.Context(), w.env("admin", false), fakeDANE{w.time.Now}, tt.domain)
-		if o, m := f.opportunistic("Preferred"), f.mandatory(); o != tt.opportunistic || m != tt.mandatory {
+		if o, m := f.opportunistic("Preferred", false), f.mandatory(); o != tt.opportunistic || m != tt.mandatory {
 			t.Errorf("%s: %s, %s; want %s, %s", tt.domain, o, m, tt.opportunistic, tt.mandatory)
+		}
+	}
+}
+
+// TestDANEVerify_InsecureMX: a delivery asks the hosts that an INSECURE MX
+// record names for TLSA records only where daneconfig says so; what is wrong
+// with these holds no mail otherwise.
+func TestDANEVerify_InsecureMX(t *testing.T) {
+	address := &daneAddress{Address: "192.0.2.1"}
+	fits := &daneAddress{Address: "192.0.2.1", Match: &daneMatch{Record: "3 1 1 00"}}
+	usable := &daneTLSA{daneAnswer: daneAnswer{Status: "SECURE"}, Records: []daneRecord{{"3 1 1 00", true}}}
+	unusable := &daneTLSA{daneAnswer: daneAnswer{Status: "SECURE"}, Records: []daneRecord{{"1 1 1 00", false}}}
+	for _, tt := range []struct {
+		name             string
+		host             daneHost
+		asDefault, asked string
+	}{
+		{"matches", daneHost{Reason: "dane-required", TLSAData: usable, Addresses: []*daneAddress{fits}}, "TLS Preferred", "DANE"},
+		{"does not match", daneHost{Reason: "tlsa-invalid", TLSAData: usable, Addresses: []*daneAddress{address}}, "TLS Preferred", "waits"},
+		{"none usable", daneHost{Reason: "tlsa-invalid", TLSAData: unusable, Addresses: []*daneAddress{address}}, "TLS Preferred", "encrypted"},
+		{"no records", daneHost{Reason: "dane-required", Addresses: []*daneAddress{address}}, "TLS Preferred", "TLS Preferred"},
+		{"bogus records", daneHost{Reason: "dnssec-invalid", Addresses: []*daneAddress{address}}, "TLS Preferred", "waits"},
+		{"bogus address", daneHost{Reason: "dnssec-invalid", Addresses: []*daneAddress{{}}}, "waits", "waits"},
+	} {
+		f := daneFindings{Reason: tt.host.Reason, MXData: daneAnswer{Status: "INSECURE"}, Hosts: []*daneHost{&tt.host}}
+		if a, b := f.opportunistic("Preferred", false), f.opportunistic("Preferred", true); a != tt.asDefault || b != tt.asked {
+			t.Errorf("%s: %s, with insecure_mx %s; want %s, %s", tt.name, a, b, tt.asDefault, tt.asked)
 		}
 	}
 }

@@ -152,6 +152,7 @@ type ArchiveState struct {
 	Name     string
 	Revision uint64    // copied last; 0: none
 	At       time.Time // when; zero: never
+	Passed   []uint64  // revisions that were passed over; the newest of many
 	Err      error     // why the last attempt failed; its text is in part the host's
 	Failed   time.Time
 	Due      time.Time // of the next attempt, if Err
@@ -214,6 +215,8 @@ type Address struct {
 // names; others are refused.
 type Files interface {
 	Read(name string) ([]byte, error)
+	// Taken tells whether a name stands for something, a file or not.
+	Taken(name string) (bool, error)
 	Write(name string, data []byte) error
 	// Save writes a file as write does, however long; it is there whole or
 	// not at all.

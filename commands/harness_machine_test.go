@@ -152,6 +152,11 @@ func (f fakeFiles) Read(name string) ([]byte, error) {
 	return bytes.Clone(data), nil
 }
 
+func (f fakeFiles) Taken(name string) (bool, error) {
+	_, taken := f[name]
+	return taken, checkFileName(name)
+}
+
 func (f fakeFiles) Write(name string, data []byte) error {
 	if err := checkFileName(name); err != nil {
 		return err

@@ -514,7 +514,7 @@ func (g *fakeGateway) Archived() []ArchiveState {
 	for i, a := range running.Archives {
 		s := ArchiveState{Name: a.Name, Revision: 2, At: g.clock.Now().Add(-time.Minute)}
 		if i > 0 {
-			s = ArchiveState{Name: a.Name, Err: errors.New("the host says: \x1b[31mno"), Failed: g.clock.Now(), Due: g.clock.Now().Add(time.Minute)}
+			s = ArchiveState{Name: a.Name, Passed: []uint64{1, 3}, Err: errors.New("the host says: \x1b[31mno"), Failed: g.clock.Now(), Due: g.clock.Now().Add(time.Minute)}
 		}
 		states = append(states, s)
 	}

@@ -122,7 +122,23 @@ func readValid(d *Dialog, env Env, base *store.Config, l loaded) (*store.Config,
 		}
 		d.Text("")
 	}
+	warnSSL(d, env, base, result.Config)
 	return result.Config, nil
+}
+
+// warnSSL warns of TLS settings that are not those of before, as sslconfig does
+// where they are made. What nothing could be spoken with is refused by the
+// commit.
+func warnSSL(d *Dialog, env Env, before, after *store.Config) {
+	for _, side := range []sslSide{sslInbound(), sslOutbound()} {
+		was, is := side.place(before), side.place(after)
+		if was.Method() == is.Method() && was.Ciphers == is.Ciphers {
+			continue
+		}
+		if _, warnings, err := side.speak(env.Ciphers)(is.Method(), is.Ciphers); err == nil {
+			warn(d, warnings)
+		}
+	}
 }
 
 // notLoaded ends what was not loaded.
@@ -149,7 +165,7 @@ func readFile(d *Dialog, env Env, base *store.Config, l loaded) (configfile.Resu
 		return d.Secret("Enter the passphrase that the file was encrypted with:"), d.Err()
 	}}}
 	for {
-		result, err := configfile.Read(l.data, base, o)
+		result, err := configfile.Read(d.Context(), l.data, base, o)
 		switch {
 		case d.Err() != nil:
 			return result, d.Err()

@@ -72,6 +72,13 @@ func (g guardedFiles) Read(name string) ([]byte, error) {
 	return g.files.Read(name)
 }
 
+func (g guardedFiles) Taken(name string) (bool, error) {
+	if err := g.check(); err != nil {
+		return false, err
+	}
+	return g.files.Taken(name)
+}
+
 func (g guardedFiles) Write(name string, data []byte) error {
 	if err := g.check(); err != nil {
 		return err

@@ -121,6 +121,21 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// TestRights_WhoMayNotCommit: nobody is told to use what his role has not.
+func TestRights_WhoMayNotCommit(t *testing.T) {
+	w := crewed(t)
+	for group, want := range map[string]string{
+		"readonly":  "Configuration changes have been dropped: your role may not commit them.\n",
+		"operators": "Configuration changes were not committed and have been dropped. Use commit.\n",
+	} {
+		screen := shelltest.NewScreen()
+		screen.Plain = true
+		if status := w.shell(w.env("u"+group, false), screen).Exec(t.Context(), "sethostname mx.example.com"); status != 1 || screen.String() != want {
+			t.Errorf("%s: status %d\n%s", group, status, screen)
+		}
+	}
+}
+
 // harmless gives commands that do nothing but tell that they ran.
 func harmless(table []Command, ran *string) []Command {
 	for i := range table {

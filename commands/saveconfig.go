@@ -53,7 +53,11 @@ func saveConfig(d *Dialog, env Env, choice configfile.Secrets, passphrase string
 	if err != nil {
 		return err
 	}
-	name, size := fileName(env), &counted{}
+	name, err := freeFileName(env)
+	if err != nil {
+		return fileFailed("Error writing file.", err)
+	}
+	size := &counted{}
 	if err := env.Files.Save(name, func(w io.Writer) error { return write(io.MultiWriter(w, size)) }); err != nil {
 		return fileFailed("Error writing file.", err)
 	}

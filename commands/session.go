@@ -108,5 +108,8 @@ func Farewell(d *Dialog, env Env) error {
 	if err := env.Session.Discard(); err != nil {
 		return err
 	}
+	if env.May(shell.Lookup(Table(), "commit")) != nil {
+		return shell.Refusedf("Configuration changes have been dropped: your role may not commit them.")
+	}
 	return shell.Refusedf("Configuration changes were not committed and have been dropped. Use commit.")
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"time"
 
 	"esa/shell"
 	"esa/store"
@@ -188,8 +189,21 @@ func writeRunning(d *Dialog, env Env, choice configfile.Secrets, passphrase stri
 }
 
 // fileName names a file as the appliance does: model, serial number and time.
-func fileName(env Env) string {
-	return env.Version.Model + "-" + env.Version.Serial + "-" + env.Clock().Local().Format("20060102T150405") + ".xml"
+func fileName(env Env) string { return fileNameAt(env, env.Clock()) }
+
+func fileNameAt(env Env, at time.Time) string {
+	return env.Version.Model + "-" + env.Version.Serial + "-" + at.Local().Format("20060102T150405") + ".xml"
+}
+
+// freeFileName is that of this second or of the next that has no file yet: two
+// that are saved at once are two.
+func freeFileName(env Env) (string, error) {
+	for at := env.Clock(); ; at = at.Add(time.Second) {
+		name := fileNameAt(env, at)
+		if taken, err := env.Files.Taken(name); err != nil || !taken {
+			return name, err
+		}
+	}
 }
 
 // tellPending says that what is not committed is in no file.

@@ -139,6 +139,18 @@ func (a alerting) Anchorless(zone, why string) {
 	})
 }
 
+// RootRevoked tells that no key of the DNS root is trusted any more.
+func (a alerting) RootRevoked() {
+	a.gateway.live.alerts.Raise(alert.Alert{
+		Class: alert.System, Severity: alert.Critical, Name: "dns-root-revoked", About: ".",
+		Summary: "All trusted keys of the DNS root are revoked: nothing in DNS counts as signed.",
+		Details: []string{
+			"Mail to destinations with DANE Mandatory waits; with DANE Opportunistic it goes by their TLS setting.",
+			"Install a version that has the present keys of the root, or add the one that IANA publishes (dnsconfig, ANCHORS).",
+		},
+	})
+}
+
 // unbound tells of listeners and SSH ports that cannot be had.
 func (a alerting) unbound(problems []store.Problem) {
 	for _, p := range problems {

@@ -6,10 +6,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"esa/mta/alert"
+	"esa/mta/dnssec"
 	"esa/mta/envelope"
 	"esa/mta/mtatest"
 	"esa/mta/queue"
@@ -267,4 +270,34 @@ func TestAlerts_OwnTLSFailure(t *testing.T) {
 	if err != nil || len(stored) != 1 || len(plain.Messages()) != 0 || plain.Connections() != 1 {
 		t.Errorf("%+v, %v; %d connections", stored, err, plain.Connections())
 	}
+}
+
+// TestAlerts_DNSSEC: what keeps answers from being validated is told, and V-75:
+// that no key of the root is left, unless an operator trusts one of his own.
+func TestAlerts_DNSSEC(t *testing.T) {
+	w := start(t, func(*world, *store.Config) {})
+	told := func(text string) bool {
+		stored, err := w.gateway.Alerts()
+		return err == nil && slices.ContainsFunc(stored, func(s alert.Stored) bool { return strings.Contains(s.Text, text) })
+	}
+	alerting{w.gateway}.Lame(netip.MustParseAddrPort("192.0.2.53:53"), "no signature")
+	await(t, "a lame server", func() bool { return told("The DNS server 192.0.2.53:53 does not pass DNSSEC on.") })
+	alerting{w.gateway}.Anchorless(".", "expired")
+	await(t, "keys that do not validate", func() bool { return told("The keys of the DNS root do not validate") })
+
+	const revoked = "All trusted keys of the DNS root are revoked"
+	w.gateway.tellRevokedRoot()
+	own := strings.Replace(dnssec.RootAnchors().Lines()[0], "20326", "20327", 1)
+	live := w.gateway.live
+	live.trust.mu.Lock()
+	live.trust.point = dnssec.NewTrustPoint(".", dnssec.Anchors{})
+	live.trust.mu.Unlock()
+	w.commit(func(c *store.Config) { c.DNS.Anchors = []string{own} })
+	w.gateway.tellRevokedRoot()
+	if told(revoked) {
+		t.Error("told, though a key is trusted")
+	}
+	w.commit(func(c *store.Config) { c.DNS.Anchors = nil })
+	w.gateway.tellRevokedRoot()
+	await(t, "revoked keys", func() bool { return told(revoked) })
 }

@@ -3,6 +3,7 @@ package mta
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -38,7 +39,7 @@ func archivePlace(a store.Archive) archive.Place {
 func (g *Gateway) openArchives(l *live) *archive.Archives {
 	return archive.New(archive.Options{
 		Path: filepath.Join(g.Dir, archiveFile), Source: revisionFiles{g}, Dial: l.dialWeb, Clock: g.Clock, Diag: g.Diag,
-		Failed: alerting{g}.notArchived,
+		Failed: alerting{g}.notArchived, Passed: alerting{g}.passedOver,
 	})
 }
 
@@ -70,6 +71,9 @@ func (r revisionFiles) File(place archive.Place, revision uint64) (archive.File,
 		return archive.File{}, archive.ErrChanged
 	}
 	record, err := r.gateway.Store.Revision(revision)
+	if damaged := (*store.DamagedRevision)(nil); errors.As(err, &damaged) {
+		return archive.File{}, fmt.Errorf("%w: %w", archive.ErrDamaged, damaged.Err)
+	}
 	if err != nil {
 		return archive.File{}, err
 	}
@@ -123,6 +127,19 @@ func (a alerting) notArchived(s archive.State) {
 			fmt.Sprintf("Reason: %v", s.Err),
 			fmt.Sprintf("It is tried again at %s. Nothing is lost: what is committed meanwhile is copied then.", s.Due.Local().Format(time.ANSIC)),
 			"Use archiveconfig to see how the archives do, and to change them.",
+		},
+	})
+}
+
+// passedOver tells that there is no copy of a revision, and will not be.
+func (a alerting) passedOver(place string, revision uint64, why error) {
+	a.gateway.live.alerts.Raise(alert.Alert{
+		Class: alert.System, Severity: alert.Warning, Name: "archive-damage", About: fmt.Sprintf("%s %d", place, revision),
+		Summary: fmt.Sprintf("Revision %d was not copied to the archive %q.", revision, place),
+		Details: []string{
+			fmt.Sprintf("Reason: %v", why),
+			"It is not tried again. The revisions after it are copied.",
+			fmt.Sprintf("Use commitdetail %d to see what is left of it.", revision),
 		},
 	})
 }

@@ -1,15 +1,18 @@
 package mta
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"esa/mta/alert"
 	"esa/mta/archive"
 	"esa/store"
 )
@@ -117,6 +120,48 @@ func TestArchive_Failure(t *testing.T) {
 	w.commit(func(c *store.Config) { c.Archives = nil })
 	if s := w.gateway.Archived(); len(s) > 0 {
 		t.Errorf("states of none: %+v", s)
+	}
+}
+
+// TestArchive_DamagedRevision is passed over and told by an alert; what was
+// committed after it is copied.
+func TestArchive_DamagedRevision(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, nil)
+	archiving(w)
+	w.gateway = Offline(w.options())
+	w.commit(func(c *store.Config) {
+		c.Archives = []store.Archive{{Name: "backup", Target: dir, Secrets: store.ArchiveMasked}}
+	})
+	w.run()
+	await(t, "the first copy", func() bool { s := w.gateway.Archived(); return len(s) == 1 && s[0].Revision == 2 })
+	w.end()
+	w.gateway = Offline(w.options())
+	w.commit(hostname("damage.test"))
+	w.commit(hostname("next.test"))
+	database := filepath.Join(w.dir, "config.db")
+	w.store.Close()
+	text, err := os.ReadFile(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(database, bytes.ReplaceAll(text, []byte("damage.test"), []byte("DAMAGE.test")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.openStore(nil)
+	w.run()
+	await(t, "the copy of what was committed last", func() bool {
+		s := w.gateway.Archived()
+		return len(s) == 1 && s[0].Revision == 4 && slices.Equal(s[0].Passed, []uint64{3}) && s[0].Err == nil
+	})
+	await(t, "the alert", func() bool {
+		alerts, err := w.gateway.Alerts()
+		return err == nil && slices.ContainsFunc(alerts, func(a alert.Stored) bool {
+			return strings.Contains(a.Text, `Revision 3 was not copied to the archive "backup".`)
+		})
+	})
+	if names := strings.Fields(archiveNames(t, dir)); len(names) != 2 {
+		t.Errorf("copies: %v", names)
 	}
 }
 

@@ -99,10 +99,10 @@ func TestC6_TimeOver(t *testing.T) {
 			if after := inodes(t, w.addr.Port()); len(after) != len(before) || after[hexAddr(before)] != before[hexAddr(before)] {
 				t.Errorf("sockets before %v, after %v", before, after)
 			}
-			alerts, err := w.gateway.Alerts()
-			if err != nil || len(alerts) == 0 || !strings.Contains(alerts[0].Text, "was taken back") {
-				t.Errorf("alerts %v, %v", alerts, err)
-			}
+			await(t, "the alert", func() bool { // raised once the old revision runs
+				alerts, err := w.gateway.Alerts()
+				return err == nil && len(alerts) > 0 && strings.Contains(alerts[0].Text, "was taken back")
+			})
 			if r, err := w.store.Revision(trial + 1); err != nil || r.User != "system" || !strings.Contains(r.Comment, "not confirmed in time") {
 				t.Errorf("the revision: %+v, %v", r.Revision, err)
 			}

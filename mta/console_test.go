@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"bufio"
 	"errors"
 	"net"
 	"net/netip"
@@ -36,7 +37,8 @@ func withConsole(t *testing.T, change func(*store.Config)) *world {
 		go func() {
 			defer conn.Close()
 			_, _ = conn.Write([]byte("console\r\n"))
-			_, _ = conn.Read(make([]byte, 1))
+			// All of the line, or the close would be a reset.
+			_, _ = bufio.NewReader(conn).ReadString('\n')
 			_, _ = conn.Write([]byte("bye\r\n"))
 		}()
 	}

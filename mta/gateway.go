@@ -59,7 +59,8 @@ type Options struct {
 	Authorities []*x509.Certificate
 	Clock       func() time.Time // nil: time.Now
 	Diag        *slog.Logger     // nil: nobody
-	// ConfigFile writes a configuration as the file that an archive gets.
+	// ConfigFile writes a configuration as the file that an archive gets. The
+	// error wraps archive.ErrDamaged where no file can hold the configuration.
 	ConfigFile func(w io.Writer, c *store.Config, a store.Archive) error
 	// Console takes a connection to an SSH port of the configuration: it closes
 	// it in the end, and returns soon. nil: such connections are closed.
@@ -326,10 +327,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.log.GatewayStarted(revision)
 	l.log.ServerStarting()
 	l.tellSuspension(Suspension{}, g.Suspended())
-	running.Go(func() { g.bind(ctx) })
 	running.Go(func() { g.followRootKeys(ctx) })
 	running.Go(func() { g.watchTrials(ctx) })
 	running.Go(g.checkHistory)
+	running.Go(func() { g.bind(ctx) }) // last: it tells that all of this runs
 
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"esa/mta/dns"
 	"esa/mta/dnssec"
@@ -65,9 +67,20 @@ func (g *Gateway) RootKeys() []dnssec.KnownKey { return g.rootTrust().known() }
 // followRootKeys has the resolver trust what the DNS root signs with, as that
 // changes.
 func (g *Gateway) followRootKeys(ctx context.Context) {
+	g.tellRevokedRoot()
 	g.live.trust.run(ctx, g.live.resolver, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.live.resolver.Configure(g.live.resolving(g.current.Load().dns))
+		g.tellRevokedRoot()
 	})
+}
+
+// tellRevokedRoot alarms operators when no key of the DNS root is left to be
+// trusted: then nothing counts as signed (RFC 5011 §5).
+func (g *Gateway) tellRevokedRoot() {
+	trusted := g.live.resolving(g.current.Load().dns).DNSSEC.Anchor.Lines()
+	if !slices.ContainsFunc(trusted, func(line string) bool { return strings.HasPrefix(line, ".\t") }) {
+		alerting{g}.RootRevoked()
+	}
 }

@@ -25,7 +25,8 @@ import (
 	"esa/store"
 )
 
-// patience bounds every wait for something that must happen.
+// patience bounds every wait for something that must happen. That of a client is
+// for one reply: between two of them a test may do a lot.
 const patience = 30 * time.Second
 
 // world is a gateway on a data directory of its own, with a next hop that
@@ -305,13 +306,13 @@ func connect(t testing.TB, addr netip.AddrPort) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { conn.Close() })
 	return &client{t: t, conn: conn, in: bufio.NewReader(conn)}
 }
 
 // reply reads a reply, all lines of it.
 func (c *client) reply() (string, error) {
+	c.conn.SetDeadline(time.Now().Add(patience))
 	var all strings.Builder
 	for {
 		line, err := c.in.ReadString('\n')
@@ -338,6 +339,7 @@ func (c *client) want(prefix string) string {
 // send writes a command, or the text of a message, without waiting.
 func (c *client) send(line string) {
 	c.t.Helper()
+	c.conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c.conn, line+"\r\n"); err != nil {
 		c.t.Fatalf("sending %q: %v", line, err)
 	}
@@ -362,6 +364,7 @@ func (c *client) mail(from, to, text string) {
 // closed waits for the end of the connection.
 func (c *client) closed() {
 	c.t.Helper()
+	c.conn.SetDeadline(time.Now().Add(patience))
 	if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
 		c.t.Errorf("read %q, %v, want the end of the connection", rest, err)
 	}

@@ -47,6 +47,19 @@ const maxObjects = 1000
 // ErrNoRevision says that a revision is not, or no longer, kept.
 var ErrNoRevision = errors.New("no such revision")
 
+// DamagedRevision is the error of a revision that is kept and cannot be read:
+// it, or its configuration, is not as it was committed, and will not be again.
+type DamagedRevision struct {
+	Number uint64
+	Err    error
+}
+
+// Error names the revision and what is wrong with it.
+func (d *DamagedRevision) Error() string { return fmt.Sprintf("revision %d: %v", d.Number, d.Err) }
+
+// Unwrap gives what is wrong with it.
+func (d *DamagedRevision) Unwrap() error { return d.Err }
+
 // head is what the database says is running.
 type head struct {
 	revision uint64
@@ -91,7 +104,7 @@ func readRevision(tx *bbolt.Tx, n uint64) (Revision, string, error) {
 		err = errors.New("it has the number of another")
 	}
 	if err != nil {
-		return Revision{}, "", fmt.Errorf("revision %d: %w", n, err)
+		return Revision{}, "", &DamagedRevision{n, err}
 	}
 	return r, hashOf(meta), nil
 }
@@ -108,11 +121,11 @@ func decodeRevision(meta []byte) (Revision, error) {
 func readConfig(tx *bbolt.Tx, r Revision) (*Config, error) {
 	data := tx.Bucket(configBucket).Get(number(r.Number))
 	if hashOf(data) != r.Sum {
-		return nil, fmt.Errorf("revision %d: its configuration does not match its checksum", r.Number)
+		return nil, &DamagedRevision{r.Number, errors.New("its configuration does not match its checksum")}
 	}
 	config, err := decode(data)
 	if err != nil {
-		return nil, fmt.Errorf("revision %d: %w", r.Number, err)
+		return nil, &DamagedRevision{r.Number, err}
 	}
 	return config, nil
 }
@@ -168,7 +181,7 @@ func (s *Store) Revisions(n int) ([]Revision, error) {
 }
 
 // Revision gives one revision whole. The error wraps ErrNoRevision if it is
-// not kept.
+// not kept, and a *DamagedRevision if it cannot be read.
 func (s *Store) Revision(n uint64) (Record, error) {
 	var rec Record
 	err := s.db.View(func(tx *bbolt.Tx) error {

@@ -130,7 +130,8 @@ func TestEditingThePastShows(t *testing.T) {
 		t.Errorf("revision 5: %v, %v", r.Changes, err)
 	}
 	for n, want := range map[uint64]string{3: "does not match its checksum", 4: "revision 4"} {
-		if _, err := s.Revision(n); err == nil || !strings.Contains(err.Error(), want) {
+		_, err := s.Revision(n)
+		if damaged := (*DamagedRevision)(nil); !errors.As(err, &damaged) || damaged.Number != n || !strings.Contains(err.Error(), want) {
 			t.Errorf("revision %d: %v", n, err)
 		}
 	}

@@ -249,7 +249,12 @@ func checkInner(part contentInfo, passphrase string) error {
 		if err.Error() == "pkcs12: expected exactly one key bag" {
 			return errPKCS12Hidden
 		}
-		return decodeError(err)
+		// One wrong passphrase in 256 leaves a padding that is right before
+		// what is no structure: the MAC of the file was not looked at yet.
+		if err := decodeError(err); err != errPKCS12 {
+			return err
+		}
+		return errPassphrase
 	}
 	return nil
 }

@@ -96,7 +96,9 @@ func EndsSession(from, to *Config, who Who) []string {
 
 // administrable reports whether an administrator can log in over the network.
 func (c *Config) administrable() bool {
-	return slices.ContainsFunc(c.Users, func(u User) bool { return u.Role == Administrators && u.NetworkLogin() })
+	return slices.ContainsFunc(c.Users, func(u User) bool {
+		return u.Role == Administrators && !u.Suspended && (u.Passphrase != "" || slices.ContainsFunc(u.Keys, c.SSHD.accepts))
+	})
 }
 
 // left gives the users of c that are not in next.

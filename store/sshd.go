@@ -1,7 +1,10 @@
 package store
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
@@ -73,6 +76,34 @@ func (s SSHD) Algorithms() SSHAlgorithms {
 		}
 	}
 	return a
+}
+
+// accepts reports whether a key, a line of authorized_keys without options, can
+// sign under these settings.
+func (s SSHD) accepts(line string) bool {
+	kind, rest, _ := strings.Cut(line, " ")
+	spoken := s.Algorithms().Signatures
+	if kind != "ssh-rsa" {
+		return slices.Contains(spoken, kind)
+	}
+	blob, _, _ := strings.Cut(rest, " ")
+	return rsaKeyBits(blob) >= s.MinRSABits &&
+		slices.ContainsFunc(spoken, func(name string) bool { return strings.HasPrefix(name, "rsa-") })
+}
+
+// rsaKeyBits gives the size of a key "ssh-rsa" (RFC 4253 §6.6: its name, the
+// exponent and the modulus, each after its length), 0 if it is none.
+func rsaKeyBits(blob string) int {
+	data, err := base64.StdEncoding.DecodeString(blob)
+	var field []byte
+	for range 3 {
+		if err != nil || len(data) < 4 || uint64(len(data)-4) < uint64(binary.BigEndian.Uint32(data)) {
+			return 0
+		}
+		end := 4 + binary.BigEndian.Uint32(data)
+		field, data = data[4:end], data[end:]
+	}
+	return new(big.Int).SetBytes(field).BitLen()
 }
 
 // ParseSSHAlgorithms reads names separated by commas or blanks, each one of

@@ -50,10 +50,11 @@ const (
 )
 
 // TLSAServices gives what there is to publish for listeners that mail comes to
-// from anywhere, one for each name.
+// from anywhere, one for each name and certificate: hosts of one name may be
+// several listeners, and what is published has to fit each.
 func (c *Config) TLSAServices() []TLSAService {
 	var all []TLSAService
-	seen := map[string]bool{}
+	seen := map[[2]string]bool{}
 	for _, l := range c.Listeners {
 		cert := c.Certificate(l.Certificate)
 		on, ok := c.Interface(l.Interface)
@@ -63,10 +64,11 @@ func (c *Config) TLSAServices() []TLSAService {
 		chain, err := cert.Chain.Certificates()
 		host := strings.ToLower(on.Hostname)
 		s := TLSAService{Name: fmt.Sprintf("_%d._tcp.%s", l.Port, host), Host: host, Listener: l.Name, Certificate: l.Certificate, Chain: chain}
-		if err != nil || len(chain) == 0 || seen[s.Name] {
+		key := [2]string{s.Name, s.Certificate}
+		if err != nil || len(chain) == 0 || seen[key] {
 			continue
 		}
-		seen[s.Name] = true
+		seen[key] = true
 		s.Records = []TLSARecord{{Usage: 3, Sum: sha256.Sum256(chain[0].RawSubjectPublicKeyInfo)}}
 		if len(chain) > 1 { // what is named must be presented (RFC 7671 §5.2.2)
 			s.Records = append(s.Records, TLSARecord{Usage: 2, Sum: sha256.Sum256(chain[1].RawSubjectPublicKeyInfo)})

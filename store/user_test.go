@@ -384,7 +384,13 @@ func TestLocksOutAdministrators(t *testing.T) {
 	able, locked, keyed, guest := admin, admin, admin, admin
 	able.Passphrase = "x"
 	locked.Passphrase, locked.Suspended = "x", true
-	keyed.Keys = []string{"k"}
+	keyed.Keys = []string{"ssh-ed25519 AAAA ann"}
+	const rsaKey = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC//////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////////w== ann" // 1024 bits
+	byRSA := admin
+	byRSA.Keys = []string{rsaKey}
+	speaking := func(bits int, signatures ...string) *Config {
+		return &Config{Users: []User{keyed, byRSA}, SSHD: SSHD{Signatures: signatures, MinRSABits: bits}}
+	}
 	guest.Passphrase, guest.Role = "x", Guests
 	for _, tt := range []struct {
 		name     string
@@ -400,6 +406,9 @@ func TestLocksOutAdministrators(t *testing.T) {
 		{"another is left", with(keyed, able), with(keyed), false},
 		{"there never was one", with(admin), with(locked), false},
 		{"nothing", with(able), with(able), false},
+		{"no key speaks the algorithm", speaking(0), speaking(0, "ecdsa-sha2-nistp256"), true},
+		{"an RSA key does", speaking(0), speaking(1024, "rsa-sha2-256"), false},
+		{"an RSA key does, but is too short", speaking(0), speaking(1025, "rsa-sha2-256"), true},
 	} {
 		if got := LocksOutAdministrators(tt.from, tt.to); (len(got) > 0) != tt.asks {
 			t.Errorf("%s: %v", tt.name, got)

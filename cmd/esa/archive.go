@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
 	"time"
 
 	"esa/commands"
 	"esa/mta"
+	"esa/mta/archive"
 	"esa/store"
 	"esa/store/configfile"
 )
@@ -47,6 +50,10 @@ func archiveFile(v commands.Version) func(w io.Writer, c *store.Config, a store.
 		case store.ArchivePlain:
 			o.Secrets = configfile.Plain
 		}
-		return configfile.Write(w, c, o)
+		err := configfile.Write(w, c, o)
+		if text := (*configfile.TextError)(nil); errors.As(err, &text) {
+			return fmt.Errorf("%w: %w", archive.ErrDamaged, err)
+		}
+		return err
 	}
 }

@@ -2,12 +2,33 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"testing"
 
 	"esa/commands"
+	"esa/mta/archive"
 	"esa/store"
 	"esa/store/configfile"
 )
+
+// TestArchiveFileThatCannotBe: a text that no file holds is damage to an
+// archive, which is not tried again; a failure to write is none.
+func TestArchiveFileThatCannotBe(t *testing.T) {
+	c := store.Factory(store.FactoryFacts{Hostname: "gw.test"})
+	if err := archiveFile(commands.Version{})(full{}, c, store.Archive{}); err == nil || errors.Is(err, archive.ErrDamaged) {
+		t.Errorf("a writer that fails: %v", err)
+	}
+	c.Users[0].FullName = "\x01"
+	if err := archiveFile(commands.Version{})(io.Discard, c, store.Archive{}); !errors.Is(err, archive.ErrDamaged) {
+		t.Errorf("a control character: %v", err)
+	}
+}
+
+// full is a writer without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
 // TestArchiveFile: a copy has the secrets of the configuration, those of the
 // archive among them, as the archive says; what has them can be loaded.
@@ -36,7 +57,7 @@ func TestArchiveFile(t *testing.T) {
 		if bytes.Contains(file.Bytes(), []byte(passphrase)) {
 			t.Errorf("%s: the passphrase is there", tt.archive.Secrets)
 		}
-		read, err := configfile.Read(file.Bytes(), store.Factory(store.FactoryFacts{Hostname: "other.test"}), configfile.ReadOptions{Keys: tt.keys})
+		read, err := configfile.Read(t.Context(), file.Bytes(), store.Factory(store.FactoryFacts{Hostname: "other.test"}), configfile.ReadOptions{Keys: tt.keys})
 		if loads := err == nil && read.Config.Equal(c); loads != tt.loads {
 			t.Errorf("%s: loaded: %v, %v", tt.archive.Secrets, loads, err)
 		}

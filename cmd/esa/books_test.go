@@ -106,11 +106,12 @@ func TestBooks(t *testing.T) {
 	for _, m := range peer.Messages() {
 		hop.taken += len(m.To)
 	}
-
 	want := plan.counters()
+	hop.mu.Lock()
 	if hop.taken != want["delivered_recips"] || hop.soft != want["soft_bounced_evts"] || hop.hard != want["5xx_hard_bounced_recips"] {
 		t.Errorf("the next hop took %d recipients, said later to %d and no to %d; the plan was %v", hop.taken, hop.soft, hop.hard, want)
 	}
+	hop.mu.Unlock()
 	compareXML(t, dir, want)
 	compareStatus(t, dir, want)
 	compareHosts(t, dir, want, by)

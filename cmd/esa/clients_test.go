@@ -36,7 +36,7 @@ func client(t *testing.T, dir string) *ssh.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watchdog := time.AfterFunc(limit, func() { conn.Close() })
+	watchdog := time.AfterFunc(5*limit, func() { conn.Close() }) // for all sessions together
 	t.Cleanup(func() { watchdog.Stop(); conn.Close() })
 	c, channels, requests, err := ssh.NewClientConn(conn, "console", &ssh.ClientConfig{
 		User: "admin", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
@@ -84,6 +84,7 @@ func execute(t *testing.T, c *ssh.Client, line string, pty bool) executed {
 // it was sent.
 func (p *person) atPrompt() string {
 	p.t.Helper()
+	p.waits()
 	part := make([]byte, 4096)
 	for {
 		shown := p.screen.String()

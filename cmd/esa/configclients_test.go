@@ -62,6 +62,7 @@ func (r *reader) command(line string) string {
 		r.t.Fatal(err)
 	}
 	r.seen = nil
+	r.waits()
 	one := make([]byte, 1)
 	for {
 		if _, err := io.ReadFull(r.out, one); err != nil {
@@ -122,7 +123,7 @@ func holds(t *testing.T, text string, want *store.Config) {
 	if at < 0 || end < at {
 		t.Fatalf("the configuration is not whole:\n%s", text)
 	}
-	result, err := configfile.Read([]byte(text[at:end+len("</config>")]), store.Factory(store.FactoryFacts{Hostname: "other.test"}), configfile.ReadOptions{})
+	result, err := configfile.Read(t.Context(), []byte(text[at:end+len("</config>")]), store.Factory(store.FactoryFacts{Hostname: "other.test"}), configfile.ReadOptions{})
 	if err != nil || !result.Config.Equal(want) {
 		t.Errorf("it is not what runs: %v", err)
 	}

@@ -72,6 +72,8 @@ type house struct {
 	done chan error
 }
 
+// openHouse returns when the gateway listens, and its log says so: a console
+// serves before that, and what is done there then comes first.
 func openHouse(t *testing.T, dir string) *house {
 	t.Helper()
 	p, err := openProcess(t.Context(), invocation{dir: dir, user: "admin"}, true)
@@ -83,10 +85,13 @@ func openHouse(t *testing.T, dir string) *house {
 		t.Fatal(err)
 	}
 	h := &house{t: t, dir: dir, p: p, done: make(chan error, 1)}
+	listening := make(chan struct{})
+	p.gateway.Listening = func() { close(listening) }
 	var ctx context.Context
 	ctx, h.stop = context.WithCancel(context.Background())
 	go func() { h.done <- p.run(ctx, socket) }()
 	t.Cleanup(h.close)
+	<-listening
 	return h
 }
 
@@ -271,7 +276,8 @@ type person struct {
 	out     io.Reader
 	screen  strings.Builder // not looked at yet
 
-	watchdog *time.Timer // ends a test that waits for ever
+	patience time.Duration // for every text that it waits for
+	watchdog *time.Timer   // ends a test that waits for ever
 }
 
 func sitDown(t *testing.T, dir string) *person {
@@ -293,7 +299,7 @@ func sitDownAs(t *testing.T, dir, user string, rows int) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &person{t: t, conn: conn, client: ssh.NewClient(c, channels, requests)}
+	p := &person{t: t, conn: conn, client: ssh.NewClient(c, channels, requests), patience: limit}
 	if p.session, err = p.client.NewSession(); err != nil {
 		t.Fatal(err)
 	}
@@ -303,9 +309,16 @@ func sitDownAs(t *testing.T, dir, user string, rows int) *person {
 	if err := errors.Join(err1, err2, p.session.RequestPty("vt100", rows, 200, nil), p.session.Shell()); err != nil {
 		t.Fatal(err)
 	}
-	p.watchdog = time.AfterFunc(limit, func() { conn.Close() })
+	p.watchdog = time.AfterFunc(p.patience, func() { conn.Close() })
 	t.Cleanup(func() { p.watchdog.Stop() })
 	return p
+}
+
+// waits begins to wait for something that must come.
+func (p *person) waits() {
+	if p.watchdog != nil {
+		p.watchdog.Reset(p.patience)
+	}
 }
 
 // escapes are what a terminal acts on and does not show.
@@ -314,6 +327,7 @@ var escapes = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 // sees reads the screen until text is there, and forgets what stands before.
 func (p *person) sees(text string) string {
 	p.t.Helper()
+	p.waits()
 	part := make([]byte, 4096)
 	for {
 		shown := escapes.ReplaceAllString(p.screen.String(), "")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -240,9 +241,35 @@ func TestFolder_WhatIsNoFileToRead(t *testing.T) {
 	for _, name := range []string{"none", "folder", "pipe", "large"} {
 		_, err := f.Read(name)
 		refused(t, name, err)
+		if taken, err := f.Taken(name); taken != (name != "none") || err != nil {
+			t.Errorf("%s is taken: %v, %v", name, taken, err)
+		}
 	}
+	_, err = folder(path("nowhere")).Read("none")
+	refused(t, "a file where there is no folder", err)
+	_, err = f.Taken("../none")
+	refused(t, "../none", err)
 	if data, err := f.Read("largest"); err != nil || len(data) != files.MaxFile {
 		t.Errorf("the largest file: %d bytes, %v", len(data), err)
+	}
+}
+
+// A folder that is full takes another state of a file that it has, and no more.
+func TestFolder_Full(t *testing.T) {
+	f := folder(t.TempDir())
+	for n := range 1000 {
+		if err := os.WriteFile(filepath.Join(string(f), strconv.Itoa(n)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := f.Write("more", nil)
+	refused(t, "one file too many", err)
+	want := `Error: the file "more" cannot be written: configuration/ is full (1000 files or 512 MB): remove files first.`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if err := f.Write("7", []byte("new")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -161,6 +161,9 @@ func (f folder) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	root, err := os.OpenRoot(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, shell.Refusedf("Error: the folder %s does not exist. Make it and put the file %q there.", f, name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +186,23 @@ func (f folder) Read(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, files.MaxFile))
 }
 
+// Taken tells whether a name stands for something.
+func (f folder) Taken(name string) (bool, error) {
+	if err := checkName(name); err != nil {
+		return false, err
+	}
+	root, err := os.OpenRoot(string(f))
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	_, err = root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Write replaces the file as a whole: a crash leaves the old or the new one.
 func (f folder) Write(name string, data []byte) error {
 	return f.Save(name, func(w io.Writer) error {
@@ -203,7 +223,7 @@ func (f folder) Save(name string, write func(io.Writer) error) error {
 	defer root.Close()
 	file, err := files.Create(root, name)
 	if err != nil {
-		return err
+		return shell.Refusedf("Error: the file %q cannot be written: %w.", name, err)
 	}
 	if err := write(file); err != nil {
 		file.Abort()

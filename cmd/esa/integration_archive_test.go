@@ -70,7 +70,7 @@ func TestArchive_OpenSSH(t *testing.T) {
 	if err := os.Mkdir(copies, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	key := regexp.MustCompile(`(?m)^\S+ ssh-ed25519 \S+$`).FindString(output(t, "", "ssh-keyscan", "-t", "ed25519", "-p", fmt.Sprint(h.port), "127.0.0.3"))
+	key := regexp.MustCompile(`(?m)^\S+ ssh-ed25519 \S+$`).FindString(output(t, "", "ssh-keyscan", "-T", scanTime, "-t", "ed25519", "-p", fmt.Sprint(h.port), "127.0.0.3"))
 	g := startGateway(t, t.TempDir())
 	if err := os.WriteFile(filepath.Join(g.dir, "configuration", "key"), []byte("a long passphrase\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,15 @@ func TestArchive_OpenSSH(t *testing.T) {
 	waitFor(t, "the copies", func() bool { return count(t, copies) == 2 })
 	waitFor(t, "the end of the failure", func() bool { return !strings.Contains(g.script("archiveconfig print"), "Failed at") })
 	g.script("smtproutes new example.com mx.example.net", "commit third")
-	waitFor(t, "the third copy", func() bool { return count(t, copies) == 3 })
+	// Of a copy on its way there is a file already.
+	third := regexp.MustCompile(`next\.example\.com-0*(\d+)-[^/]*\.xml$`)
+	waitFor(t, "the whole third copy", func() bool {
+		last, _ := filepath.Glob(filepath.Join(copies, "next.example.com-*.xml"))
+		return len(last) == 2 && strings.Contains(g.script("archiveconfig print"), "Copied last: revision "+third.FindStringSubmatch(last[1])[1]+",")
+	})
+	if n := count(t, copies); n != 3 {
+		t.Errorf("%d copies of three commits", n)
+	}
 
 	last, err := filepath.Glob(filepath.Join(copies, "next.example.com-*.xml"))
 	if err != nil || len(last) != 2 {

@@ -85,7 +85,7 @@ func TestWrongPasswords(t *testing.T) {
 	go func() {
 		defer close(sources)
 		source := netip.MustParseAddr("127.0.1.1")
-		for given.Load() < wanted && time.Since(begun) < 5*time.Minute {
+		for given.Load() < wanted && time.Since(begun) < 10*patience {
 			sources <- source.String()
 			source = source.Next()
 		}

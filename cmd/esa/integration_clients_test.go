@@ -257,10 +257,14 @@ func TestClientPuTTY(t *testing.T) {
 	do("cd configuration\nls\nquit\n", "psftp", "@HOST").want(t, 0, "p-scp.txt", "p-sftp.txt")
 }
 
+// scanTime is how many seconds programs that look at a server may wait for it;
+// of themselves they give up after a few.
+const scanTime = "60"
+
 // fingerprint is that of the Ed25519 host key, as OpenSSH's programs see it.
 func (r *reachable) fingerprint(t *testing.T) string {
 	t.Helper()
-	keys := r.run(t, "", "ssh-keyscan", "-p", "@PORT", "-t", "ed25519", "@HOST").want(t, 0, "ssh-ed25519")
+	keys := r.run(t, "", "ssh-keyscan", "-T", scanTime, "-p", "@PORT", "-t", "ed25519", "@HOST").want(t, 0, "ssh-ed25519")
 	got := r.run(t, keys.out, "ssh-keygen", "-l", "-f", "-").want(t, 0, "SHA256:")
 	return regexp.MustCompile(`SHA256:\S+`).FindString(got.out)
 }
@@ -333,6 +337,7 @@ func TestClientAnsible(t *testing.T) {
 	r := startReachable(t)
 	t.Setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
 	t.Setenv("ANSIBLE_NOCOLOR", "1")
+	t.Setenv("ANSIBLE_TIMEOUT", scanTime)
 	t.Setenv("ANSIBLE_SSH_CONTROL_PATH_DIR", filepath.Join(r.home, "cp"))
 	login := []string{"ansible", "all", "-i", "@HOST,", "-e", "ansible_port=@PORT", "-u", "ann", "--private-key", "@KEY", "-m", "raw", "-a"}
 	r.run(t, "", append(login, "version")...).want(t, 0, "Version: ", "rc=0")
@@ -344,7 +349,7 @@ func TestClientAnsible(t *testing.T) {
 func TestClientAudit(t *testing.T) {
 	need(t, "ssh-audit")
 	r := startReachable(t)
-	got := r.run(t, "", "ssh-audit", "-n", "-p", "@PORT", "@HOST")
+	got := r.run(t, "", "ssh-audit", "-n", "-t", scanTime, "-p", "@PORT", "@HOST")
 	if strings.Contains(got.out, "[fail]") || got.status != 0 && got.status != 2 || !strings.Contains(got.out, "(kex)") {
 		t.Errorf("status %d\n%s%s", got.status, got.out, got.err)
 	}

@@ -34,11 +34,27 @@ func dialSMTP(t *testing.T, server string) *smtpClient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &smtpClient{t, textproto.NewConn(conn)}
+	c := &smtpClient{t, textproto.NewConn(patient{conn})}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
 	c.expect("220")
 	return c
+}
+
+// patient is a connection that waits as long as patience for each step.
+type patient struct{ net.Conn }
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Read(b)
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	if err := p.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(b)
 }
 
 func (c *smtpClient) expect(code string) {
@@ -168,6 +184,7 @@ func TestDiskFull(t *testing.T) {
 	// Full in the middle of a message, twice. One that is small may still find
 	// room, in a file that was used before.
 	for _, size := range []int{900_000, 700_000} {
+		waitFor(t, "an empty queue", g.idle) // what is delivered later would make room
 		c.begin()
 		c.body("refused", size/2)
 		free = fill(t, place, 0)
@@ -307,7 +324,7 @@ func TestSyncFails(t *testing.T) {
 // once that has settled: a limit of it lets the process open nothing.
 func freeDescriptor(t *testing.T, pid int) uint64 {
 	t.Helper()
-	last := uint64(0)
+	last, same := uint64(0), 0
 	waitFor(t, "descriptors that stay as they are", func() bool {
 		free := uint64(0)
 		for ; ; free++ {
@@ -315,9 +332,11 @@ func freeDescriptor(t *testing.T, pid int) uint64 {
 				break
 			}
 		}
-		same := free == last
-		last = free
-		return same
+		if free != last {
+			last, same = free, 0
+		}
+		same++
+		return same == 10
 	})
 	return last
 }

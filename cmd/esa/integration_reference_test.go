@@ -409,7 +409,7 @@ func (r *reference) global() {
 		r.t.Helper()
 		r.script(slices.Concat([]string{"listenerconfig", "setup"}, answers, []string{"", `commit "global"`})...)
 	}
-	setup("1", "", "1000", "1h", "4s", "15m", "y", "y")
+	setup("1", "", "1000", "1h", "8s", "15m", "y", "y")
 	m := connectFrom(r.t, "127.0.1.14", r.incoming) // REJECTED, now at its recipients
 	r.exactly(m, "", "220 mx.example.com ESMTP")
 	crowd := connectFrom(r.t, "127.0.1.20", r.incoming)
@@ -417,11 +417,11 @@ func (r *reference) global() {
 	crowd.ended()
 	m.want("MAIL FROM:<a@sender.test>", "250 ")
 	m.want("RCPT TO:<ok@example.com>", "554 Your access to this mail system has been rejected")
+	m.want("RSET", "250 ")
+	m.want("", "421 ") // it has injected nothing within eight seconds
+	m.ended()
 	r.logged(`ICID \d+ REJECT SG REJECTED match 127\.0\.1\.14-127\.0\.1\.15 SBRS not enabled country not enabled`)
 	r.logged(`MID \d+ ICID \d+ To: <ok@example\.com> Rejected by Injection Control`)
-	m.want("RSET", "250 ")
-	m.want("", "421 ") // it has injected nothing within four seconds
-	m.ended()
 	r.logged(`ICID \d+ disconnected address 127\.0\.1\.14, no messages injected within timeout period`)
 
 	setup("500", "", "1000", "1h", "5m", "3s", "n", "n")

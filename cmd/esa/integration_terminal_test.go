@@ -117,12 +117,13 @@ func firstSession(t *testing.T, cols, rows int) {
 	term.keys("Up")
 	term.await(prompt + " showchanges")
 	term.keys("C-u")
-	term.line("status")
 	if rows < 30 {
-		term.await("-Press Any Key For More-")
+		term.say("status", "-Press Any Key For More-")
 		term.keys("Space")
+		term.await(prompt)
+	} else {
+		term.say("status", prompt)
 	}
-	term.await(prompt)
 	if screen := term.screen(); strings.Contains(screen, "-Press Any Key") || !strings.Contains(screen, "Active Recipients") {
 		t.Errorf("the second page:\n%s", screen)
 	}
@@ -133,8 +134,7 @@ func firstSession(t *testing.T, cols, rows int) {
 	}
 
 	// What is not committed is asked about; leaving ends the gateway.
-	term.line("sethostname other.example.com")
-	term.await(prompt)
+	term.say("sethostname other.example.com", prompt)
 	term.line("exit")
 	term.await("Are you sure you wish to exit? [N]>")
 	term.line("y")

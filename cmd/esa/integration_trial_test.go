@@ -71,7 +71,7 @@ func TestTrial_Kill(t *testing.T) {
 	g := startGateway(t, dir)
 	g.script("sethostname gw0.example.com", "commit begin")
 	stands := 0
-	for round := range 1 + kills/5 {
+	for round := 0; round < 1+kills/5 || stands == 0 && round < kills; round++ {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		told := make(chan trials, 1)
 		go func() { told <- tryOut(ctx, dir, round*10000+1) }()
@@ -133,8 +133,9 @@ func TestTrial_PowerCut(t *testing.T) {
 			go func() { told <- tryOut(ctx, dir, 1) }()
 			time.Sleep(200*time.Millisecond + rand.N(200*time.Millisecond)) // any moment must do
 			d.cutPower(g)
+			now := <-told
 			again := startGateway(t, dir)
-			(<-told).check(t, again)
+			now.check(t, again)
 			again.stop()
 		})
 	}

@@ -29,7 +29,7 @@ func TestConsole_FiftySessions(t *testing.T) {
 	for n := range people {
 		sessions.Go(func() {
 			p := sitDownAs(t, dir, "admin", 200)
-			p.watchdog.Reset(5 * limit) // each edit is on the disk before the prompt comes
+			p.patience = 5 * limit // each edit is on the disk before the prompt comes
 			p.sees(".test> ")
 			own := fmt.Sprintf("P%02d", n)
 			p.types("bounceconfig", "[]> ")

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -27,9 +29,6 @@ func connectFrom(t *testing.T, from string, to netip.AddrPort) *mailer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		t.Fatal(err)
-	}
 	return &mailer{t: t, conn: conn, in: bufio.NewReader(conn)}
 }
 
@@ -46,6 +45,7 @@ func mailFrom(t *testing.T, from string, to netip.AddrPort) *mailer {
 // connection.
 func (m *mailer) reply() string {
 	m.t.Helper()
+	m.patiently()
 	var lines []string
 	for {
 		line, err := m.in.ReadString('\n')
@@ -64,6 +64,7 @@ func (m *mailer) reply() string {
 func (m *mailer) ask(command string) string {
 	m.t.Helper()
 	if command != "" {
+		m.patiently()
 		if _, err := io.WriteString(m.conn, command+"\r\n"); err != nil {
 			m.t.Fatalf("sending %.60q: %v", command, err)
 		}
@@ -103,10 +104,19 @@ func (m *mailer) quit() {
 	m.ended()
 }
 
-// ended fails unless the connection is over.
+// patiently bounds the next step.
+func (m *mailer) patiently() {
+	m.t.Helper()
+	if err := m.conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// ended fails unless the other end ends the connection.
 func (m *mailer) ended() {
 	m.t.Helper()
-	if rest, err := io.ReadAll(m.in); len(rest) > 0 {
+	m.patiently()
+	if rest, err := io.ReadAll(m.in); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		m.t.Errorf("after the end came %q, %v", rest, err)
 	}
 }

@@ -165,7 +165,7 @@ func loginOf(l sshd.Login) maillog.Login {
 	case "none":
 		in.Method = "local"
 	case "":
-		in.Method = "no attempt"
+		in.Method = "before-login"
 	}
 	return in
 }

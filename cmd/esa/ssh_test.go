@@ -63,11 +63,18 @@ func withAnn(t *testing.T, change func(*store.Config)) (*house, netip.AddrPort, 
 // start.
 func awaitSSH(t *testing.T, addr netip.AddrPort) {
 	t.Helper()
-	end := time.Now().Add(limit)
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for {
-		if greeting, err := greetingAt(addr); err == nil && strings.HasPrefix(greeting, "SSH-2.0-") {
+		greeting, err := greetingAt(addr)
+		if err == nil && strings.HasPrefix(greeting, "SSH-2.0-") {
 			return
-		} else if time.Now().After(end) {
+		}
+		select {
+		case <-tick.C:
+		case <-end.C:
 			t.Fatalf("nobody greets at %s: %q, %v", addr, greeting, err)
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"esa/shell/attach"
+	"esa/shell/sshd"
 	"esa/store"
 )
 
@@ -76,6 +78,34 @@ func TestUsers_ADeletedOneIsThrownOut(t *testing.T) {
 	again := sitDownAs(t, dir, "ann", 24)
 	if shown := again.sees("gw.test> "); strings.Contains(shown, "resume") {
 		t.Errorf("another ann is offered what the first had pending:\n%s", shown)
+	}
+}
+
+// TestUsers_LockedBeforeTheStoreKnows: a session was let in, and a commit removes
+// or locks its user before the store knows of it and could tell it so.
+func TestUsers_LockedBeforeTheStoreKnows(t *testing.T) {
+	dir, _ := prepared(t)
+	h := openHouse(t, dir)
+	begins := func(source string) error {
+		pending := h.p.store.NewSession(store.Who{User: "ann", Source: source, Method: "cli"})
+		ctx, stop := h.p.console.untilExpelled(t.Context(), &sshd.Session{User: "ann", Source: source}, pending)
+		defer stop()
+		return errors.Join(context.Cause(ctx), pending.Close(false))
+	}
+	for _, tt := range []struct {
+		line       string
+		far, local error
+	}{
+		{"userconfig new ann operators", nil, nil},
+		{"userconfig status ann locked", errExpelled, nil},
+		{"userconfig delete ann", errExpelled, errExpelled},
+	} {
+		h.exec(tt.line+"; commit ann").want(t, 0, "Changes committed: ")
+		for source, want := range map[string]error{"192.0.2.9": tt.far, store.LocalSource: tt.local} {
+			if err := begins(source); !errors.Is(err, want) {
+				t.Errorf("%s, from %s: %v, want %v", tt.line, source, err, want)
+			}
+		}
 	}
 }
 

@@ -12,7 +12,8 @@
 // The history is the queue: nothing is kept twice, and what could not be copied
 // is copied later, as long as its revision is kept. A copy that fails is tried
 // again after a minute, then after twice the time of before, up to half an
-// hour. No commit waits for any of this.
+// hour. A revision that is damaged is told and passed over, so that those after
+// it are not kept back. No commit waits for any of this.
 //
 // The protocol of scp is that of OpenSSH's scp -t, which has no standard: one
 // line with mode, length and name, the bytes, a zero; each answered by a zero,
@@ -43,6 +44,7 @@ const (
 	putTime    = 30 * time.Second // for one file
 	firstRetry = time.Minute
 	lastRetry  = 30 * time.Minute
+	maxPassed  = 10 // revisions passed over that are remembered of a place
 )
 
 // Place is where configurations are copied to. Without an Address it is a
@@ -69,7 +71,8 @@ type Source interface {
 	After(n uint64) ([]uint64, error)
 	// File gives a revision as it is to be copied to a place. The error wraps
 	// ErrChanged if there is no such place any more: the settings of its
-	// successor are not for this target.
+	// successor are not for this target. It wraps ErrDamaged if there will
+	// never be a file of this revision.
 	File(place Place, revision uint64) (File, error)
 }
 
@@ -77,11 +80,16 @@ type Source interface {
 // Configure brings what is there instead.
 var ErrChanged = errors.New("the archive was changed")
 
+// ErrDamaged says that a revision cannot be had as a file, however often it is
+// tried. It is passed over.
+var ErrDamaged = errors.New("the revision is damaged")
+
 // State is how a place does.
 type State struct {
 	Name     string
 	Revision uint64    // copied last; 0: none
 	At       time.Time // when; zero: never
+	Passed   []uint64  // revisions that were passed over; the newest of many
 	Err      error     // why the last attempt failed; its text is in part the host's
 	Failed   time.Time
 	Due      time.Time // of the next attempt, if Err
@@ -95,6 +103,9 @@ type Options struct {
 	Clock  func() time.Time
 	Diag   *slog.Logger
 	Failed func(State) // told of every attempt that fails; must not wait
+	// Passed is told of every revision that is passed over, and why; must not
+	// wait.
+	Passed func(place string, revision uint64, why error)
 }
 
 // Archives copies configurations. Its methods are safe for concurrent use.
@@ -116,8 +127,10 @@ type state struct {
 	Place    string    // what it was then: another target begins anew
 	Revision uint64    // copied last
 	At       time.Time // zero: never
+	Passed   []uint64  `json:",omitempty"` // passed over, oldest first
 
 	busy    bool // it is copied to
+	asked   bool // Retry was called since that began
 	again   bool // there was a round since that began
 	unsaved bool // the file does not say this yet
 
@@ -159,7 +172,8 @@ func (a *Archives) Configure(places []Place, running uint64) {
 	states := map[string]*state{}
 	for _, p := range places {
 		s := a.states[p.Name]
-		if s == nil || s.Place != p.identity() {
+		// A restored history may have fewer revisions than were copied.
+		if s == nil || s.Place != p.identity() || s.last() > running {
 			s = &state{Place: p.identity(), Revision: running - 1}
 		}
 		// What was changed may be what was wrong.
@@ -172,11 +186,11 @@ func (a *Archives) Configure(places []Place, running uint64) {
 }
 
 // Retry has everything tried that was not copied yet, without waiting for its
-// time.
+// time; what is being tried, once more if that fails.
 func (a *Archives) Retry() {
 	a.mu.Lock()
 	for _, s := range a.states {
-		s.due = time.Time{}
+		s.due, s.asked = time.Time{}, s.busy
 	}
 	a.mu.Unlock()
 	a.wakeUp()
@@ -200,8 +214,17 @@ func (a *Archives) States() []State {
 	return states
 }
 
+// last is the newest revision that needs no copying any more.
+func (s *state) last() uint64 {
+	last := s.Revision
+	for _, n := range s.Passed {
+		last = max(last, n)
+	}
+	return last
+}
+
 func (s *state) view(name string) State {
-	v := State{Name: name, At: s.At, Err: s.err, Failed: s.failed, Due: s.due}
+	v := State{Name: name, At: s.At, Passed: slices.Clone(s.Passed), Err: s.err, Failed: s.failed, Due: s.due}
 	if !s.At.IsZero() {
 		v.Revision = s.Revision
 	}
@@ -233,7 +256,7 @@ func (a *Archives) round(ctx context.Context) time.Duration {
 		s := a.states[p.Name]
 		s.again = s.busy
 		if !s.busy && !s.due.After(a.Clock()) {
-			s.busy = true
+			s.busy, s.asked = true, false
 			a.copying.Go(func() { a.copyTo(ctx, p, s) })
 		}
 	}
@@ -269,7 +292,7 @@ func (a *Archives) copyTo(ctx context.Context, p Place, s *state) {
 // is remembered.
 func (a *Archives) copyNew(ctx context.Context, p Place, s *state) error {
 	a.mu.Lock()
-	last := s.Revision
+	last := s.last()
 	var err error
 	if s.unsaved {
 		err = a.save(s)
@@ -280,8 +303,12 @@ func (a *Archives) copyNew(ctx context.Context, p Place, s *state) error {
 	}
 	revisions, err := a.Source.After(last)
 	for i := 0; err == nil && i < len(revisions) && ctx.Err() == nil; i++ {
-		if err = a.put(ctx, p, revisions[i]); err == nil {
+		err = a.put(ctx, p, revisions[i])
+		switch {
+		case err == nil:
 			err = a.remember(s, revisions[i])
+		case errors.Is(err, ErrDamaged):
+			err = a.passOver(p, s, revisions[i], err)
 		}
 	}
 	return err
@@ -344,6 +371,19 @@ func (a *Archives) remember(s *state, revision uint64) error {
 	return a.save(s)
 }
 
+// passOver tells and notes that there is no file of a revision. After a crash
+// before it is noted, it is told again.
+func (a *Archives) passOver(p Place, s *state, revision uint64, why error) error {
+	a.Diag.Warn("a revision was not archived", "archive", p.Name, "revision", revision, "error", why)
+	a.Passed(p.Name, revision, why)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.Passed = append(s.Passed, revision)
+	s.Passed = s.Passed[max(0, len(s.Passed)-maxPassed):]
+	s.unsaved = true
+	return a.save(s)
+}
+
 // save writes down what was copied. It is called with mu held.
 func (a *Archives) save(s *state) error {
 	text, err := json.MarshalIndent(a.states, "", "\t")
@@ -368,6 +408,9 @@ func (a *Archives) fail(p Place, s *state, err error) {
 	a.mu.Lock()
 	s.wait = min(max(2*s.wait, firstRetry), lastRetry)
 	s.err, s.failed, s.due = err, a.Clock(), a.Clock().Add(s.wait)
+	if s.asked { // what is wrong now may have been mended behind this attempt
+		s.due = s.failed
+	}
 	told := s.view(p.Name)
 	a.mu.Unlock()
 	a.Diag.Warn("the configuration was not archived", "archive", p.Name, "error", err)

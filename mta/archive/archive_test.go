@@ -22,8 +22,10 @@ type world struct {
 	*Archives
 	t      *testing.T
 	mu     sync.Mutex
-	last   uint64 // the newest revision
-	broken error  // of File
+	last   uint64   // the newest revision
+	broken error    // of File
+	bad    []uint64 // revisions that are damaged
+	passed chan uint64
 	gone   string // the directory of a place that does not run any more
 	now    time.Time
 	failed chan State
@@ -48,6 +50,9 @@ func (w *world) File(place Place, revision uint64) (File, error) {
 	if w.gone != "" && place.Directory == w.gone {
 		return File{}, fmt.Errorf("%s: %w", place.Name, ErrChanged)
 	}
+	if slices.Contains(w.bad, revision) {
+		return File{}, fmt.Errorf("%w: no sum", ErrDamaged)
+	}
 	return File{fmt.Sprintf("mail.example.com-%06d.xml", revision), []byte(fmt.Sprintf("<config>%s %d</config>\n", place.Name, revision))}, w.broken
 }
 
@@ -60,7 +65,7 @@ func (w *world) commit(places ...Place) {
 
 func newWorld(t *testing.T, path string) *world {
 	t.Helper()
-	w := &world{t: t, last: 6, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), failed: make(chan State, 100), asked: make(chan uint64, 100)}
+	w := &world{t: t, last: 6, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), failed: make(chan State, 100), asked: make(chan uint64, 100), passed: make(chan uint64, 100)}
 	w.Archives = New(Options{
 		Path: path, Source: w, Dial: new(net.Dialer).DialContext, Diag: slog.New(slog.DiscardHandler),
 		Clock: func() time.Time {
@@ -69,6 +74,7 @@ func newWorld(t *testing.T, path string) *world {
 			return w.now
 		},
 		Failed: func(s State) { w.failed <- s },
+		Passed: func(_ string, revision uint64, _ error) { w.passed <- revision },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -204,6 +210,31 @@ func TestRetryDoesNotWait(t *testing.T) {
 	w.copied("backup", 7)
 }
 
+// Who asks while an attempt is under way that is about to fail does not wait
+// either.
+func TestRetryDuringAnAttempt(t *testing.T) {
+	w := newWorld(t, filepath.Join(t.TempDir(), "archived"))
+	began, answer := make(chan struct{}), make(chan error)
+	w.write = func(string, File) error {
+		began <- struct{}{}
+		return <-answer
+	}
+	w.commit(Place{Name: "backup", Directory: t.TempDir()})
+	<-began
+	w.Retry()
+	answer <- errors.New("nobody is let in yet")
+	if s := w.awaitFailure(); !s.Due.Equal(s.Failed) {
+		t.Errorf("it waits %s", s.Due.Sub(s.Failed))
+	}
+	select {
+	case <-began:
+		answer <- nil
+	case <-time.After(patience):
+		t.Fatal("it was not tried again")
+	}
+	w.copied("backup", 7)
+}
+
 // One place that fails does not keep another from its copies.
 func TestPlacesAreApart(t *testing.T) {
 	good := t.TempDir()
@@ -226,6 +257,64 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	w.commit(Place{Name: "backup", Directory: dir})
 	if s := w.awaitFailure(); s.Err.Error() != "no such text" || holds(t, dir) != "" {
 		t.Errorf("%+v, %s", s, holds(t, dir))
+	}
+}
+
+// A damaged revision is told of once and passed over, over a restart too; those
+// after it are copied.
+func TestDamagedRevisionIsPassedOver(t *testing.T) {
+	dir, memory := t.TempDir(), filepath.Join(t.TempDir(), "archived")
+	place := Place{Name: "backup", Directory: dir}
+	w := newWorld(t, memory)
+	w.bad = []uint64{8, 10}
+	w.commit(place)
+	w.copied("backup", 7)
+	w.mu.Lock()
+	w.last = 9
+	w.mu.Unlock()
+	w.commit(place) // the newest is damaged
+	w.copied("backup", 9)
+	for _, want := range w.bad {
+		select {
+		case got := <-w.passed:
+			if got != want {
+				t.Errorf("passed over %d, want %d", got, want)
+			}
+		case <-time.After(patience):
+			t.Fatalf("revision %d was not passed over", want)
+		}
+	}
+	w.end()
+	if s := w.States()[0]; !slices.Equal(s.Passed, w.bad) || s.Revision != 9 || s.Err != nil {
+		t.Errorf("%+v", s)
+	}
+
+	again := newWorld(t, memory)
+	again.bad, again.last = w.bad, 10
+	again.commit(place)
+	again.copied("backup", 11)
+	if s := again.States()[0]; !slices.Equal(s.Passed, w.bad) || len(again.passed) > 0 || len(w.failed)+len(again.failed) > 0 {
+		t.Errorf("%+v, told %d times again", s, len(again.passed))
+	}
+	if got := holds(t, dir); got != "000007 000009 000011" {
+		t.Errorf("in the end %s", got)
+	}
+}
+
+// A history that was restored has its numbers a second time: they are copied.
+func TestRestoredHistoryIsCopied(t *testing.T) {
+	dir, memory := t.TempDir(), filepath.Join(t.TempDir(), "archived")
+	place := Place{Name: "backup", Directory: dir}
+	w := newWorld(t, memory)
+	w.commit(place)
+	w.copied("backup", 7)
+	w.end()
+	again := newWorld(t, memory)
+	again.last = 4
+	again.commit(place)
+	again.copied("backup", 5)
+	if got := holds(t, dir); got != "000005 000007" {
+		t.Errorf("in the end %s", got)
 	}
 }
 
@@ -303,7 +392,7 @@ func TestDirectoryThatHangs(t *testing.T) {
 	go func() { w.end(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(patience / 4):
+	case <-time.After(patience):
 		t.Fatal("the end waits for the directory")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

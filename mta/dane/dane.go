@@ -9,6 +9,11 @@
 //	Usable   which of the records can be used (record.go)
 //	Verify   the certificate against them, after the handshake (certificate.go)
 //
+// What crypto/tls cannot read or speak is a handshake that failed, and the host
+// is left out: certificates with a negative serial number and other faults that
+// crypto/x509 refuses (reference D-66), servers with DHE suites only (D-95), raw
+// public keys (D-97).
+//
 // Once records are Secure nothing is ever sent in clear to the host, and no
 // lookup that failed counts as "no records". All failures wait and try again.
 package dane

@@ -1,8 +1,10 @@
 package delivery
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +42,8 @@ func protected(t *testing.T, a *mtatest.Authority, good tls.Certificate) []vecto
 	anchor := published(whole(good), 1, "2 0 1")
 	ancient := speaks(good)
 	ancient.TLS.MaxVersion, ancient.TLS.MinVersion = tls.VersionTLS11, tls.VersionTLS10
+	unreadable := good // a record can name it, but Go ends the handshake before anybody asks
+	unreadable.Certificate = [][]byte{bytes.Replace(good.Certificate[0], []byte{0xa0, 3, 2, 1, 2}, []byte{0xa0, 3, 2, 1, 9}, 1)}
 	twelve := speaks(good)
 	twelve.TLS.MaxVersion = tls.VersionTLS12
 	injects := within(good, "none", "")
@@ -76,6 +80,8 @@ func protected(t *testing.T, a *mtatest.Authority, good tls.Certificate) []vecto
 			log: failed("starttls-refused", "STARTTLS was answered with 454 TLS not available\n")},
 		{id: "D-93", zones: recordsOf(good, tlsa), hosts: pair(after220(func(*mtatest.PeerConn) string { return mtatest.PeerDrop })), opp: second, man: second,
 			log: failed("tls-handshake-failed", "Unexpected EOF\n")},
+		{id: "D-66", zones: recordsOf(good, tlsa), hosts: pair(speaks(unreadable)), opp: second, man: second,
+			log: failed("tls-handshake-failed", "")},
 		{id: "D-94 1.1", zones: recordsOf(good, tlsa), hosts: pair(ancient), opp: second, man: second},
 		{id: "D-94 1.2", zones: recordsOf(good, tlsa), hosts: pair(twelve), opp: first, man: first},
 		{id: "D-94 unusable, 1.1", zones: recordsOf(good, unusable), hosts: pair(ancient), opp: second, man: "delivered 2+"},
@@ -286,14 +292,17 @@ func TestDANEForHostsOfInsecureMX(t *testing.T) {
 	}
 }
 
-// D-17, D-90: the name for the server is the base domain.
+// D-17, D-90: the name for the server is the base domain. D-95: only suites that
+// authenticate are offered; Go knows no others.
 func TestDANEServerName(t *testing.T) {
 	a := mtatest.NewAuthority(t, "Root CA")
 	good := a.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"mx.ex.test"}})
 	host := speaks(good)
 	var asked []string
+	var suites []uint16
 	host.TLS.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		asked = append(asked, h.ServerName)
+		suites = h.CipherSuites
 		return nil, nil
 	}
 	w := newLab(t, []mtatest.Zone{ex("@ MX 10 mx\nmx CNAME host.net.test."),
@@ -303,6 +312,15 @@ func TestDANEServerName(t *testing.T) {
 	}
 	if len(asked) != 1 || asked[0] != "host.net.test" {
 		t.Errorf("asked for %q", asked)
+	}
+	known := append(tls.CipherSuites(), tls.InsecureCipherSuites()...)
+	for _, id := range suites {
+		if !slices.ContainsFunc(known, func(s *tls.CipherSuite) bool { return s.ID == id }) {
+			t.Errorf("offers suite %#04x", id)
+		}
+	}
+	if len(suites) == 0 {
+		t.Error("offers no suite")
 	}
 }
 

@@ -241,8 +241,12 @@ func TestHostilePeersOnTCP(t *testing.T) {
 		"deferred 4.3.0 450 deferred down":       says("EHLO", "450 later"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			var timeouts Timeouts
+			if strings.Contains(name, "timeout") { // the others do not wait for it
+				timeouts.Hello = 200 * time.Millisecond
+			}
 			p := mtatest.StartPeer(t, script)
-			c := tcpClient(t, Settings{Routes: to(p.Addr()), Timeouts: Timeouts{Hello: 200 * time.Millisecond}})
+			c := tcpClient(t, Settings{Routes: to(p.Addr()), Timeouts: timeouts})
 			check(t, c.Deliver(t.Context(), job(plainText, "a")), name)
 			c.CloseIdle()
 			if s := c.Stats(); s.Open != 0 {

@@ -223,7 +223,7 @@ func TestProve(t *testing.T) {
 		last  string // of the chain
 	}{
 		{ProofQuery{Name: "EX.test.", Type: "mx"}, "SECURE NOERROR", "", "MX ex.test.: secure, signed by ex.test."},
-		{ProofQuery{Name: "odd.test", Type: "TYPE65280"}, "SECURE NOERROR", "", "TYPE65280 odd.test.: secure, signed by odd.test."},
+		{ProofQuery{Name: "odd.test", Type: "type65280"}, "SECURE NOERROR", "", "TYPE65280 odd.test.: secure, signed by odd.test."},
 		{ProofQuery{Name: "none.ex.test", Type: "A"}, "SECURE NXDOMAIN", "", "A none.ex.test.: none, secure, proven by ex.test."},
 		{ProofQuery{Name: "mx.ex.test", Type: "MX"}, "SECURE NODATA", "", "MX mx.ex.test.: none, secure, proven by ex.test."},
 		{ProofQuery{Name: "192.0.2.1", Type: "PTR"}, "SECURE NXDOMAIN", "", "PTR 1.2.0.192.in-addr.arpa.: none, secure, proven by ."},
@@ -249,6 +249,42 @@ func TestProve(t *testing.T) {
 	}
 	if _, err := r.Prove(t.Context(), ProofQuery{Name: "a..b", Type: "A"}); err == nil {
 		t.Error("an impossible name is asked for")
+	}
+	odd, _ := r.Prove(t.Context(), ProofQuery{Name: "odd.test", Type: "TYPE65280"})
+	if want := []string{`odd.test. 3600 IN TYPE65280 \# 2 abcd`}; !slices.Equal(odd.Records, want) {
+		t.Errorf("an unknown type: %q, want %q", odd.Records, want)
+	}
+}
+
+// TestProve_SuppositionsAlarmNobody: what fails at another time, or with other
+// servers or anchors than the configured ones, is not told as a fault of these.
+func TestProve_SuppositionsAlarmNobody(t *testing.T) {
+	lab := mtatest.NewLab(t, time.Now(), signedZones...)
+	lame := mtatest.NewLabServer(t, lab)
+	lame.Usually(mtatest.Stripped)
+	foreign, err := dnssec.ParseAnchors(mtatest.NewLab(t, time.Now(), mtatest.Zone{Name: "."}).Anchor("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		query ProofQuery
+		told  int
+	}{
+		{"another time", ProofQuery{At: time.Now().AddDate(0, 2, 0)}, 0},
+		{"another server", ProofQuery{Server: lame.Addr()}, 0},
+		{"other anchors", ProofQuery{Anchors: &foreign}, 0},
+		{"as it is", ProofQuery{}, 1},
+	} {
+		var told watcher
+		r := newSigned(t, Options{Watch: &told}, lab, lame)
+		tt.query.Name, tt.query.Type = "ex.test", "MX"
+		if p, err := r.Prove(t.Context(), tt.query); err != nil || p.State != "BOGUS" {
+			t.Errorf("%s: %+v, %v", tt.name, p, err)
+		}
+		if len(told.anchorless) != tt.told {
+			t.Errorf("%s: told %+v, want %d", tt.name, told, tt.told)
+		}
 	}
 }
 

@@ -180,12 +180,13 @@ func TestHostile_F2_TruncatedWithoutTCP(t *testing.T) {
 
 // F1: the answer to a question that was given up comes while another waits.
 func TestHostile_F1_LateAnswer(t *testing.T) {
+	t.Parallel()
 	s := mtatest.NewDNSServer(t, zone)
 	release := make(chan struct{})
 	s.Script("mx1.example.test", "A",
 		mtatest.Held(release, mtatest.Forged(nil)),
 		func(x *mtatest.DNSExchange) { close(release); mtatest.Honest(x) })
-	r := newResolver(t, 2*brief, s)
+	r := newResolver(t, answered, s)
 	if a := r.Addrs(t.Context(), "mx1.example.test", false); addrs(a) != "192.0.2.1 192.0.2.2" {
 		t.Errorf("Addrs = %+v", a)
 	}

@@ -113,6 +113,8 @@ type run struct {
 	nested int    // this looks up the name servers for a lookup that ... so many times
 	zone   string // that the last answer speaks for; the root where a resolver answered
 	early  *ahead // the chain of trust, asked for beforehand
+
+	supposed bool // another time, server or anchor than ours: what fails is no fault of ours
 }
 
 // newRun begins a lookup. tell, if not nil, hears the chain of trust.
@@ -180,7 +182,7 @@ func (l *run) chase(ctx context.Context, q question) (*trail, error) {
 // anchorless tells that the keys of a trust anchor do not validate.
 func (l *run) anchorless(err error) {
 	var anchor *dnssec.AnchorError
-	if errors.As(err, &anchor) && failed(err, time.Time{}).Status == lookup.Bogus && l.watch != nil {
+	if !l.supposed && errors.As(err, &anchor) && failed(err, time.Time{}).Status == lookup.Bogus && l.watch != nil {
 		l.watch.Anchorless(anchor.Zone, err.Error())
 	}
 }
@@ -392,6 +394,9 @@ type suspect struct {
 // question: before, the name may be what is broken. One that lost the
 // signatures is asked last from now on.
 func (l *run) blame(suspects []suspect) {
+	if l.supposed {
+		return
+	}
 	for _, s := range suspects {
 		if !s.fault.bogus {
 			l.strike(s.candidate, errors.New("another server answered what this one did not"))

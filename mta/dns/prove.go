@@ -62,7 +62,9 @@ func (r *Resolver) Prove(ctx context.Context, p ProofQuery) (Proof, error) {
 	proof := Proof{}
 	st := r.provingState(p)
 	tell := func(s string) { proof.Chain = append(proof.Chain, s) }
-	t, err := r.newRun(st, true, tell).chase(ctx, question{name: name, qtype: qtype, checked: true})
+	l := r.newRun(st, true, tell)
+	l.supposed = p.Server.IsValid() || p.Anchors != nil || !p.At.IsZero()
+	t, err := l.chase(ctx, question{name: name, qtype: qtype, checked: true})
 	if err != nil {
 		a := failed(err, time.Time{})
 		proof.State, proof.Code, proof.Why = "INDETERMINATE", "SERVFAIL", a.Why

@@ -94,7 +94,9 @@ func (r *Resolver) query(ctx context.Context, q question) RecordAnswer {
 // one, the case is that of the question, which mixCase made up.
 func record(rr mdns.RR) Record {
 	text := strings.TrimPrefix(rr.String(), rr.Header().String())
-	switch rr.(type) {
+	switch rr := rr.(type) {
+	case *mdns.RFC3597: // spells its header in another way
+		text = fmt.Sprintf(`\# %d %s`, len(rr.Rdata)/2, rr.Rdata)
 	case *mdns.MX, *mdns.NS, *mdns.CNAME, *mdns.PTR:
 		text = strings.ToLower(text)
 		if len(text) > 1 && !strings.HasSuffix(text, " .") {

@@ -34,16 +34,20 @@ func RootAnchors() Anchors {
 }
 
 // ParseAnchors reads DS and DNSKEY records in zone-file form, names without a
-// final dot being full names too. Other records, an empty text and more than
-// 200 records are refused, with the line.
+// final dot being full names too. Other records, digests that are cut off, an
+// empty text and more than 200 records are refused.
 func ParseAnchors(text string) (Anchors, error) {
 	a := Anchors{zones: make(map[string][]dns.RR)}
 	p := dns.NewZoneParser(strings.NewReader(text), ".", "")
 	p.SetDefaultTTL(3600)
 	n := 0
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
-		switch rr.(type) {
-		case *dns.DS, *dns.DNSKEY:
+		switch rr := rr.(type) {
+		case *dns.DNSKEY:
+		case *dns.DS:
+			if want := 2 * digestLength(rr.DigestType); want > 0 && len(rr.Digest) != want {
+				return Anchors{}, fmt.Errorf("a digest of type %d has %d hexadecimal digits, not %d", rr.DigestType, want, len(rr.Digest))
+			}
 		default:
 			return Anchors{}, fmt.Errorf("a trust anchor is a DS or DNSKEY record, not %s", dns.Type(rr.Header().Rrtype))
 		}

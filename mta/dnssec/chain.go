@@ -24,7 +24,7 @@ type cut struct {
 
 // ask puts one question of the chain to the asker.
 func (l *Lookup) ask(ctx context.Context, name string, rrtype uint16, accept func(*dns.Msg) error) error {
-	if err := spend(&l.left.questions); err != nil {
+	if err := spend(&l.left.questions, 1); err != nil {
 		return err
 	}
 	return l.asker.Ask(ctx, dns.Question{Name: name, Qtype: rrtype, Qclass: dns.ClassINET}, accept)

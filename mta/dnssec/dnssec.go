@@ -130,7 +130,7 @@ func (l *Lookup) tell(format string, args ...any) {
 // budget is what one lookup may cost at most. A chain of four zones with an
 // alias and a denial takes about 20 signatures and 10 questions.
 type budget struct {
-	signatures int // cryptographic checks
+	signatures int // cryptographic checks; one of many records counts for several
 	digests    int // DS digests computed
 	hashes     int // NSEC3 names hashed
 	questions  int // DS and DNSKEY asked for
@@ -138,19 +138,20 @@ type budget struct {
 
 func newBudget() budget { return budget{signatures: 96, digests: 96, hashes: 128, questions: 96} }
 
-// spend takes one from a part of the budget.
-func spend(left *int) error {
-	if *left <= 0 {
+// spend takes n from a part of the budget.
+func spend(left *int, n int) error {
+	if *left < n {
 		return ErrTooMuchWork
 	}
-	*left--
+	*left -= n
 	return nil
 }
 
 // Limits within one set of records.
 const (
-	maxSignatures = 8 // tried for one set
-	maxTwins      = 4 // keys of one tag tried for one signature
+	maxSignatures = 8   // tried for one set
+	maxTwins      = 4   // keys of one tag tried for one signature
+	recordsAsDear = 100 // to put in order and digest as one signature is to check
 	maxIterations = 150
 	maxUncut      = 6     // names below a zone looked at for another zone
 	maxZones      = 50000 // kept by a Validator

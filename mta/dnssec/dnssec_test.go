@@ -243,7 +243,11 @@ func TestRootAnchors(t *testing.T) {
 	if len(lines) != 2 || !strings.Contains(lines[0], "20326") || !strings.Contains(lines[1], "38696") {
 		t.Errorf("the anchors of the root: %q", lines)
 	}
-	for _, bad := range []string{"", ". A 127.0.0.1", ". DS x", strings.Repeat(". DS 1 13 2 00\n", maxAnchors+1)} {
+	whole := ". DS 1 13 2 " + strings.Repeat("00", 32) + "\n"
+	if _, err := ParseAnchors(strings.Repeat(whole, maxAnchors)); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"", ". A 127.0.0.1", ". DS x", ". DS 1 13 2 00", ". DS 1 13 1 " + strings.Repeat("00", 32), strings.Repeat(whole, maxAnchors+1)} {
 		if _, err := ParseAnchors(bad); err == nil {
 			t.Errorf("ParseAnchors(%.20q) succeeds", bad)
 		}

@@ -42,7 +42,7 @@ func (e *evidence) hash(name string) (string, error) {
 	if h, ok := e.hashes[k]; ok {
 		return h, nil
 	}
-	if err := spend(&e.left.hashes); err != nil {
+	if err := spend(&e.left.hashes, 1); err != nil {
 		return "", err
 	}
 	h := dns.HashName(name, dns.SHA1, first.Iterations, first.Salt)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"esa/mta/mtatest"
+
 	"github.com/miekg/dns"
 )
 
@@ -22,11 +24,7 @@ func newKSK(t *testing.T) ksk {
 		Hdr:   dns.RR_Header{Name: ".", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 172800},
 		Flags: 257, Protocol: 3, Algorithm: dns.ECDSAP256SHA256,
 	}
-	private, err := k.Generate(256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ksk{k, private.(crypto.Signer)}
+	return ksk{k, mtatest.NewSigner(t, k, 256)}
 }
 
 // revoked is the same key with the REVOKE flag.
@@ -234,11 +232,7 @@ func TestAlgorithmRollover(t *testing.T) {
 	old, known, unknown := newKSK(t), newKSK(t), newKSK(t)
 	known.DNSKEY = dns.Copy(known.DNSKEY).(*dns.DNSKEY)
 	known.Algorithm = dns.ED25519
-	private, err := known.Generate(256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	known.signer = private.(crypto.Signer)
+	known.signer = mtatest.NewSigner(t, known.DNSKEY, 256)
 	unknown.Algorithm = 200
 	p := newPoint(t, old)
 	p.sees(0, []ksk{old}, old)

@@ -61,7 +61,7 @@ func (l *Lookup) check(set *rrset, sig *dns.RRSIG, z *zone) error {
 		if twins++; twins > maxTwins {
 			return ErrTooMuchWork
 		}
-		if err := spend(&l.left.signatures); err != nil {
+		if err := spend(&l.left.signatures, 1+len(set.records)/recordsAsDear); err != nil {
 			return err
 		}
 		if !wholeSignature(sig) || sig.Verify(key.DNSKEY, set.records) != nil {

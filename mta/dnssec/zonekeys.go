@@ -146,7 +146,7 @@ func (l *Lookup) entrusted(k key, v vouchers) (bool, error) {
 		if ds.KeyTag != k.tag || ds.Algorithm != k.Algorithm || len(ds.Digest) != 2*digestLength(ds.DigestType) {
 			continue
 		}
-		if err := spend(&l.left.digests); err != nil {
+		if err := spend(&l.left.digests, 1); err != nil {
 			return false, err
 		}
 		if made := k.ToDS(ds.DigestType); made != nil && strings.EqualFold(made.Digest, ds.Digest) {

@@ -148,6 +148,9 @@ func TestSystemText(t *testing.T) {
 		}, "Warning: Received an invalid DNSSEC Response: DNSSEC_Error('example.net', 'MX', '192.0.2.53', 'DNSSEC Error for hostname example.net (MX) while asking 192.0.2.53. Error was: Unsupported qtype') of qtype MX looking up example.net"},
 		{"2.5 invalid response", func() { h.InvalidDNSResponse("SERVER FAILED", netip.MustParseAddrPort("192.0.2.53:53"), "example.net") },
 			"Warning: Received an invalid DNS Response: SERVER FAILED to IP 192.0.2.53 looking up example.net"},
+		{"2.6 invalid at the root", func() {
+			h.InvalidDNSSECResponse(DNSSECError{Type: "DNSKEY", Server: netip.MustParseAddrPort("192.0.2.53:53"), Why: "expired"})
+		}, "Warning: Received an invalid DNSSEC Response: DNSSEC_Error('.', 'DNSKEY', '192.0.2.53', 'DNSSEC Error for hostname . (DNSKEY) while asking 192.0.2.53. Error was: expired') of qtype DNSKEY looking up ."},
 		{"2.6 query", func() { h.DNSQuery("ietf.org", "MX"); h.DNSQueryServer("ietf.org", "MX", 0) },
 			"Debug: DNS query: Q('ietf.org', 'MX')\nDebug: DNS query: QN('ietf.org', 'MX', 'recursive_nameserver0.parent')"},
 		{"2.6 sent", func() { h.DNSQuerySent("ietf.org", "MX", netip.MustParseAddrPort("192.0.2.53:5353"), time.Minute) },

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// patience bounds every wait for a line that must come.
+const patience = 30 * time.Second
+
 // follower reads what Follow or a tailing Grep writes, line by line.
 type follower struct {
 	t     *testing.T
@@ -41,17 +44,30 @@ func (f *follower) Write(p []byte) (int, error) {
 func (f *follower) want(lines ...string) {
 	f.t.Helper()
 	for _, want := range lines {
-		select {
-		case got := <-f.lines:
-			if got != want {
-				f.t.Fatalf("got %q, want %q", got, want)
-			}
-		case err := <-f.done:
-			f.t.Fatalf("ended with %v, want %q", err, want)
-		case <-time.After(10 * time.Second):
-			f.t.Fatalf("nothing comes, want %q", want)
+		if got := f.next(want); got != want {
+			f.t.Fatalf("got %q, want %q", got, want)
 		}
 	}
+}
+
+// next gives the next line. Where all is over, the lines from before come first.
+func (f *follower) next(want string) string {
+	f.t.Helper()
+	select {
+	case got := <-f.lines:
+		return got
+	case err := <-f.done:
+		f.done <- err // for wantEnd
+		select {
+		case got := <-f.lines:
+			return got
+		default:
+			f.t.Fatalf("ended with %v, want %q", err, want)
+		}
+	case <-time.After(patience):
+		f.t.Fatalf("nothing comes, want %q", want)
+	}
+	return ""
 }
 
 func (f *follower) wantEnd(want error) {
@@ -61,7 +77,7 @@ func (f *follower) wantEnd(want error) {
 		if (err == nil) != (want == nil) || want != nil && err.Error() != want.Error() {
 			f.t.Errorf("ended with %v, want %v", err, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		f.t.Fatal("does not end")
 	}
 }
@@ -150,7 +166,7 @@ func TestFollowLosesNothing(t *testing.T) {
 		select {
 		case text := <-f.lines:
 			got = append(got, text)
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("nothing more comes after %d lines", len(got))
 		}
 	}

@@ -9,10 +9,18 @@ import (
 	"esa/mta/lookup"
 )
 
+// asked gives the name of a question: the root, which has no labels, is a dot.
+func asked(name string) string {
+	if name == "" {
+		return "."
+	}
+	return name
+}
+
 // DNSQuery writes that something asks for a name and type (Debug).
 func (l *Log) DNSQuery(name, qtype string) {
 	if l.enabled(Debug) {
-		l.debugf("DNS query: Q(%s, %s)", literal(name), literal(qtype))
+		l.debugf("DNS query: Q(%s, %s)", literal(asked(name)), literal(qtype))
 	}
 }
 
@@ -20,7 +28,7 @@ func (l *Log) DNSQuery(name, qtype string) {
 // this number, counted from 0 in the order of preference (Debug).
 func (l *Log) DNSQueryServer(name, qtype string, number int) {
 	if l.enabled(Debug) {
-		l.debugf("DNS query: QN(%s, %s, 'recursive_nameserver%d.parent')", literal(name), literal(qtype), number)
+		l.debugf("DNS query: QN(%s, %s, 'recursive_nameserver%d.parent')", literal(asked(name)), literal(qtype), number)
 	}
 }
 
@@ -30,7 +38,7 @@ func (l *Log) DNSQuerySent(name, qtype string, server netip.AddrPort, timeout ti
 	if !l.enabled(Debug) {
 		return
 	}
-	n, t, s := literal(name), literal(qtype), literal(serverText(server))
+	n, t, s := literal(asked(name)), literal(qtype), literal(serverText(server))
 	l.debugf("DNS query: QIP (%s,%s,%s,%d)", n, t, s, int(timeout.Seconds()))
 	l.debugf("DNS query: Q (%s, %s, %s)", n, t, s)
 }
@@ -78,18 +86,18 @@ func (l *Log) DNSCached(a CachedAnswer) {
 	for _, text := range a.Texts {
 		items = append(items, head+literal(text)+")")
 	}
-	l.debugf("DNS encache (%s, %s, [%s])", word(a.Name), word(a.Type), strings.Join(items, ", "))
+	l.debugf("DNS encache (%s, %s, [%s])", word(asked(a.Name)), word(a.Type), strings.Join(items, ", "))
 }
 
 // DNSNoData writes that a name has no record of a type (Debug).
 func (l *Log) DNSNoData(name, qtype string) {
-	l.debugf("Received NODATA for domain %s type %s", word(name), word(qtype))
+	l.debugf("Received NODATA for domain %s type %s", word(asked(name)), word(qtype))
 }
 
 // InvalidDNSResponse writes an answer that cannot be used: what is "SERVER
 // FAILED" or a phrase like it (Warning).
 func (l *Log) InvalidDNSResponse(what string, server netip.AddrPort, name string) {
-	l.logf(Warning, "Received an invalid DNS Response: %s to IP %s looking up %s", line(what), serverText(server), word(name))
+	l.logf(Warning, "Received an invalid DNS Response: %s to IP %s looking up %s", line(what), serverText(server), word(asked(name)))
 }
 
 // DNSSECError is an answer that does not hold against the chain of trust.
@@ -103,7 +111,7 @@ type DNSSECError struct {
 func (l *Log) InvalidDNSSECResponse(e DNSSECError) {
 	server := serverText(e.Server)
 	l.logf(Warning, "Received an invalid DNSSEC Response: DNSSEC_Error(%s, %s, %s, 'DNSSEC Error for hostname %s (%s) while asking %s. Error was: %s') of qtype %s looking up %s",
-		literal(e.Name), literal(e.Type), literal(server), word(e.Name), word(e.Type), server, line(e.Why), word(e.Type), word(e.Name))
+		literal(asked(e.Name)), literal(e.Type), literal(server), word(asked(e.Name)), word(e.Type), server, line(e.Why), word(e.Type), word(asked(e.Name)))
 }
 
 // serverText leaves out the port that name servers have.

@@ -3,6 +3,7 @@ package mtatest_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"esa/mta/mtatest"
 
@@ -16,7 +17,7 @@ func ask(t *testing.T, s *mtatest.DNSServer, network, what string) *mdns.Msg {
 	name, qtype, _ := strings.Cut(what, " ")
 	m := new(mdns.Msg)
 	m.SetQuestion(name, mdns.StringToType[qtype])
-	c := mdns.Client{Net: network}
+	c := mdns.Client{Net: network, Timeout: time.Minute}
 	answer, _, err := c.Exchange(m, s.Addr().String())
 	if err != nil {
 		t.Fatalf("asking %s over %s: %v", what, network, err)

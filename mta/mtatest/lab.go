@@ -137,11 +137,25 @@ func (l *Lab) newKey(z Zone, flags uint16) labKey {
 	case mdns.ECDSAP384SHA384:
 		size = 384
 	}
-	private, err := k.Generate(size)
-	if err != nil {
-		l.t.Fatalf("making a key for %s: %v", z.Name, err)
+	return labKey{DNSKEY: k, signer: NewSigner(l.t, k, size)}
+}
+
+// NewSigner makes the key pair of a DNSKEY record of so many bits. Its tag is
+// not 0, nor is that of the revoked key: with one in 65,536 keys it would be, and
+// the library signs with none of those.
+func NewSigner(t testing.TB, k *mdns.DNSKEY, bits int) crypto.Signer {
+	t.Helper()
+	for {
+		private, err := k.Generate(bits)
+		if err != nil {
+			t.Fatalf("making a key for %s: %v", k.Hdr.Name, err)
+		}
+		revoked := mdns.Copy(k).(*mdns.DNSKEY)
+		revoked.Flags |= mdns.REVOKE
+		if k.KeyTag() != 0 && revoked.KeyTag() != 0 {
+			return private.(crypto.Signer)
+		}
 	}
-	return labKey{DNSKEY: k, signer: private.(crypto.Signer)}
 }
 
 // Anchor gives the DS record of a zone in zone-file form.

@@ -140,13 +140,13 @@ func (p *Peer) Handshakes() []error {
 	return append([]error(nil), p.failed...)
 }
 
-// Serve speaks on one connection until its end.
+// Serve speaks on one connection until its end. A peer that is stopped closes it.
 func (p *Peer) Serve(conn net.Conn) {
-	p.mu.Lock()
-	p.count++
-	p.conns[conn] = true
-	c := &PeerConn{Conn: conn, Number: p.count, peer: p, in: bufio.NewReaderSize(conn, 64<<10)}
-	p.mu.Unlock()
+	c := p.admit(conn)
+	if c == nil {
+		conn.Close()
+		return
+	}
 	defer func() {
 		conn.Close()
 		p.mu.Lock()
@@ -158,6 +158,20 @@ func (p *Peer) Serve(conn net.Conn) {
 		return
 	}
 	c.session()
+}
+
+// admit counts a connection that Stop will end; nil when that has been.
+func (p *Peer) admit(conn net.Conn) *PeerConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.stopped:
+		return nil
+	default:
+	}
+	p.count++
+	p.conns[conn] = true
+	return &PeerConn{Conn: conn, Number: p.count, peer: p, in: bufio.NewReaderSize(conn, 64<<10)}
 }
 
 // PeerConn is one connection of a Peer, as scripts see it.

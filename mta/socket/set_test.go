@@ -4,20 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"esa/mta/mtatest"
 )
+
+// patience bounds every wait for what must come.
+const patience = 30 * time.Second
 
 // greet says under which key a connection is served, and closes it when the
 // client does.
 func greet(key netip.AddrPort, conn net.Conn) {
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "220 %s\r\n", key)
 	_, _ = io.Copy(io.Discard, conn)
 }
@@ -47,22 +51,14 @@ func wants(addrs ...netip.AddrPort) []Want {
 	return all
 }
 
-// free finds a port that is free on all addresses. It is below those that the
-// system gives to outgoing connections, of which these tests and others make
-// many: one of them could take the port before it is listened on.
+// free finds a port that is free on all addresses.
 func free(t testing.TB) uint16 {
 	t.Helper()
-	var err error
-	for range 100 {
-		port := 20_000 + rand.N(12_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp4", fmt.Sprint("0.0.0.0:", port)); err == nil {
-			l.Close()
-			return uint16(port)
-		}
+	addr, err := mtatest.FreeAddr("0.0.0.0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free: ", err)
-	return 0
+	return addr.Port()
 }
 
 func at(addr string, port uint16) netip.AddrPort {
@@ -71,7 +67,7 @@ func at(addr string, port uint16) netip.AddrPort {
 
 // ask connects and returns the greeting.
 func ask(addr netip.AddrPort) (string, error) {
-	conn, err := net.DialTimeout("tcp", addr.String(), 10*time.Second)
+	conn, err := net.DialTimeout("tcp", addr.String(), patience)
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +77,7 @@ func ask(addr netip.AddrPort) (string, error) {
 // greeting reads the first line and closes without leaving TIME_WAIT behind.
 func greeting(conn net.Conn) (string, error) {
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	_ = conn.(*net.TCPConn).SetLinger(0)
 	buf := make([]byte, 100)
 	n, err := conn.Read(buf)

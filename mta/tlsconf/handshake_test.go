@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// patience bounds a handshake that must come to its end.
+const patience = 30 * time.Second
+
 // authority signs certificates for tests.
 type authority struct {
 	cert *x509.Certificate
@@ -77,7 +80,7 @@ func shake(t *testing.T, server, client *tls.Config) (state tls.ConnectionState,
 	here, there := net.Pipe()
 	defer here.Close()
 	defer there.Close()
-	limit := time.Now().Add(5 * time.Second)
+	limit := time.Now().Add(patience)
 	_, _ = here.SetDeadline(limit), there.SetDeadline(limit)
 	done := make(chan error, 1)
 	go func() {
@@ -216,11 +219,11 @@ func TestFailure(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			here, there := net.Pipe()
 			defer here.Close()
-			wait := 5 * time.Second
+			wait := patience
 			if tt.name == "silence" {
 				wait = 10 * time.Millisecond
 			}
-			_, _ = here.SetDeadline(time.Now().Add(wait)), there.SetDeadline(time.Now().Add(5*time.Second))
+			_, _ = here.SetDeadline(time.Now().Add(wait)), there.SetDeadline(time.Now().Add(patience))
 			done := make(chan struct{})
 			go func() {
 				defer close(done)

@@ -40,6 +40,8 @@ const (
 	maxListed  = 10_000    // entries of one folder
 	maxOpen    = 64        // files that one client has open
 	maxName    = 255       // bytes of a name
+	minReserve = 64 << 10  // bytes that an upload reserves at least
+	maxReserve = 1 << 20   // bytes that it reserves beyond its end
 	unfinished = ".new-"   // begins the names of files on their way
 )
 
@@ -406,12 +408,10 @@ func (t *Tree) write(name string, keep bool) (*Upload, error) {
 // replaceable reports whether a file may come to be at p.
 func (t *Tree) replaceable(p place) error {
 	switch _, _, err := t.look(p); {
-	case err == nil:
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		return room(p.folder.root)
-	default:
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
+	default:
+		return nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,20 +25,35 @@ type Upload struct {
 	mu       sync.Mutex
 	file     *os.File
 	size     int64
+	reserved int64     // bytes that the file takes of the folder's, size of them its own
 	modified time.Time // zero: when it was written
 	failed   error     // why it cannot be committed any more
 }
 
 // Create begins the file name in root, which must not be closed before the
-// file is committed or aborted. It fails where CheckName fails.
+// file is committed or aborted. It fails where CheckName fails, and where the
+// file would be one too many.
 func Create(root *os.Root, name string) (*Upload, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
 	u := &Upload{root: root, name: name, temp: unfinished + rand.Text()[:16]}
-	var err error
-	if u.file, err = root.OpenFile(u.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-		return nil, fmt.Errorf("beginning %q: %w", name, err)
+	err := locked(root, func() error {
+		// A file on its way has an entry, so it counts as soon as it is here.
+		count, _, err := usage(root)
+		if err == nil && count >= maxFiles && !exists(root, name) {
+			err = errFull
+		}
+		if err != nil {
+			return err
+		}
+		if u.file, err = root.OpenFile(u.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return fmt.Errorf("beginning %q: %w", name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return u, nil
 }
@@ -45,12 +61,7 @@ func Create(root *os.Root, name string) (*Upload, error) {
 // Clear removes what is left of uploads that a crash interrupted. No upload may
 // be under way.
 func Clear(root *os.Root) error {
-	dir, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	names, err := dir.Readdirnames(-1)
-	err = errors.Join(err, dir.Close())
+	names, err := namesIn(root)
 	for _, name := range names {
 		if hidden(name) {
 			err = errors.Join(err, root.Remove(name))
@@ -102,45 +113,53 @@ func (u *Upload) writeLocked(p []byte, off int64) (int, error) {
 	if u.failed != nil {
 		return 0, u.failed
 	}
-	var n int
-	err := u.grow(off+int64(len(p)), func() (err error) {
+	end := off + int64(len(p))
+	n, err := 0, u.reserve(end, min(max(2*end, minReserve), end+maxReserve))
+	if err == nil {
 		n, err = u.file.WriteAt(p, off)
-		return err
-	})
-	u.size = max(u.size, off+int64(n))
+		u.size = max(u.size, off+int64(n))
+	}
 	if err != nil {
 		u.failed = fmt.Errorf("writing %q: %w", u.name, err)
 	}
 	return n, u.failed
 }
 
-// grow does what makes the file that long, if the folder takes it: files on
-// their way count, since they fill the disk as others do. The folder's lock
-// keeps two uploads, of whatever clients, from taking the same last bytes.
-func (u *Upload) grow(size int64, do func() error) error {
-	if size <= u.size {
-		return do()
+// reserve takes that many bytes of the folder for the file, and those that it
+// will want next as well where there is room for them, since counting the folder
+// costs too much to be done for every packet. What is reserved is the length of
+// the file on the disk: so it counts for all uploads, of whatever clients, and
+// the folder's lock keeps two of them from taking the same last bytes.
+func (u *Upload) reserve(need, want int64) error {
+	if need <= u.reserved {
+		return nil
 	}
-	dir, err := u.root.Open(".")
-	if err != nil {
-		return err
-	}
-	defer dir.Close() // and with it the lock
-	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("locking configuration/: %w", err)
-	}
-	_, used, err := usage(u.root)
-	if err == nil && used > maxFolder-(size-u.size) {
-		err = errFull
-	}
-	if err != nil {
-		return err
-	}
-	return do()
+	return locked(u.root, func() error {
+		_, used, err := usage(u.root)
+		if err != nil {
+			return err
+		}
+		free := maxFolder - (used - u.reserved)
+		if need > free {
+			return errFull
+		}
+		if want = min(want, MaxFile); want > free {
+			want = need
+		}
+		if err := u.file.Truncate(want); err != nil {
+			return err
+		}
+		u.reserved = want
+		return nil
+	})
 }
 
-// ReadAt gives what was written.
-func (u *Upload) ReadAt(p []byte, off int64) (int, error) { return u.file.ReadAt(p, off) }
+// ReadAt gives what was written: what is reserved is not in the file yet.
+func (u *Upload) ReadAt(p []byte, off int64) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return io.NewSectionReader(u.file, 0, u.size).ReadAt(p, off)
+}
 
 // Truncate makes the file that long, in bytes.
 func (u *Upload) Truncate(size int64) error {
@@ -149,10 +168,21 @@ func (u *Upload) Truncate(size int64) error {
 	if size < 0 || size > MaxFile {
 		return errTooLarge
 	}
-	if err := u.grow(size, func() error { return u.file.Truncate(size) }); err != nil {
+	if err := u.cut(size); err != nil {
 		return fmt.Errorf("cutting %q: %w", u.name, err)
 	}
-	u.size = size
+	return nil
+}
+
+// cut makes the file that long and gives back what was reserved beyond.
+func (u *Upload) cut(size int64) error {
+	if err := u.reserve(size, size); err != nil {
+		return err
+	}
+	if err := u.file.Truncate(size); err != nil {
+		return err
+	}
+	u.size, u.reserved = size, size
 	return nil
 }
 
@@ -164,6 +194,9 @@ func (u *Upload) Commit() error {
 	defer u.mu.Unlock()
 	err := u.failed
 	if err == nil {
+		err = u.cut(u.size)
+	}
+	if err == nil {
 		err = u.file.Sync()
 	}
 	err = errors.Join(err, u.file.Close())
@@ -171,13 +204,28 @@ func (u *Upload) Commit() error {
 		err = u.root.Chtimes(u.temp, u.modified, u.modified)
 	}
 	if err == nil {
-		// A crash before this line leaves the old file, after it the new one.
-		err = u.root.Rename(u.temp, u.name)
+		err = locked(u.root, u.place)
 	}
 	if err != nil {
 		return errors.Join(err, u.root.Remove(u.temp))
 	}
 	return syncFolder(u.root)
+}
+
+// place gives the file its name. The file that it was to replace may have got
+// another name meanwhile, so that this one is one too many.
+func (u *Upload) place() error {
+	if !exists(u.root, u.name) {
+		names, err := namesIn(u.root)
+		if err == nil && len(slices.DeleteFunc(names, hidden)) >= maxFiles {
+			err = errFull
+		}
+		if err != nil {
+			return err
+		}
+	}
+	// A crash before this line leaves the old file, after it the new one.
+	return u.root.Rename(u.temp, u.name)
 }
 
 // Abort forgets the file; the old one stays.
@@ -199,7 +247,7 @@ func syncFolder(root *os.Root) error {
 
 // fill begins an upload as the file that is at p now, if there is one.
 func (t *Tree) fill(u *Upload, p place) error {
-	f, _, err := t.read(p.path())
+	f, found, err := t.read(p.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -207,17 +255,43 @@ func (t *Tree) fill(u *Upload, p place) error {
 		return err
 	}
 	defer t.release()
-	_, err = io.Copy(u, f)
+	// Its whole length at once: the folder is looked through wherever an upload
+	// becomes longer, which took seconds where it was for every piece.
+	if err = u.Truncate(found.Size()); err == nil {
+		var n int64
+		if n, err = io.Copy(io.NewOffsetWriter(u, 0), f); err == nil {
+			err = u.Truncate(n)
+		}
+	}
 	return errors.Join(err, f.Close())
 }
 
-// room reports whether one more file has a place in a folder.
-func room(root *os.Root) error {
-	count, size, err := usage(root)
-	if err == nil && (count >= maxFiles || size > maxFolder-MaxFile) {
-		err = errFull
+// locked does something while no other upload to the folder does such a thing.
+func locked(root *os.Root, do func() error) error {
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
 	}
-	return err
+	defer dir.Close() // and with it the lock
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("locking configuration/: %w", err)
+	}
+	return do()
+}
+
+func exists(root *os.Root, name string) bool {
+	_, err := root.Lstat(name)
+	return err == nil
+}
+
+// namesIn is what stands in a folder.
+func namesIn(root *os.Root) ([]string, error) {
+	dir, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	return names, errors.Join(err, dir.Close())
 }
 
 // usage is how many files a folder has, those on their way among them, and

@@ -2,6 +2,7 @@ package sshd
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -55,7 +56,7 @@ func (g *guard) admit(c *connection, most limits) (refusal string) {
 	defer g.mu.Unlock()
 	source, now := network(c.source), c.server.now()
 	if left := g.penalties.left(source, now); left > 0 {
-		return fmt.Sprintf("Too many failed logins from your address, try again in %d seconds.", int(left/time.Second)+1)
+		return fmt.Sprintf("Too many failed logins from your address, try again in %d seconds.", seconds(left))
 	}
 	if g.loggedIn >= most.loggedIn || g.count >= most.waiting && !g.evict(source, now) {
 		return tooMany
@@ -68,6 +69,9 @@ func (g *guard) admit(c *connection, most limits) (refusal string) {
 	c.place, c.began = waiting, now
 	return ""
 }
+
+// seconds is a time as people are told it, which is over then.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // evict makes room for a newcomer: it ends the oldest connection of the source
 // that has the most, if that is more than the newcomer's source would have, or
@@ -117,8 +121,9 @@ func (g *guard) enter(c *connection, most limits) bool {
 	return true
 }
 
-// leave gives the place of a connection back and charges its source.
-func (g *guard) leave(c *connection, charge time.Duration) {
+// leave gives the place of a connection back and charges its source. If that is
+// why the source is refused from now on, it says for how long.
+func (g *guard) leave(c *connection, charge time.Duration) (refused time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch c.place {
@@ -128,5 +133,5 @@ func (g *guard) leave(c *connection, charge time.Duration) {
 		g.loggedIn--
 		c.place = outside
 	}
-	g.penalties.add(network(c.source), charge, c.server.now())
+	return g.penalties.add(network(c.source), charge, c.server.now())
 }

@@ -62,7 +62,8 @@ const (
 type login struct {
 	in        bool   // logged in
 	passwords int    // that were wrong
-	keys      int    // that were not known
+	keys      int    // that were refused
+	keyWhy    error  // why the last of them was
 	user      string // of the attempts
 	tried     bool   // there was one by password or key
 	why       error  // why the handshake failed
@@ -104,6 +105,7 @@ func (c *connection) config(ctx context.Context) *ssh.ServerConfig {
 		},
 	}
 	if s.Accounts != nil {
+		config.AuthLogCallback = c.sawAttempt
 		config.PasswordCallback = func(m ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 			return c.byPassword(ctx, m, password)
 		}
@@ -151,10 +153,19 @@ func (c *connection) byKey(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissi
 		err = c.knows(m.User(), key)
 	}
 	if err != nil {
-		c.login.keys++
 		return nil, err
 	}
 	return &ssh.Permissions{Extensions: map[string]string{"method": "publickey", fingerprint: ssh.FingerprintSHA256(key)}}, nil
+}
+
+// sawAttempt is told of every attempt, and is the only one to hear of keys of
+// an algorithm that is not spoken, and of signatures that are wrong.
+func (c *connection) sawAttempt(m ssh.ConnMetadata, method string, err error) {
+	if method == "publickey" && err != nil {
+		c.login.keys++
+		c.login.keyWhy = err
+		c.login.tries(m.User())
+	}
 }
 
 func (c *connection) knows(user string, key ssh.PublicKey) error {
@@ -220,11 +231,11 @@ func (c *connection) tell(reason string) {
 	}
 }
 
-// tellRefused tells of a connection that only had keys that are not known: one
+// tellRefused tells of a connection that only had keys that were refused: one
 // client offers many, and most logins begin so.
 func (c *connection) tellRefused() {
 	if c.login.keys > 0 && c.login.passwords == 0 {
-		c.refused(c.login.user, "publickey", fmt.Sprintf("none of %d keys is one of the user's", c.login.keys))
+		c.refused(c.login.user, "publickey", fmt.Sprintf("none of %d keys lets in: %v", c.login.keys, c.login.keyWhy))
 	}
 }
 

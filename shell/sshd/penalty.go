@@ -12,7 +12,7 @@ import (
 // 9.8 (PerSourcePenalties), but for each wrong password and not only for each
 // connection. A source is refused once it owes penaltyMin, until all is over.
 const (
-	penaltyWrong   = 5 * time.Second  // for a wrong password, or a connection that only had keys we do not know
+	penaltyWrong   = 5 * time.Second  // for a wrong password, or a connection that only had keys we refuse
 	penaltySilent  = time.Second      // for a connection that did not try to log in
 	penaltyDawdled = 10 * time.Second // for one that took all of HandshakeTimeout
 	penaltyMin     = 15 * time.Second
@@ -51,10 +51,11 @@ func network(source netip.Addr) netip.Prefix {
 	return p
 }
 
-// add charges a source.
-func (p *penalties) add(source netip.Prefix, charge time.Duration, now time.Time) {
+// add charges a source. If that is why it is refused from now on, it says for
+// how long.
+func (p *penalties) add(source netip.Prefix, charge time.Duration, now time.Time) (begins time.Duration) {
 	if charge <= 0 || !source.IsValid() {
-		return
+		return 0
 	}
 	if p.owed == nil {
 		p.owed = map[netip.Prefix]penalty{}
@@ -70,8 +71,11 @@ func (p *penalties) add(source netip.Prefix, charge time.Duration, now time.Time
 	if latest := now.Add(penaltyMax); owed.until.After(latest) {
 		owed.until = latest
 	}
-	owed.enforced = owed.enforced || owed.until.Sub(now) >= penaltyMin
+	if !owed.enforced && owed.until.Sub(now) >= penaltyMin {
+		owed.enforced, begins = true, owed.until.Sub(now)
+	}
 	p.owed[source] = owed
+	return begins
 }
 
 // makeRoom forgets what is over, or else the one that is over first.

@@ -197,7 +197,11 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 		}
 		return
 	}
-	defer func() { s.guard.leave(c, c.login.penalty(ctx)) }()
+	defer func() {
+		if refused := s.guard.leave(c, c.login.penalty(ctx)); refused > 0 {
+			c.tell(fmt.Sprintf("too many failed logins: the address is refused for %d seconds", seconds(refused)))
+		}
+	}()
 	var watch sync.WaitGroup
 	ended := make(chan struct{})
 	watch.Go(func() { c.stopWhenDone(ctx, ended) })

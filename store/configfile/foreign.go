@@ -79,12 +79,15 @@ func leftOut() map[string]string {
 // an appliance, and all that are in its files, are left out and told; in our
 // own files, and in parts of files, another name is a mistake.
 func (r *reader) unknown(e tag) {
+	if r.absent == nil {
+		r.absent = leftOut()
+	}
 	path := strings.Join(r.path[1:], "/")
-	why, known := leftOut()[path]
+	why, known := r.absent[path]
 	if !known && len(r.path) > 2 {
 		any := append([]string(nil), r.path[1:]...)
 		any[1] = "*"
-		why, known = leftOut()[strings.Join(any, "/")]
+		why, known = r.absent[strings.Join(any, "/")]
 	}
 	switch {
 	case known:

@@ -27,7 +27,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		base := factory()
 		// A passphrase would cost a tenth of a second.
-		result, err := Read(data, base, ReadOptions{Product: about().Product, Keys: Keys{Gateway: own}})
+		result, err := Read(t.Context(), data, base, ReadOptions{Product: about().Product, Keys: Keys{Gateway: own}})
 		if !base.Equal(factory()) {
 			t.Fatal("the base was changed")
 		}
@@ -40,7 +40,7 @@ func FuzzRead(f *testing.F) {
 		if len(result.Config.Validate()) > 0 {
 			return // it is refused before it can be committed
 		}
-		again, err := Read([]byte(written(t, result.Config, Options{Secrets: Plain})), factory(), ReadOptions{Product: about().Product})
+		again, err := Read(t.Context(), []byte(written(t, result.Config, Options{Secrets: Plain})), factory(), ReadOptions{Product: about().Product})
 		if err != nil || !again.Config.Equal(result.Config) {
 			t.Fatalf("it does not come back: %v", err)
 		}

@@ -303,7 +303,7 @@ func TestRoundTrip(t *testing.T) {
 	for i := range 100 {
 		c := m.config()
 		file := written(t, c, Options{Secrets: Plain})
-		read, err := Read([]byte(file), base, ReadOptions{Product: about().Product})
+		read, err := Read(t.Context(), []byte(file), base, ReadOptions{Product: about().Product})
 		if err != nil {
 			t.Fatalf("configuration %d: %v\n%s", i, err, file)
 		}

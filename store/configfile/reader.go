@@ -2,6 +2,7 @@ package configfile
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -37,17 +38,21 @@ const (
 // Read reads a file, or a part of one, over a configuration: base stays as it
 // is. The error joins *Error values, one for each thing that is wrong as far as
 // there are not too many; it is ErrPassphrase, wrapped, where a passphrase does
-// not open the file. The result was not validated as a whole.
-func Read(data []byte, base *store.Config, o ReadOptions) (Result, error) {
+// not open the file, and the cause of ctx where that ended first. The result was
+// not validated as a whole.
+func Read(ctx context.Context, data []byte, base *store.Config, o ReadOptions) (Result, error) {
 	text, err := decode(data, o.Pasted)
 	if err != nil {
 		return Result{}, err
 	}
 	d := xml.NewDecoder(bytes.NewReader(text))
 	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // decode did it
-	r := &reader{d: d, text: text, opener: opener{keys: o.Keys}, product: o.Product}
+	r := &reader{ended: ctx.Done(), d: d, text: text, opener: opener{keys: o.Keys}, product: o.Product}
 	config := base.Clone()
 	r.document(func() { readFields(r, allElements(), config) })
+	if err := context.Cause(ctx); err != nil {
+		return Result{}, err
+	}
 	if len(r.errs) > 0 {
 		return Result{}, errors.Join(r.errs...)
 	}
@@ -66,15 +71,17 @@ func allElements() []element[store.Config] {
 // reader reads tokens and holds them to the narrow kind of XML that a file
 // is. After an error in the form of the document it is over: token gives nil.
 type reader struct {
+	ended   <-chan struct{} // closed: nobody wants the result
 	d       *xml.Decoder
 	text    []byte
 	at      int64 // of the last token
 	over    bool
 	errs    []error
 	notes   []string
-	path    []string // names of the open elements
-	product string   // ours
-	foreign bool     // the comment at the beginning names another product
+	path    []string          // names of the open elements
+	product string            // ours
+	foreign bool              // the comment at the beginning names another product
+	absent  map[string]string // leftOut, made once
 	opener  opener
 }
 
@@ -110,6 +117,12 @@ func (r *reader) note(format string, args ...any) {
 // error.
 func (r *reader) token() xml.Token {
 	for !r.over {
+		select {
+		case <-r.ended:
+			r.over = true
+			return nil
+		default:
+		}
 		r.at = r.d.InputOffset()
 		t, err := r.d.Token()
 		var syntax *xml.SyntaxError

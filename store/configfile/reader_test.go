@@ -1,6 +1,9 @@
 package configfile
 
 import (
+	"context"
+	"crypto/rand"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"os"
@@ -21,7 +24,7 @@ func factory() *store.Config {
 
 func read(t testing.TB, text string) (Result, error) {
 	t.Helper()
-	return Read([]byte(text), factory(), ReadOptions{Product: about().Product})
+	return Read(t.Context(), []byte(text), factory(), ReadOptions{Product: about().Product})
 }
 
 // inside puts elements into a file that has them in line 2.
@@ -84,7 +87,7 @@ func TestG5_BadFilesAreRefusedWithTheirPlace(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := factory()
-			result, err := Read([]byte(tt.file), before, ReadOptions{Product: about().Product})
+			result, err := Read(t.Context(), []byte(tt.file), before, ReadOptions{Product: about().Product})
 			var place *Error
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.As(err, &place) || place.Line < 1 || place.Column < 1 {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
@@ -97,16 +100,23 @@ func TestG5_BadFilesAreRefusedWithTheirPlace(t *testing.T) {
 }
 
 // TestManyAttributesAreRefusedAtOnce: to compare each with each would take a
-// hostile file minutes. Those of an appliance are bounded like ours.
+// hostile file minutes, so that nobody finds that the first two are alike. Those
+// of an appliance are bounded like ours.
 func TestManyAttributesAreRefusedAtOnce(t *testing.T) {
-	var many strings.Builder
-	for i := range 50000 {
-		fmt.Fprintf(&many, " a%d=''", i)
-	}
-	for _, product := range []string{about().Product, "X"} {
-		_, err := read(t, "<!-- Product: "+product+" -->"+inside("<ports"+many.String()+"/>"))
-		if err == nil || err.Error() != "line 2, column 1: The element <ports> has more than 8 attributes." {
-			t.Errorf("%.200v", err)
+	for _, n := range []int{maxAttributes - 1, 5000} {
+		many := " a0=''"
+		for i := range n {
+			many += fmt.Sprintf(" a%d=''", i)
+		}
+		for _, product := range []string{about().Product, "X"} {
+			_, err := read(t, "<!-- Product: "+product+" -->"+inside("<ports"+many+"/>"))
+			want := "The attribute a0 is given twice."
+			if n >= maxAttributes {
+				want = "The element <ports> has more than 8 attributes."
+			}
+			if err == nil || err.Error() != "line 2, column 1: "+want {
+				t.Errorf("%d of %s: %.200v", n, product, err)
+			}
 		}
 	}
 }
@@ -151,7 +161,7 @@ func TestEncodings(t *testing.T) {
 		{file(`<?xml version="1.0" encoding="ISO-8859-1"?>`, "Grüße"), true},
 		{file(``, "<![CDATA[Grüße]]>"), false},
 	} {
-		result, err := Read([]byte(tt.text), factory(), ReadOptions{Pasted: tt.pasted})
+		result, err := Read(t.Context(), []byte(tt.text), factory(), ReadOptions{Pasted: tt.pasted})
 		if err != nil || result.Config.BounceProfiles[0].Subject != "Grüße" {
 			t.Errorf("%.60q: %v", tt.text, err)
 		}
@@ -198,7 +208,7 @@ func TestApplianceFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := Read(data, factory(), ReadOptions{Product: about().Product})
+	result, err := Read(t.Context(), data, factory(), ReadOptions{Product: about().Product})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,6 +284,42 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// TestReaderEnds: no further token is read once nobody wants the result.
+func TestReaderEnds(t *testing.T) {
+	ended := make(chan struct{})
+	r := &reader{ended: ended, d: xml.NewDecoder(strings.NewReader("<config><hostname>a</hostname></config>"))}
+	if first, ok := r.token().(xml.StartElement); !ok || first.Name.Local != "config" {
+		t.Fatalf("the first token: %v", first)
+	}
+	close(ended)
+	if next := r.token(); next != nil || r.d.InputOffset() != int64(len("<config>")) {
+		t.Errorf("read on to %d: %v", r.d.InputOffset(), next)
+	}
+}
+
+// TestReadEnds where nobody wants the result any more: what follows is not
+// looked at.
+func TestReadEnds(t *testing.T) {
+	key, err := PassphraseKey("long enough", rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupt := errors.New("interrupted")
+	file := strings.Replace(secretFile(key.seal("$argon2id$a")), "</config>", "<wrong/></config>", 1)
+	result, err := Read(ctx, []byte(file), factory(), ReadOptions{Keys: Keys{Passphrase: func() (string, error) {
+		cancel(interrupt)
+		return "long enough", nil
+	}}})
+	if err != interrupt || result.Config != nil {
+		t.Errorf("%v, %v", result, err)
+	}
+	if _, err := Read(t.Context(), []byte(file), factory(), ReadOptions{Keys: Keys{Passphrase: func() (string, error) { return "long enough", nil }}}); err == nil ||
+		!strings.Contains(err.Error(), "<wrong>") {
+		t.Errorf("without an interrupt: %v", err)
+	}
+}
+
 // TestForeignAttribute: one that is not known is left out of the file of another
 // product.
 func TestForeignAttribute(t *testing.T) {
@@ -288,7 +334,7 @@ func TestForeignAttribute(t *testing.T) {
 func TestForeignPassphrase(t *testing.T) {
 	base := factory()
 	base.Users[0].Passphrase = "$argon2id$here"
-	result, err := Read([]byte(inside("<users><user><username>admin</username><fullname>A</fullname><group>admin</group><enc_password>$1$theirs</enc_password></user></users>")), base, ReadOptions{})
+	result, err := Read(t.Context(), []byte(inside("<users><user><username>admin</username><fullname>A</fullname><group>admin</group><enc_password>$1$theirs</enc_password></user></users>")), base, ReadOptions{})
 	if err != nil || result.Config.Users[0].Passphrase != "$argon2id$here" || len(result.Notes) != 1 {
 		t.Errorf("%v %v", result.Notes, err)
 	}

@@ -69,7 +69,7 @@ func TestSecretsAreMaskedOrEncrypted(t *testing.T) {
 		if !strings.Contains(file, tt.head) {
 			t.Errorf("%s: the file does not say %q", tt.name, tt.head)
 		}
-		result, err := Read([]byte(file), factory(), ReadOptions{Keys: tt.keys})
+		result, err := Read(t.Context(), []byte(file), factory(), ReadOptions{Keys: tt.keys})
 		if tt.o.Secrets == Masked {
 			if err == nil || !strings.Contains(err.Error(), "are masked, and it cannot be loaded") {
 				t.Errorf("a masked file: %v", err)
@@ -130,7 +130,7 @@ func TestEncryptedSecretsRefused(t *testing.T) {
 		{"mask of another product", "<!-- Product: X -->" + secretFile("***"), Keys{}, "are masked"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Read([]byte(tt.file), factory(), ReadOptions{Keys: tt.keys})
+			_, err := Read(t.Context(), []byte(tt.file), factory(), ReadOptions{Keys: tt.keys})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "$esa1$") {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
@@ -146,7 +146,7 @@ func TestEncryptedSecretsRefused(t *testing.T) {
 func TestPassphraseIsAskedOnce(t *testing.T) {
 	key := passphraseKey(t)
 	asked := 0
-	_, err := Read([]byte(secretFile(key.seal("$argon2id$a"), key.seal("$argon2id$b"), key.seal("$argon2id$c"))), factory(), ReadOptions{Keys: Keys{Passphrase: func() (string, error) {
+	_, err := Read(t.Context(), []byte(secretFile(key.seal("$argon2id$a"), key.seal("$argon2id$b"), key.seal("$argon2id$c"))), factory(), ReadOptions{Keys: Keys{Passphrase: func() (string, error) {
 		asked++
 		return testPassphrase, nil
 	}}})

@@ -118,7 +118,7 @@ func (w *writer) escape(text string, block bool) string {
 			b.WriteRune(r)
 		case !isXML(r), r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)):
 			if w.err == nil {
-				w.err = fmt.Errorf("a text with the character %U cannot be written: %.60q", r, text)
+				w.err = &TextError{r, text}
 			}
 			return ""
 		default:
@@ -126,6 +126,17 @@ func (w *writer) escape(text string, block bool) string {
 		}
 	}
 	return b.String()
+}
+
+// TextError is the error of a text that no document may hold.
+type TextError struct {
+	Character rune
+	Text      string
+}
+
+// Error shows the character and the beginning of the text.
+func (t *TextError) Error() string {
+	return fmt.Sprintf("a text with the character %U cannot be written: %.60q", t.Character, t.Text)
 }
 
 // isXML reports whether a document may hold the character (XML 1.0 §2.2).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -18,9 +19,11 @@ import (
 type Server struct {
 	cmd *exec.Cmd
 	log *os.File
+	all *os.File // a pipe that ends when the last process of the server does
 }
 
-// Stop ends the server at once and waits for it. A second time it does nothing.
+// Stop ends the server at once and waits for all its processes: its address is
+// free then. A second time it does nothing.
 func (s *Server) Stop() error {
 	if s.cmd == nil {
 		return nil
@@ -31,7 +34,9 @@ func (s *Server) Stop() error {
 	if _, killed := errors.AsType[*exec.ExitError](err); killed {
 		err = nil
 	}
-	return errors.Join(err, s.log.Close())
+	err = errors.Join(err, s.all.SetReadDeadline(time.Now().Add(patience)))
+	_, waiting := io.Copy(io.Discard, s.all)
+	return errors.Join(err, waiting, s.all.Close(), s.log.Close())
 }
 
 // Pause makes the server silent until Resume: what comes meanwhile waits.
@@ -101,10 +106,15 @@ func (l *Lab) start(name, program string, args ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cmd: exec.Command(program, args...), log: log}
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if err := s.cmd.Start(); err != nil {
+	all, held, err := os.Pipe()
+	if err != nil {
 		return nil, errors.Join(err, log.Close())
+	}
+	s := &Server{cmd: exec.Command(program, args...), log: log, all: all}
+	s.cmd.Stdout, s.cmd.Stderr, s.cmd.ExtraFiles = log, log, []*os.File{held}
+	err = s.cmd.Start()
+	if err = errors.Join(err, held.Close()); err != nil {
+		return nil, errors.Join(err, all.Close(), log.Close())
 	}
 	l.running = append(l.running, s)
 	return s, nil
