@@ -24,6 +24,7 @@ import (
 type console struct {
 	process *process
 	version commands.Version
+	table   []commands.Command // of all sessions; nobody changes it
 	server  *sshd.Server
 
 	makingKeys sync.Mutex            // held while host keys are read or made
@@ -48,7 +49,7 @@ func newConsole(p *process, serial string) (*console, error) {
 		return nil, err
 	}
 	c := &console{
-		process: p, version: productVersion(p.dir.path),
+		process: p, version: productVersion(p.dir.path), table: commands.Table(),
 		sessions: map[string]*session{}, closed: make(chan struct{}, 1), history: map[string]*shell.History{},
 	}
 	c.version.Serial = serial
@@ -178,7 +179,7 @@ func (c *console) logins() []commands.Login {
 // shell is what a session talks to.
 func (c *console) shell(s *sshd.Session, env commands.Env) *shell.Shell[commands.Env] {
 	return &shell.Shell[commands.Env]{
-		Commands: commands.Table(),
+		Commands: c.table,
 		Env:      env,
 		Prompt:   c.prompt,
 		May:      env.May,

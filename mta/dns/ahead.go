@@ -24,14 +24,14 @@ type expected struct {
 	err  error
 }
 
-// askAhead asks for the chain of trust of a name. The name servers of the
+// askAhead asks for the chain of trust of a question's name. The name servers of the
 // Internet are not known beforehand; of configured ones each is.
-func (l *run) askAhead(ctx context.Context, name string) *ahead {
+func (l *run) askAhead(ctx context.Context, asked question) *ahead {
 	a := &ahead{expected: make(map[question]*expected)}
 	if l.st.roots != nil {
 		return a
 	}
-	for _, wire := range l.proof.Ahead(mdns.Fqdn(name)) {
+	for _, wire := range l.proof.Ahead(mdns.Fqdn(asked.name), asked.qtype == mdns.TypeMX) {
 		q := question{name: received(wire.Name), qtype: wire.Qtype}
 		turns := l.st.servers.serving(q.name).turns(l.clock(), l.rand)
 		if len(turns) == 0 || *l.asked >= l.most {

@@ -11,7 +11,7 @@ import (
 )
 
 // TestChainIsAskedForAtOnce: a server that answers nothing before it has the
-// first five questions of a lookup gets them, and no question more than the
+// first six questions of a lookup gets them, and no question more than the
 // chain has.
 func TestChainIsAskedForAtOnce(t *testing.T) {
 	lab := mtatest.NewLab(t, time.Now(), signedZones...)
@@ -21,7 +21,7 @@ func TestChainIsAskedForAtOnce(t *testing.T) {
 	r := newSigned(t, Options{}, lab, server)
 	answered := make(chan lookup.MXAnswer, 1)
 	go func() { answered <- r.Checked().MX(t.Context(), "ex.test") }()
-	server.Await(t, 5)
+	server.Await(t, 6)
 	close(release)
 	if mx := <-answered; mx.Status != lookup.Secure {
 		t.Errorf("%+v", mx)

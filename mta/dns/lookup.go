@@ -160,7 +160,7 @@ func (l *run) chase(ctx context.Context, q question) (*trail, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, maxTimeouts*l.st.set.Timeout, errLookupDue)
 	defer cancel()
 	if q.checked {
-		l.early = l.askAhead(ctx, q.name)
+		l.early = l.askAhead(ctx, q)
 		defer l.early.asking.Wait()
 		defer cancel() // what was not needed is not waited for
 	}

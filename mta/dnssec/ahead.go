@@ -13,8 +13,9 @@ const maxAhead = 8
 // name, from the anchor down, as far as is not known yet: an asker that has
 // their answers when they are asked spares the time of going one by one. It
 // guesses: that a zone begins at every name above, and that those below the
-// anchor's, such as top-level domains, are signed.
-func (l *Lookup) Ahead(name string) []dns.Question {
+// anchor's, such as top-level domains, are signed, as is one at the name itself
+// where apex says that it will be a zone's, such as that of an MX record.
+func (l *Lookup) Ahead(name string, apex bool) []dns.Question {
 	anchors := l.v.policy.Anchor.covering(name)
 	if len(anchors) == 0 {
 		return nil
@@ -37,7 +38,7 @@ func (l *Lookup) Ahead(name string) []dns.Question {
 		switch {
 		case c == nil:
 			add(at, dns.TypeDS)
-			if top {
+			if top || apex && at == name {
 				add(at, dns.TypeDNSKEY)
 			}
 			parent = at

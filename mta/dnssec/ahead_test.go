@@ -17,7 +17,8 @@ func TestAhead(t *testing.T) {
 	v := New(func() time.Time { return noon }, w.policy)
 	ahead := func(name string) string {
 		var words []string
-		for _, q := range v.Begin(w, nil).Ahead(name) {
+		name, apex := strings.CutPrefix(name, "apex ")
+		for _, q := range v.Begin(w, nil).Ahead(name, apex) {
 			words = append(words, dns.TypeToString[q.Qtype]+" "+q.Name)
 		}
 		return strings.Join(words, ", ")
@@ -31,10 +32,12 @@ func TestAhead(t *testing.T) {
 	const cold = "DNSKEY ., DS test., DNSKEY test., DS ex.test."
 	for _, tt := range []struct{ learnt, name, want string }{
 		{"", "ex.test.", cold},
+		{"", "apex ex.test.", cold + ", DNSKEY ex.test."},
 		{"", "_25._tcp.mx.ex.test.", cold + ", DS mx.ex.test."},
 		{"", "a.b.c.d.e.f.g.h.i.test.", "DNSKEY ., DS test., DNSKEY test., DS i.test., DS h.i.test., DS g.h.i.test., DS f.g.h.i.test., DS e.f.g.h.i.test."},
 		{"mx.un.test.", "mx.un.test.", ""},
 		{"", "ex.test.", "DS ex.test."},
+		{"", "apex ex.test.", "DS ex.test., DNSKEY ex.test."},
 		{"mx.ex.test.", "ex.test.", ""},
 		{"", "www.ex.test.", "DS www.ex.test."},
 	} {

@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -37,17 +38,23 @@ func (l *Lookup) descend(ctx context.Context, name string) (*zone, error) {
 	if len(anchors) == 0 {
 		return &zone{name: ".", why: NoAnchor(name)}, nil
 	}
+	var unsupported *zone
 	var last error
 	for _, top := range anchors {
 		z, err := l.descendFrom(ctx, top, name)
-		if err == nil {
+		switch {
+		case err == nil && z.insecure() && z.name == top:
+			unsupported = cmp.Or(unsupported, z) // as if there were no such anchor (RFC 4035 §5.2)
+		case err == nil:
 			return z, nil
-		}
-		if last == nil || !errors.As(err, new(*BogusError)) {
+		case last == nil || !errors.As(err, new(*BogusError)):
 			last = err
 		}
 	}
-	return nil, last
+	if last != nil {
+		return nil, last
+	}
+	return unsupported, nil
 }
 
 // NoAnchor is the reason why data is insecure that no trust anchor covers: it

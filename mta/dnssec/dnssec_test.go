@@ -236,6 +236,11 @@ func TestSeveralAnchors(t *testing.T) {
 	w.expect(t, "priv.test.", dns.TypeMX, "secure")
 	w.trust(t, w.Anchor("."), strings.Replace(w.Anchor("ex.test."), " 13 2 ", " 13 2 00", 1)[:0]+"ex.test. DS 1 13 2 "+strings.Repeat("00", 32))
 	w.expect(t, "ex.test.", dns.TypeMX, "secure") // the anchor of the root will do
+	const unsupported = "ex.test. DS 1 200 200 00"
+	w.trust(t, w.Anchor("."), unsupported)
+	w.expect(t, "ex.test.", dns.TypeMX, "secure") // so it will beside one that nobody can use
+	w.trust(t, unsupported)
+	w.expect(t, "ex.test.", dns.TypeMX, "insecure")
 }
 
 func TestRootAnchors(t *testing.T) {
