@@ -67,8 +67,9 @@ type RootKey struct {
 type DNSSEC interface {
 	// Prove validates the records of a name. The error refuses the query.
 	Prove(ctx context.Context, q ProofQuery) (Proof, error)
-	// ParseAnchors reads DS and DNSKEY records in zone-file form and gives
-	// each in its one form.
+	// ParseAnchors reads DS and DNSKEY records in zone-file form, as operators
+	// enter them, and gives each in its one form. The error names what cannot
+	// be used.
 	ParseAnchors(text string) ([]string, error)
 	// ParseRoots reads root hints.
 	ParseRoots(text string) ([]store.RootServer, error)

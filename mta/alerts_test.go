@@ -6,12 +6,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
-	"esa/mta/alert"
 	"esa/mta/dnssec"
 	"esa/mta/envelope"
 	"esa/mta/mtatest"
@@ -272,32 +270,61 @@ func TestAlerts_OwnTLSFailure(t *testing.T) {
 	}
 }
 
-// TestAlerts_DNSSEC: what keeps answers from being validated is told, and V-75:
-// that no key of the root is left, unless an operator trusts one of his own.
+// TestAlerts_DNSSEC: what keeps answers from being validated is told.
 func TestAlerts_DNSSEC(t *testing.T) {
 	w := start(t, func(*world, *store.Config) {})
-	told := func(text string) bool {
-		stored, err := w.gateway.Alerts()
-		return err == nil && slices.ContainsFunc(stored, func(s alert.Stored) bool { return strings.Contains(s.Text, text) })
-	}
 	alerting{w.gateway}.Lame(netip.MustParseAddrPort("192.0.2.53:53"), "no signature")
-	await(t, "a lame server", func() bool { return told("The DNS server 192.0.2.53:53 does not pass DNSSEC on.") })
+	await(t, "a lame server", func() bool { return w.told("The DNS server 192.0.2.53:53 does not pass DNSSEC on.") == 1 })
 	alerting{w.gateway}.Anchorless(".", "expired")
-	await(t, "keys that do not validate", func() bool { return told("The keys of the DNS root do not validate") })
+	await(t, "keys that do not validate", func() bool { return w.told("The keys of the DNS root do not validate") == 1 })
+}
 
-	const revoked = "All trusted keys of the DNS root are revoked"
-	w.gateway.tellRevokedRoot()
+// TestAlerts_RootRevoked (V-75): that no key of the root is left is told at the
+// start and by a commit, once until one is trusted again, and not while an operator
+// trusts one of his own.
+func TestAlerts_RootRevoked(t *testing.T) {
 	own := strings.Replace(dnssec.RootAnchors().Lines()[0], "20326", "20327", 1)
-	live := w.gateway.live
-	live.trust.mu.Lock()
-	live.trust.point = dnssec.NewTrustPoint(".", dnssec.Anchors{})
-	live.trust.mu.Unlock()
-	w.commit(func(c *store.Config) { c.DNS.Anchors = []string{own} })
-	w.gateway.tellRevokedRoot()
-	if told(revoked) {
-		t.Error("told, though a key is trusted")
+	w := newWorld(t, func(_ *world, c *store.Config) { c.Alerts.InitialWait = 0 })
+	w.tune = func(g *Gateway) { g.live.trust.point = dnssec.NewTrustPoint(".", dnssec.Anchors{}) }
+	w.run()
+	markers := 0
+	expect := func(when string, want int) {
+		t.Helper()
+		markers++ // alerts are kept in the order in which they are raised
+		marker := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.53"), uint16(markers))
+		alerting{w.gateway}.Lame(marker, "no signature")
+		await(t, "the marker", func() bool { return w.told("The DNS server "+marker.String()+" does") == 1 })
+		if got := w.told("All trusted keys of the DNS root are revoked"); got != want {
+			t.Errorf("%s: told %d times, want %d", when, got, want)
+		}
 	}
-	w.commit(func(c *store.Config) { c.DNS.Anchors = nil })
-	w.gateway.tellRevokedRoot()
-	await(t, "revoked keys", func() bool { return told(revoked) })
+	trust := func(anchors ...string) { w.commit(func(c *store.Config) { c.DNS.Anchors = anchors }) }
+	expect("at the start", 1)
+	w.commit(func(c *store.Config) { c.Hostname = "other.test" })
+	expect("after a commit of something else", 1)
+	trust(own)
+	expect("with a key of one's own", 1)
+	trust()
+	expect("without it", 2)
+
+	w.end()
+	w.tune = nil
+	w.run()
+	expect("at a start with the keys that are built in", 2)
+}
+
+// told counts the alerts with this in them.
+func (w *world) told(text string) int {
+	w.t.Helper()
+	stored, err := w.gateway.Alerts()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n := 0
+	for _, s := range stored {
+		if strings.Contains(s.Text, text) {
+			n++
+		}
+	}
+	return n
 }

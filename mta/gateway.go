@@ -95,6 +95,7 @@ type Gateway struct {
 
 	mu      sync.Mutex // held by what changes the generation or the sockets
 	unbound []error    // why listeners and SSH ports could not be bound since the start
+	revoked bool       // no key of the DNS root is trusted, and operators were told
 }
 
 // live is what runs.
@@ -349,7 +350,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 }
 
 // configure gives a generation's settings to everything that lives. Nothing
-// of it can fail.
+// of it can fail. The caller holds mu.
 func (g *Gateway) configure(next *generation) {
 	l := g.live
 	if err := l.log.Configure(next.logs, next.logSettings); err != nil {
@@ -364,6 +365,7 @@ func (g *Gateway) configure(next *generation) {
 	l.alerts.Configure(next.alerts)
 	l.queue.Configure(next.queue)
 	g.current.Store(next)
+	g.tellRevokedRoot()
 }
 
 // bind opens the listeners of the configuration that the gateway starts with:

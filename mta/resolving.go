@@ -67,7 +67,6 @@ func (g *Gateway) RootKeys() []dnssec.KnownKey { return g.rootTrust().known() }
 // followRootKeys has the resolver trust what the DNS root signs with, as that
 // changes.
 func (g *Gateway) followRootKeys(ctx context.Context) {
-	g.tellRevokedRoot()
 	g.live.trust.run(ctx, g.live.resolver, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -77,10 +76,13 @@ func (g *Gateway) followRootKeys(ctx context.Context) {
 }
 
 // tellRevokedRoot alarms operators when no key of the DNS root is left to be
-// trusted: then nothing counts as signed (RFC 5011 §5).
+// trusted: then nothing counts as signed (RFC 5011 §5). It does so once, until
+// one is trusted again. The caller holds mu.
 func (g *Gateway) tellRevokedRoot() {
 	trusted := g.live.resolving(g.current.Load().dns).DNSSEC.Anchor.Lines()
-	if !slices.ContainsFunc(trusted, func(line string) bool { return strings.HasPrefix(line, ".\t") }) {
+	told := g.revoked
+	g.revoked = !slices.ContainsFunc(trusted, func(line string) bool { return strings.HasPrefix(line, ".\t") })
+	if g.revoked && !told {
 		alerting{g}.RootRevoked()
 	}
 }

@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"esa/mta/dns"
 	"esa/mta/dnssec"
 	"esa/mta/mtatest"
+	"esa/store"
 )
 
 func TestRootTrust(t *testing.T) {
@@ -56,5 +58,16 @@ func TestRootTrust(t *testing.T) {
 	server.Usually(mtatest.ServFail)
 	if next := r.refresh(t.Context(), resolver, func() { t.Error("a change without an answer") }); next != time.Hour {
 		t.Errorf("without an answer: again in %v", next)
+	}
+}
+
+// TestStoredAnchors: a digest that is cut off, stored before it would have been
+// refused, takes no other anchor with it.
+func TestStoredAnchors(t *testing.T) {
+	c := store.Factory(store.FactoryFacts{Hostname: "gw.test"})
+	c.DNS.Anchors = []string{"cut.test. 3600 IN DS 7 13 2 0A", "priv.test. 3600 IN DS 8 13 2 " + strings.Repeat("0A", 32)}
+	g, problems := build(c, 1, trust{})
+	if lines := g.dns.DNSSEC.Anchor.Lines(); len(problems) > 0 || len(lines) != 2 {
+		t.Errorf("%q, %+v", lines, problems)
 	}
 }

@@ -41,7 +41,13 @@ func (v dnssecView) Prove(ctx context.Context, q commands.ProofQuery) (commands.
 
 func (v dnssecView) ParseAnchors(text string) ([]string, error) {
 	anchors, err := dnssec.ParseAnchors(text)
-	return anchors.Lines(), err
+	if err == nil {
+		err = anchors.Check()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return anchors.Lines(), nil
 }
 
 func (v dnssecView) ParseRoots(text string) ([]store.RootServer, error) {

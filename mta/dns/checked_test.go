@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"esa/mta/dnssec"
 	"esa/mta/lookup"
+	"esa/mta/maillog"
 	"esa/mta/mtatest"
 
 	mdns "github.com/miekg/dns"
@@ -260,32 +262,62 @@ func TestProve(t *testing.T) {
 // servers or anchors than the configured ones, is not told as a fault of these.
 func TestProve_SuppositionsAlarmNobody(t *testing.T) {
 	lab := mtatest.NewLab(t, time.Now(), signedZones...)
-	lame := mtatest.NewLabServer(t, lab)
+	lame, good := mtatest.NewLabServer(t, lab), mtatest.NewLabServer(t, lab)
 	lame.Usually(mtatest.Stripped)
-	foreign, err := dnssec.ParseAnchors(mtatest.NewLab(t, time.Now(), mtatest.Zone{Name: "."}).Anchor("."))
+	anchor := func(lab *mtatest.Lab) *dnssec.Anchors {
+		anchors, err := dnssec.ParseAnchors(lab.Anchor("."))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &anchors
+	}
+	own, foreign := anchor(lab), anchor(mtatest.NewLab(t, time.Now(), mtatest.Zone{Name: "."}))
+	both, alone := []*mtatest.DNSServer{lame, good}, []*mtatest.DNSServer{lame}
+	for _, tt := range []struct {
+		name             string
+		query            ProofQuery
+		servers          []*mtatest.DNSServer
+		state            string
+		lame, anchorless bool // told
+	}{
+		{"another time", ProofQuery{At: time.Now().AddDate(0, 2, 0)}, both, "BOGUS", false, false},
+		{"a time that will do", ProofQuery{At: time.Now()}, both, "SECURE", false, false},
+		{"another server", ProofQuery{Server: lame.Addr()}, both, "BOGUS", false, false},
+		{"other anchors", ProofQuery{Anchors: foreign}, both, "BOGUS", false, false},
+		{"anchors that will do", ProofQuery{Anchors: own}, both, "SECURE", false, false},
+		{"as it is", ProofQuery{}, both, "SECURE", true, false},
+		{"as it is, with one server", ProofQuery{}, alone, "BOGUS", false, true},
+	} {
+		var told watcher
+		log, lines := warnings(t)
+		r := newSigned(t, Options{Watch: &told, Log: log}, lab, tt.servers...)
+		tt.query.Name, tt.query.Type = "ex.test", "MX"
+		if p, err := r.Prove(t.Context(), tt.query); err != nil || p.State != tt.state {
+			t.Errorf("%s: %+v, %v", tt.name, p, err)
+		}
+		if len(told.lame) > 0 != tt.lame || len(told.anchorless) > 0 != tt.anchorless {
+			t.Errorf("%s: told %+v", tt.name, told)
+		}
+		if got := lines(); strings.Contains(got, "invalid DNSSEC Response") != (tt.lame || tt.anchorless) {
+			t.Errorf("%s: in the mail log:\n%s", tt.name, got)
+		}
+	}
+}
+
+// warnings makes a mail log of warnings only, and gives what reads its lines.
+func warnings(t *testing.T) (log *maillog.Log, lines func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	log, err := maillog.Open(dir, maillog.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct {
-		name  string
-		query ProofQuery
-		told  int
-	}{
-		{"another time", ProofQuery{At: time.Now().AddDate(0, 2, 0)}, 0},
-		{"another server", ProofQuery{Server: lame.Addr()}, 0},
-		{"other anchors", ProofQuery{Anchors: &foreign}, 0},
-		{"as it is", ProofQuery{}, 1},
-	} {
-		var told watcher
-		r := newSigned(t, Options{Watch: &told}, lab, lame)
-		tt.query.Name, tt.query.Type = "ex.test", "MX"
-		if p, err := r.Prove(t.Context(), tt.query); err != nil || p.State != "BOGUS" {
-			t.Errorf("%s: %+v, %v", tt.name, p, err)
-		}
-		if len(told.anchorless) != tt.told {
-			t.Errorf("%s: told %+v, want %d", tt.name, told, tt.told)
-		}
+	t.Cleanup(func() { log.Close() })
+	err = log.Configure([]maillog.Subscription{{Name: "mail", FileName: "mail", Level: maillog.Warning, MaxSize: 1 << 20, MaxFiles: 2}}, maillog.Settings{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return log, func() string { return logLines(t, filepath.Join(dir, "mail")) }
 }
 
 // What does not validate is shown with its status: mail without DANE sees it.

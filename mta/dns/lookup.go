@@ -367,6 +367,7 @@ func (l *run) faulted(c candidate, q question, err error) {
 	case !errors.As(err, &f):
 	case f.passes:
 		l.strike(c, err)
+	case f.bogus && l.supposed:
 	case f.bogus:
 		l.log.InvalidDNSSECResponse(maillog.DNSSECError{Name: q.name, Type: q.typeName(), Server: c.addr, Why: f.why})
 	default:

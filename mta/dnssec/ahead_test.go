@@ -48,6 +48,17 @@ func TestAhead(t *testing.T) {
 			t.Errorf("%s, after %q: %s, want %s", tt.name, tt.learnt, got, tt.want)
 		}
 	}
+	const unsupported = "ex.test. DS 1 200 200 00"
+	w.trust(t, w.Anchor("."), unsupported)
+	v = New(func() time.Time { return noon }, w.policy)
+	if got := ahead("ex.test."); got != cold {
+		t.Errorf("beside an anchor that nobody can use: %s, want %s", got, cold)
+	}
+	w.trust(t, unsupported)
+	v = New(func() time.Time { return noon }, w.policy)
+	if got := ahead("ex.test."); got != "" {
+		t.Errorf("with no other anchor: %s", got)
+	}
 	w.policy.Anchor = Anchors{}
 	v = New(func() time.Time { return noon }, w.policy)
 	if got := ahead("ex.test."); got != "" {

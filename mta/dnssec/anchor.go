@@ -34,20 +34,17 @@ func RootAnchors() Anchors {
 }
 
 // ParseAnchors reads DS and DNSKEY records in zone-file form, names without a
-// final dot being full names too. Other records, digests that are cut off, an
-// empty text and more than 200 records are refused.
+// final dot being full names too. Other records, an empty text and more than
+// 200 records are refused, with the line. A digest that is cut off is taken, and
+// matches no key: its zone is bogus and the others are as they were.
 func ParseAnchors(text string) (Anchors, error) {
 	a := Anchors{zones: make(map[string][]dns.RR)}
 	p := dns.NewZoneParser(strings.NewReader(text), ".", "")
 	p.SetDefaultTTL(3600)
 	n := 0
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
-		switch rr := rr.(type) {
-		case *dns.DNSKEY:
-		case *dns.DS:
-			if want := 2 * digestLength(rr.DigestType); want > 0 && len(rr.Digest) != want {
-				return Anchors{}, fmt.Errorf("a digest of type %d has %d hexadecimal digits, not %d", rr.DigestType, want, len(rr.Digest))
-			}
+		switch rr.(type) {
+		case *dns.DS, *dns.DNSKEY:
 		default:
 			return Anchors{}, fmt.Errorf("a trust anchor is a DS or DNSKEY record, not %s", dns.Type(rr.Header().Rrtype))
 		}
@@ -64,6 +61,19 @@ func ParseAnchors(text string) (Anchors, error) {
 		return Anchors{}, errors.New("there is no DS or DNSKEY record")
 	}
 	return a, nil
+}
+
+// Check gives what is wrong with an anchor that an operator enters, nil if
+// nothing is: a digest of a supported type that has not the length of its type.
+func (a Anchors) Check() error {
+	for _, name := range slices.Sorted(maps.Keys(a.zones)) {
+		for _, ds := range a.vouchers(name).digests {
+			if want := 2 * digestLength(ds.DigestType); want > 0 && len(ds.Digest) != want {
+				return fmt.Errorf("the digest of %s, key %d, has %d hexadecimal digits, not %d", name, ds.KeyTag, len(ds.Digest), want)
+			}
+		}
+	}
+	return nil
 }
 
 // With gives both sets of anchors as one.

@@ -32,7 +32,8 @@ func (l *Lookup) ask(ctx context.Context, name string, rrtype uint16, accept fun
 }
 
 // descend goes from a trust anchor down to the last zone at or above name. Of
-// several anchors the closest counts, but any will do (RFC 6840 §5.10).
+// several anchors the closest counts, but any that leads to a secure zone will
+// do: where a closer one fails, an insecure zone does not (RFC 6840 App. C.2).
 func (l *Lookup) descend(ctx context.Context, name string) (*zone, error) {
 	anchors := l.v.policy.Anchor.covering(name)
 	if len(anchors) == 0 {
@@ -45,6 +46,7 @@ func (l *Lookup) descend(ctx context.Context, name string) (*zone, error) {
 		switch {
 		case err == nil && z.insecure() && z.name == top:
 			unsupported = cmp.Or(unsupported, z) // as if there were no such anchor (RFC 4035 §5.2)
+		case err == nil && z.insecure() && last != nil:
 		case err == nil:
 			return z, nil
 		case last == nil || !errors.As(err, new(*BogusError)):

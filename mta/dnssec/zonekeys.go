@@ -28,6 +28,8 @@ type vouchers struct {
 	keys    []*dns.DNSKEY
 }
 
+func (v vouchers) none() bool { return len(v.digests) == 0 && len(v.keys) == 0 }
+
 // relied gives those of supported algorithms and digests. SHA-1 digests are
 // left out beside better ones (RFC 4509 §3).
 func (p Policy) relied(v vouchers) vouchers {
@@ -70,7 +72,7 @@ func digestLength(kind uint8) int {
 // the zone insecure.
 func (l *Lookup) keysOf(ctx context.Context, name string, v vouchers) (*zone, error) {
 	relied := l.v.policy.relied(v)
-	if len(relied.digests) == 0 && len(relied.keys) == 0 {
+	if relied.none() {
 		return &zone{name: name, why: "the zone " + name + " is signed only with algorithms or digests that are not supported"}, nil
 	}
 	var z *zone
