@@ -260,7 +260,7 @@ func TestG1_WhoGuessesIsKeptOut(t *testing.T) {
 		}
 	}
 	r.settle(t)
-	if said := greetingFrom(t, r, "127.0.0.2"); !strings.HasPrefix(said, "Too many failed logins from your address, try again in ") {
+	if said := greetingFrom(t, r, "127.0.0.2"); !strings.HasPrefix(said, "Too many connections without a login from your network, try again in ") {
 		t.Errorf("the fourth is told %q", said)
 	}
 	if err := session(t, in).Run("version"); err != nil {
