@@ -78,18 +78,20 @@ func userList(cfg *store.Config) string {
 	var b strings.Builder
 	b.WriteString("Users:\n")
 	for i, u := range cfg.Users {
-		fmt.Fprintf(&b, "%d. %s - %q (%s)%s\n", i+1, u.Name, u.FullName, u.Role.Group(), userNote(u))
+		fmt.Fprintf(&b, "%d. %s - %q (%s)%s\n", i+1, u.Name, u.FullName, u.Role.Group(), userNote(cfg, u))
 	}
 	b.WriteString("\nExternal authentication: Disabled\n")
 	return b.String()
 }
 
 // userNote tells what keeps somebody from logging in over the network.
-func userNote(u store.User) string {
+func userNote(cfg *store.Config, u store.User) string {
 	switch {
 	case u.Suspended:
 		return " - locked"
-	case !u.NetworkLogin():
+	case !cfg.NetworkLogin(u) && len(u.Keys) > 0:
+		return " - no passphrase, and no key that sshconfig allows"
+	case !cfg.NetworkLogin(u):
 		return " - no passphrase"
 	case u.MustChange && u.Passphrase != "":
 		return " - passphrase must be changed"

@@ -251,7 +251,7 @@ func checkInner(part contentInfo, passphrase string) error {
 		}
 		// One wrong passphrase in 256 leaves a padding that is right before
 		// what is no structure: the MAC of the file was not looked at yet.
-		if err := decodeError(err); err != errPKCS12 {
+		if err := decodeError(err); !errors.Is(err, errPKCS12) {
 			return err
 		}
 		return errPassphrase

@@ -96,9 +96,13 @@ func EndsSession(from, to *Config, who Who) []string {
 
 // administrable reports whether an administrator can log in over the network.
 func (c *Config) administrable() bool {
-	return slices.ContainsFunc(c.Users, func(u User) bool {
-		return u.Role == Administrators && !u.Suspended && (u.Passphrase != "" || slices.ContainsFunc(u.Keys, c.SSHD.accepts))
-	})
+	return slices.ContainsFunc(c.Users, func(u User) bool { return u.Role == Administrators && c.NetworkLogin(u) })
+}
+
+// NetworkLogin reports whether somebody can log in as a user over the network:
+// by a passphrase, or by a key that the SSH server takes.
+func (c *Config) NetworkLogin(u User) bool {
+	return !u.Suspended && (u.Passphrase != "" || slices.ContainsFunc(u.Keys, c.SSHD.accepts))
 }
 
 // left gives the users of c that are not in next.

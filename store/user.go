@@ -105,12 +105,6 @@ func (u User) Check(passphrase string) bool {
 	return u.Passphrase != "" && !u.Suspended && matches(u.Passphrase, passphrase)
 }
 
-// NetworkLogin reports whether somebody can log in as this user over the
-// network.
-func (u User) NetworkLogin() bool {
-	return !u.Suspended && (u.Passphrase != "" || len(u.Keys) > 0)
-}
-
 // User gives the user of that name; case matters.
 func (c *Config) User(name string) (User, bool) {
 	i := slices.IndexFunc(c.Users, func(u User) bool { return u.Name == name })

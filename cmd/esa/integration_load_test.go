@@ -274,7 +274,7 @@ func TestSlowClients(t *testing.T) {
 		worst = max(worst, time.Since(began))
 	}
 	t.Logf("beside %d slow clients a good one took %v at most", held, worst)
-	if worst > pause {
+	if worst > pause/2 { // one that waits for the next byte of others takes more
 		t.Errorf("a good client took %v", worst)
 	}
 	waitFor(t, "an empty queue", g.idle)

@@ -48,9 +48,9 @@ func (c Certificate) stage(now time.Time) (int, bool) {
 	return 0, false
 }
 
-// key tells certificates apart: one that is in two profiles is told of for each,
+// key tells certificates apart: one that is in two places is told of for each,
 // because one may be used and the other not.
-func (c Certificate) key() string { return c.Fingerprint + " " + c.Name }
+func (c Certificate) key() string { return fmt.Sprint(c.Fingerprint, " ", c.Authority, " ", c.Name) }
 
 // ends gives an alert for each certificate that has come further than was told
 // of it, and forgets those that are not configured any more. moved reports

@@ -90,16 +90,17 @@ func TestReplacedCertificate(t *testing.T) {
 }
 
 // TestCertificateInTwoProfiles: that a copy which nothing uses was told of does
-// not keep back what is in use.
+// not keep back what is in use, nor that of an authority.
 func TestCertificateInTwoProfiles(t *testing.T) {
 	h := newHarness(t)
 	h.set.Certificates = []Certificate{
 		{Name: "copy", Fingerprint: "f1", NotAfter: epoch.Add(4 * day)},
 		{Name: "mail", Fingerprint: "f1", NotAfter: epoch.Add(4 * day), Uses: []string{"mail delivery"}},
+		{Name: "mail", Authority: true, Fingerprint: "f1", NotAfter: epoch.Add(4 * day)},
 	}
 	h.Configure(h.set)
 	mails := h.after(0)
-	h.wantCount("both", mails, 2)
+	h.wantCount("all", mails, 3)
 	if all := strings.Join(mails, ""); !strings.Contains(all, `"copy" expires in 4 days`) || !strings.Contains(all, `"mail" expires in 4 days`) {
 		t.Error(all)
 	}

@@ -30,7 +30,7 @@ type state struct {
 	Mails  []mail          // in the order they were raised
 	Left   []time.Time     // when mails left within the last hour
 	Waits  map[string]wait // by waitKey
-	Told   map[string]int  // of certificates, by fingerprint and profile: see expiry.go
+	Told   map[string]int  // of certificates, by Certificate.key: see expiry.go
 }
 
 // Stored is an alert that was raised.

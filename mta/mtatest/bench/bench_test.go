@@ -37,15 +37,15 @@ func TestBareServerIsShakenWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{sink: sink, plan: plan{length: 50 * time.Millisecond}, ctx: t.Context()}
-	rate, cost, err := b.shake(r)
+	b := &bench{plan: plan{length: 50 * time.Millisecond}, ctx: t.Context()}
+	rate, cost, err := b.shake(r, sink.Certificate())
 	if err != nil || rate <= 0 || cost < 0 {
 		t.Errorf("%v handshakes a second at %v ms: %v", rate, cost, err)
 	}
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := b.shake(r); err == nil {
+	if _, _, err := b.shake(r, sink.Certificate()); err == nil {
 		t.Error("nobody listens, and no error")
 	}
 }

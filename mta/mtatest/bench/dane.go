@@ -58,10 +58,10 @@ func (d *daneBench) one() error {
 		host  string
 		fresh []string
 	}{{"Postfix", d.posted}, {"the sink", d.domains}} {
-		progress("one domain on %s", row.host)
+		progress("one new domain on %s", row.host)
 		p, err := d.turns(row.fresh)
 		if err == nil {
-			err = d.figure("one domain on "+row.host+", cold cache: daneverify, posttls-finger -l dane", "ms", p)
+			err = d.figure("one new domain on "+row.host+": daneverify, posttls-finger -l dane", "ms", p)
 		}
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package smtpload
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -34,7 +35,12 @@ func Listen(addr string) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := certificate()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	cert, err := SelfSigned(key)
 	if err != nil {
 		l.Close()
 		return nil, err
@@ -138,17 +144,13 @@ type serving struct {
 	shaken bool
 }
 
-// certificate makes one that nobody can verify.
-func certificate() (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
+// SelfSigned makes a certificate for a key that nobody can verify.
+func SelfSigned(key crypto.Signer) (tls.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sink.example"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
