@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
@@ -34,6 +35,44 @@ func TestMailconfigSendsTheFile(t *testing.T) {
 	}})
 	if err != nil || !result.Config.Equal(running) {
 		t.Errorf("it is not what runs: %v", err)
+	}
+}
+
+// meanwhile is configuration/ in which something happens while a new file is
+// written.
+type meanwhile struct {
+	Files
+	happens func()
+}
+
+func (m meanwhile) SaveNew(name string, write func(io.Writer) error) error {
+	return m.Files.SaveNew(name, func(w io.Writer) error {
+		err := write(w)
+		m.happens()
+		return err
+	})
+}
+
+// TestSaveconfigAtOnce: two sessions that save in the same second, one while the
+// other writes, have a file each, and each is told its own.
+func TestSaveconfigAtOnce(t *testing.T) {
+	w := newWorld(t)
+	slow, other := w.env("admin", true), ""
+	slow.Files = meanwhile{slow.Files, func() {
+		if other == "" {
+			other = w.run(w.env("admin", true), "saveconfig n")
+		}
+	}}
+	first, second := "esa-0123456789AB-CDEF012-20260302T093000.xml", "esa-0123456789AB-CDEF012-20260302T093001.xml"
+	if shown := w.run(slow, "saveconfig y"); !strings.Contains(shown, second) || strings.Contains(shown, first) {
+		t.Errorf("who was slower is told\n%s", shown)
+	}
+	if !strings.Contains(other, first) {
+		t.Errorf("who was first is told\n%s", other)
+	}
+	masked := []byte("<key>*****</key>")
+	if bytes.Contains(w.files[first], masked) || !bytes.Contains(w.files[second], masked) || len(w.files) != 2 {
+		t.Errorf("%d files", len(w.files))
 	}
 }
 

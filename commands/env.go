@@ -215,12 +215,13 @@ type Address struct {
 // names; others are refused.
 type Files interface {
 	Read(name string) ([]byte, error)
-	// Taken tells whether a name stands for something, a file or not.
-	Taken(name string) (bool, error)
 	Write(name string, data []byte) error
 	// Save writes a file as write does, however long; it is there whole or
 	// not at all.
 	Save(name string, write func(io.Writer) error) error
+	// SaveNew is Save for a file that replaces nothing: the error wraps
+	// fs.ErrExist if something has the name, perhaps only since write ended.
+	SaveNew(name string, write func(io.Writer) error) error
 }
 
 // Ciphers knows what TLS can speak. Each method gives a line for each cipher,

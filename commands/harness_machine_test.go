@@ -152,11 +152,6 @@ func (f fakeFiles) Read(name string) ([]byte, error) {
 	return bytes.Clone(data), nil
 }
 
-func (f fakeFiles) Taken(name string) (bool, error) {
-	_, taken := f[name]
-	return taken, checkFileName(name)
-}
-
 func (f fakeFiles) Write(name string, data []byte) error {
 	if err := checkFileName(name); err != nil {
 		return err
@@ -172,6 +167,17 @@ func (f fakeFiles) Save(name string, write func(io.Writer) error) error {
 	var data bytes.Buffer
 	if err := write(&data); err != nil {
 		return err
+	}
+	return f.Write(name, data.Bytes())
+}
+
+func (f fakeFiles) SaveNew(name string, write func(io.Writer) error) error {
+	var data bytes.Buffer
+	if err := write(&data); err != nil {
+		return err
+	}
+	if _, taken := f[name]; taken {
+		return &fs.PathError{Op: "save", Path: name, Err: fs.ErrExist}
 	}
 	return f.Write(name, data.Bytes())
 }

@@ -72,13 +72,6 @@ func (g guardedFiles) Read(name string) ([]byte, error) {
 	return g.files.Read(name)
 }
 
-func (g guardedFiles) Taken(name string) (bool, error) {
-	if err := g.check(); err != nil {
-		return false, err
-	}
-	return g.files.Taken(name)
-}
-
 func (g guardedFiles) Write(name string, data []byte) error {
 	if err := g.check(); err != nil {
 		return err
@@ -91,6 +84,13 @@ func (g guardedFiles) Save(name string, write func(io.Writer) error) error {
 		return err
 	}
 	return g.files.Save(name, write)
+}
+
+func (g guardedFiles) SaveNew(name string, write func(io.Writer) error) error {
+	if err := g.check(); err != nil {
+		return err
+	}
+	return g.files.SaveNew(name, write)
 }
 
 // MayUseFiles refuses the files of configuration/ and logs/ to users of a role

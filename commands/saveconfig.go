@@ -1,7 +1,10 @@
 package commands
 
 import (
+	"errors"
 	"io"
+	"io/fs"
+	"time"
 
 	"esa/store/configfile"
 )
@@ -53,21 +56,29 @@ func saveConfig(d *Dialog, env Env, choice configfile.Secrets, passphrase string
 	if err != nil {
 		return err
 	}
-	name, err := freeFileName(env)
+	name, size, err := saveApart(env, write)
 	if err != nil {
 		return fileFailed("Error writing file.", err)
 	}
-	size := &counted{}
-	if err := env.Files.Save(name, func(w io.Writer) error { return write(io.MultiWriter(w, size)) }); err != nil {
-		return fileFailed("Error writing file.", err)
-	}
-	if size.bytes > configfile.MaxSize {
+	if size > configfile.MaxSize {
 		d.Printf("WARNING: the file is longer than the %d MB that loadconfig reads.\n", configfile.MaxSize>>20)
 	}
 	tellPending(d, env)
 	running, _ := env.Store.Running()
 	d.Printf("File written on machine %q to the location\n\"/configuration/%s\".\nConfiguration saved.\n", running.Hostname, name)
 	return d.Err()
+}
+
+// saveApart saves under the name of this second, or of the next that has no file
+// yet: two that are saved at once are two.
+func saveApart(env Env, write func(io.Writer) error) (name string, size int, err error) {
+	for at := env.Clock(); ; at = at.Add(time.Second) {
+		name, written := fileNameAt(env, at), &counted{}
+		err := env.Files.SaveNew(name, func(w io.Writer) error { return write(io.MultiWriter(w, written)) })
+		if !errors.Is(err, fs.ErrExist) {
+			return name, written.bytes, err
+		}
+	}
 }
 
 // counted counts what is written.

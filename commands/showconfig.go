@@ -195,17 +195,6 @@ func fileNameAt(env Env, at time.Time) string {
 	return env.Version.Model + "-" + env.Version.Serial + "-" + at.Local().Format("20060102T150405") + ".xml"
 }
 
-// freeFileName is that of this second or of the next that has no file yet: two
-// that are saved at once are two.
-func freeFileName(env Env) (string, error) {
-	for at := env.Clock(); ; at = at.Add(time.Second) {
-		name := fileNameAt(env, at)
-		if taken, err := env.Files.Taken(name); err != nil || !taken {
-			return name, err
-		}
-	}
-}
-
 // tellPending says that what is not committed is in no file.
 func tellPending(d *Dialog, env Env) {
 	if env.Session.Dirty() {

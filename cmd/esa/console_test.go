@@ -91,7 +91,14 @@ func openHouse(t *testing.T, dir string) *house {
 	ctx, h.stop = context.WithCancel(context.Background())
 	go func() { h.done <- p.run(ctx, socket) }()
 	t.Cleanup(h.close)
-	<-listening
+	select {
+	case <-listening:
+	case err := <-h.done:
+		h.done <- err // for close
+		t.Fatalf("the gateway does not come up: %v", err)
+	case <-time.After(limit):
+		t.Fatal("the gateway does not listen")
+	}
 	return h
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -241,14 +242,16 @@ func TestFolder_WhatIsNoFileToRead(t *testing.T) {
 	for _, name := range []string{"none", "folder", "pipe", "large"} {
 		_, err := f.Read(name)
 		refused(t, name, err)
-		if taken, err := f.Taken(name); taken != (name != "none") || err != nil {
-			t.Errorf("%s is taken: %v, %v", name, taken, err)
+		if name == "none" {
+			continue
+		}
+		if err := f.SaveNew(name, func(io.Writer) error { return nil }); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("saving %s as something new: %v", name, err)
 		}
 	}
 	_, err = folder(path("nowhere")).Read("none")
 	refused(t, "a file where there is no folder", err)
-	_, err = f.Taken("../none")
-	refused(t, "../none", err)
+	refused(t, "../none", f.SaveNew("../none", func(io.Writer) error { return nil }))
 	if data, err := f.Read("largest"); err != nil || len(data) != files.MaxFile {
 		t.Errorf("the largest file: %d bytes, %v", len(data), err)
 	}
@@ -270,6 +273,72 @@ func TestFolder_Full(t *testing.T) {
 	}
 	if err := f.Write("7", []byte("new")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A folder that is full by bytes refuses in the same words, whatever notices
+// first, and so does one file that is too long.
+func TestFolder_FullByBytes(t *testing.T) {
+	f := folder(t.TempDir())
+	big := filepath.Join(string(f), "big")
+	if err := errors.Join(os.WriteFile(big, nil, 0o600), os.Truncate(big, 512<<20-10)); err != nil {
+		t.Fatal(err)
+	}
+	var careless error
+	for _, tt := range []struct {
+		why   string
+		write func(io.Writer) error
+	}{
+		{"configuration/ is full (1000 files or 512 MB): remove files first", func(w io.Writer) error {
+			_, err := w.Write(make([]byte, 11))
+			return fmt.Errorf("in words of its own: %w", err)
+		}},
+		{"configuration/ is full (1000 files or 512 MB): remove files first", func(w io.Writer) error {
+			_, careless = w.Write(make([]byte, 11))
+			return nil
+		}},
+		{"a file of configuration/ has at most 64 MB", func(w io.Writer) error {
+			_, err := w.Write(make([]byte, files.MaxFile+1))
+			return err
+		}},
+	} {
+		for _, save := range []func(string, func(io.Writer) error) error{f.Save, f.SaveNew} {
+			err := save("more", tt.write)
+			refused(t, "what the folder does not take", err)
+			if want := `Error: the file "more" cannot be written: ` + tt.why + "."; err == nil || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+		}
+	}
+	if careless == nil {
+		t.Error("a byte too many was written")
+	}
+	if err := f.Write("more", make([]byte, 10)); err != nil {
+		t.Errorf("what the folder takes: %v", err)
+	}
+}
+
+// Of two that are saved at once as something new under one name, the first that
+// is whole has it.
+func TestFolder_SaveNewReplacesNothing(t *testing.T) {
+	f := folder(t.TempDir())
+	text := func(s string) func(io.Writer) error {
+		return func(w io.Writer) error {
+			_, err := io.WriteString(w, s)
+			return err
+		}
+	}
+	err := f.SaveNew("a.xml", func(w io.Writer) error {
+		return errors.Join(text("second")(w), f.SaveNew("a.xml", text("first")))
+	})
+	if !errors.Is(err, fs.ErrExist) {
+		t.Errorf("the second: %v", err)
+	}
+	if got, err := f.Read("a.xml"); err != nil || string(got) != "first" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if entries, err := os.ReadDir(string(f)); err != nil || len(entries) != 1 {
+		t.Errorf("left behind %v, %v", entries, err)
 	}
 }
 

@@ -186,23 +186,6 @@ func (f folder) Read(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, files.MaxFile))
 }
 
-// Taken tells whether a name stands for something.
-func (f folder) Taken(name string) (bool, error) {
-	if err := checkName(name); err != nil {
-		return false, err
-	}
-	root, err := os.OpenRoot(string(f))
-	if err != nil {
-		return false, err
-	}
-	defer root.Close()
-	_, err = root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // Write replaces the file as a whole: a crash leaves the old or the new one.
 func (f folder) Write(name string, data []byte) error {
 	return f.Save(name, func(w io.Writer) error {
@@ -213,6 +196,15 @@ func (f folder) Write(name string, data []byte) error {
 
 // Save is Write for what is written piece by piece.
 func (f folder) Save(name string, write func(io.Writer) error) error {
+	return f.put(name, files.Create, write)
+}
+
+// SaveNew is Save for a file that replaces nothing.
+func (f folder) SaveNew(name string, write func(io.Writer) error) error {
+	return f.put(name, files.CreateNew, write)
+}
+
+func (f folder) put(name string, create func(*os.Root, string) (*files.Upload, error), write func(io.Writer) error) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -221,13 +213,27 @@ func (f folder) Save(name string, write func(io.Writer) error) error {
 		return err
 	}
 	defer root.Close()
-	file, err := files.Create(root, name)
-	if err != nil {
+	file, err := create(root, name)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return err
+	case err != nil:
 		return shell.Refusedf("Error: the file %q cannot be written: %w.", name, err)
 	}
 	if err := write(file); err != nil {
 		file.Abort()
-		return fmt.Errorf("writing %q: %w", name, err)
+		return notTaken(name, fmt.Errorf("writing %q: %w", name, err))
 	}
-	return file.Commit()
+	return notTaken(name, file.Commit())
+}
+
+// notTaken makes a refusal of what an operator can do something about in the
+// folder.
+func notTaken(name string, err error) error {
+	for _, bound := range []error{files.ErrFull, files.ErrTooLarge} {
+		if errors.Is(err, bound) {
+			return shell.Refusedf("Error: the file %q cannot be written: %w.", name, bound)
+		}
+	}
+	return err
 }

@@ -301,7 +301,8 @@ func TestDamagedRevisionIsPassedOver(t *testing.T) {
 	}
 }
 
-// A history that was restored has its numbers a second time: they are copied.
+// A history that was restored to less than was copied has the numbers that
+// follow a second time: they are copied.
 func TestRestoredHistoryIsCopied(t *testing.T) {
 	dir, memory := t.TempDir(), filepath.Join(t.TempDir(), "archived")
 	place := Place{Name: "backup", Directory: dir}

@@ -24,8 +24,8 @@ type expected struct {
 	err  error
 }
 
-// askAhead asks for the chain of trust of a question's name. The name servers of the
-// Internet are not known beforehand; of configured ones each is.
+// askAhead asks for the chain of trust of a question's name. The name servers of
+// the Internet are not known beforehand; of configured ones each is.
 func (l *run) askAhead(ctx context.Context, asked question) *ahead {
 	a := &ahead{expected: make(map[question]*expected)}
 	if l.st.roots != nil {

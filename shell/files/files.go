@@ -64,10 +64,14 @@ var (
 	errNoFolder = refusal{"folders cannot be made or removed here", fs.ErrPermission}
 	errNoLink   = refusal{"there are no links here", fs.ErrPermission}
 	errOwned    = refusal{"owner and mode of a file cannot be changed here", fs.ErrPermission}
-	errTooLarge = fmt.Errorf("a file of configuration/ has at most %d MB", MaxFile>>20)
-	errFull     = fmt.Errorf("configuration/ is full (%d files or %d MB): remove files first", maxFiles, maxFolder>>20)
 	errTooMany  = fmt.Errorf("at most %d files can be open at a time", maxOpen)
 	errExists   = errors.New("the file exists")
+)
+
+// Why configuration/ does not take a file.
+var (
+	ErrTooLarge = fmt.Errorf("a file of configuration/ has at most %d MB", MaxFile>>20)
+	ErrFull     = fmt.Errorf("configuration/ is full (%d files or %d MB): remove files first", maxFiles, maxFolder>>20)
 )
 
 // Options say what a Tree serves.
@@ -349,13 +353,19 @@ func (t *Tree) move(from, to string, replaces bool) error {
 	if _, _, err := t.look(old); err != nil {
 		return err
 	}
-	switch _, _, err := t.look(target); {
-	case err == nil && !replaces:
-		return errExists
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	err = locked(old.folder.root, func() error {
+		switch _, _, err := t.look(target); {
+		case err == nil && !replaces:
+			return errExists
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+		return old.folder.root.Rename(old.name, target.name)
+	})
+	if err != nil {
 		return err
 	}
-	return errors.Join(old.folder.root.Rename(old.name, target.name), syncFolder(old.folder.root))
+	return syncFolder(old.folder.root)
 }
 
 // setTime says when a file of configuration/ was last changed.
@@ -407,12 +417,11 @@ func (t *Tree) write(name string, keep bool) (*Upload, error) {
 
 // replaceable reports whether a file may come to be at p.
 func (t *Tree) replaceable(p place) error {
-	switch _, _, err := t.look(p); {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	default:
-		return nil
+	_, _, err := t.look(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
+	return err
 }
 
 // written ends a file that write began: it takes its place, unless there is a

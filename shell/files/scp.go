@@ -185,7 +185,7 @@ func (c *scp) receiveFile(text, target string, into bool, modified time.Time) er
 		target = path.Join("/", target, words[2])
 	}
 	if size > MaxFile {
-		return c.complain(fmt.Errorf("%s: %w", shown(target), errTooLarge))
+		return c.complain(fmt.Errorf("%s: %w", shown(target), ErrTooLarge))
 	}
 	u, err := c.tree.write(target, false)
 	if err != nil {

@@ -185,7 +185,7 @@ func (h handlers) setAttributes(r *sftp.Request) error {
 // resize cuts or stretches a file, at once if the client is writing it.
 func (h handlers) resize(name string, size uint64) error {
 	if size > MaxFile {
-		return errTooLarge
+		return ErrTooLarge
 	}
 	p, err := h.tree.resolve(name)
 	if err != nil {

@@ -35,7 +35,7 @@ func TestUpload_TheFolderIsBoundedWhileFilesGrow(t *testing.T) {
 	if _, err := first.Write([]byte("123456")); err != nil {
 		t.Errorf("what the folder takes: %v", err)
 	}
-	if err := second.Truncate(5); !errors.Is(err, errFull) {
+	if err := second.Truncate(5); !errors.Is(err, ErrFull) {
 		t.Errorf("stretching past what another upload left: %v", err)
 	}
 	if err := second.Truncate(4); err != nil {
@@ -44,10 +44,10 @@ func TestUpload_TheFolderIsBoundedWhileFilesGrow(t *testing.T) {
 	if _, err := second.WriteAt([]byte("abcd"), 0); err != nil {
 		t.Errorf("writing within the file: %v", err)
 	}
-	if _, err := second.Write([]byte("e")); !errors.Is(err, errFull) {
+	if _, err := second.Write([]byte("e")); !errors.Is(err, ErrFull) {
 		t.Errorf("a byte too many: %v", err)
 	}
-	if err := s.written(second, nil); !errors.Is(err, errFull) {
+	if err := s.written(second, nil); !errors.Is(err, ErrFull) {
 		t.Errorf("a file that is not whole: %v", err)
 	}
 	if _, err := first.Write([]byte("7890")); err != nil {
@@ -72,7 +72,7 @@ func TestUpload_TheFilesOfTheFolderAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.write("configuration/more", false); !errors.Is(err, errFull) {
+	if _, err := s.write("configuration/more", false); !errors.Is(err, ErrFull) {
 		t.Errorf("a file too many beside one on its way: %v", err)
 	}
 	replacing, err := s.write("configuration/f1", false)
@@ -85,7 +85,7 @@ func TestUpload_TheFilesOfTheFolderAreCounted(t *testing.T) {
 	if err := s.rename("configuration/f1", "configuration/moved", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.written(replacing, nil); !errors.Is(err, errFull) {
+	if err := s.written(replacing, nil); !errors.Is(err, ErrFull) {
 		t.Errorf("a file whose predecessor has moved: %v", err)
 	}
 	if count, _, err := usage(s.configuration.root); count != maxFiles || err != nil {

@@ -18,9 +18,10 @@ import (
 // after Commit or Abort it is of no further use. Its methods may be called from
 // several goroutines.
 type Upload struct {
-	root *os.Root
-	name string // that it will have
-	temp string // that it has until then
+	root  *os.Root
+	name  string // that it will have
+	temp  string // that it has until then
+	apart bool   // replaces nothing
 
 	mu       sync.Mutex
 	file     *os.File
@@ -31,18 +32,27 @@ type Upload struct {
 }
 
 // Create begins the file name in root, which must not be closed before the
-// file is committed or aborted. It fails where CheckName fails, and where the
-// file would be one too many.
-func Create(root *os.Root, name string) (*Upload, error) {
+// file is committed or aborted. It fails where CheckName fails, and with ErrFull
+// where the file would be one too many.
+func Create(root *os.Root, name string) (*Upload, error) { return create(root, name, false) }
+
+// CreateNew is Create for a file that replaces nothing: it fails, and so does
+// Commit, with an error that wraps fs.ErrExist where something has the name.
+func CreateNew(root *os.Root, name string) (*Upload, error) { return create(root, name, true) }
+
+func create(root *os.Root, name string, apart bool) (*Upload, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	u := &Upload{root: root, name: name, temp: unfinished + rand.Text()[:16]}
+	u := &Upload{root: root, name: name, temp: unfinished + rand.Text()[:16], apart: apart}
 	err := locked(root, func() error {
+		if err := u.free(); err != nil {
+			return err
+		}
 		// A file on its way has an entry, so it counts as soon as it is here.
 		count, _, err := usage(root)
 		if err == nil && count >= maxFiles && !exists(root, name) {
-			err = errFull
+			err = ErrFull
 		}
 		if err != nil {
 			return err
@@ -56,6 +66,15 @@ func Create(root *os.Root, name string) (*Upload, error) {
 		return nil, err
 	}
 	return u, nil
+}
+
+// free says, by its error, that the name is taken from a file that replaces
+// nothing.
+func (u *Upload) free() error {
+	if u.apart && exists(u.root, u.name) {
+		return fmt.Errorf("%q: %w", u.name, fs.ErrExist)
+	}
+	return nil
 }
 
 // Clear removes what is left of uploads that a crash interrupted. No upload may
@@ -108,7 +127,7 @@ func (u *Upload) WriteAt(p []byte, off int64) (int, error) {
 
 func (u *Upload) writeLocked(p []byte, off int64) (int, error) {
 	if u.failed == nil && (off < 0 || off > MaxFile-int64(len(p))) {
-		u.failed = errTooLarge
+		u.failed = ErrTooLarge
 	}
 	if u.failed != nil {
 		return 0, u.failed
@@ -141,7 +160,7 @@ func (u *Upload) reserve(need, want int64) error {
 		}
 		free := maxFolder - (used - u.reserved)
 		if need > free {
-			return errFull
+			return ErrFull
 		}
 		if want = min(want, MaxFile); want > free {
 			want = need
@@ -166,7 +185,7 @@ func (u *Upload) Truncate(size int64) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if size < 0 || size > MaxFile {
-		return errTooLarge
+		return ErrTooLarge
 	}
 	if err := u.cut(size); err != nil {
 		return fmt.Errorf("cutting %q: %w", u.name, err)
@@ -186,7 +205,8 @@ func (u *Upload) cut(size int64) error {
 	return nil
 }
 
-// Commit puts the file in its place, durably. If it fails, the old file is what
+// Commit puts the file in its place, durably. It fails with ErrFull or
+// ErrTooLarge if that is why a write did. If it fails, the old file is what
 // it was, unless the failure is one of the last step, the sync of the folder:
 // then either of the two is there after a crash.
 func (u *Upload) Commit() error {
@@ -215,10 +235,13 @@ func (u *Upload) Commit() error {
 // place gives the file its name. The file that it was to replace may have got
 // another name meanwhile, so that this one is one too many.
 func (u *Upload) place() error {
+	if err := u.free(); err != nil {
+		return err
+	}
 	if !exists(u.root, u.name) {
 		names, err := namesIn(u.root)
 		if err == nil && len(slices.DeleteFunc(names, hidden)) >= maxFiles {
-			err = errFull
+			err = ErrFull
 		}
 		if err != nil {
 			return err
@@ -266,7 +289,7 @@ func (t *Tree) fill(u *Upload, p place) error {
 	return errors.Join(err, f.Close())
 }
 
-// locked does something while no other upload to the folder does such a thing.
+// locked does something while nobody else who holds the folder's lock does.
 func locked(root *os.Root, do func() error) error {
 	dir, err := root.Open(".")
 	if err != nil {

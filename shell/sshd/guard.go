@@ -56,7 +56,7 @@ func (g *guard) admit(c *connection, most limits) (refusal string) {
 	defer g.mu.Unlock()
 	source, now := network(c.source), c.server.now()
 	if left := g.penalties.left(source, now); left > 0 {
-		return fmt.Sprintf("Too many failed logins from your address, try again in %d seconds.", seconds(left))
+		return fmt.Sprintf("Too many connections without a login from your network, try again in %d seconds.", seconds(left))
 	}
 	if g.loggedIn >= most.loggedIn || g.count >= most.waiting && !g.evict(source, now) {
 		return tooMany

@@ -224,7 +224,8 @@ func (c *connection) diag(message string, args ...any) {
 	c.log.Log(context.Background(), level, message, args...)
 }
 
-// tell is refused of a connection that nobody has tried to log in by.
+// tell is refused where it is not one attempt that is told of, but what becomes
+// of the connection or of its network: there is no user and no method.
 func (c *connection) tell(reason string) {
 	if c.server.Events != nil {
 		c.server.Events.LoginRefused(c.entry("", ""), reason)

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -260,8 +259,8 @@ func TestG1_WhoGuessesIsKeptOut(t *testing.T) {
 			t.Fatal("a guess was right")
 		}
 	}
-	r.settle()
-	if said := greetingFrom(t, r, "127.0.0.2"); !strings.HasPrefix(said, "Too many failed logins from your address, try again in ") {
+	r.settle(t)
+	if said := greetingFrom(t, r, "127.0.0.2"); !strings.HasPrefix(said, "Too many connections without a login from your network, try again in ") {
 		t.Errorf("the fourth is told %q", said)
 	}
 	if err := session(t, in).Run("version"); err != nil {
@@ -279,7 +278,7 @@ func TestG1_WhoGuessesIsKeptOut(t *testing.T) {
 	// Most clients do not show what they are told: the log says it, once.
 	r.stop()
 	isKeptOut := func(line string) bool {
-		return strings.Contains(line, "too many failed logins: the address is refused for ")
+		return line == `refused "" : too many connections without a login: 127.0.0.2/32 is refused for 15 seconds`
 	}
 	if lines := slices.DeleteFunc(told.all(), func(line string) bool { return !isKeptOut(line) }); len(lines) != 1 {
 		t.Errorf("told %q", lines)
@@ -288,11 +287,24 @@ func TestG1_WhoGuessesIsKeptOut(t *testing.T) {
 
 // settle waits until the server has noticed the end of every connection that did
 // not log in, which is when it charges for it.
-func (r *running) settle() {
-	for waiting := 1; waiting > 0; runtime.Gosched() {
+func (r *running) settle(t *testing.T) {
+	t.Helper()
+	end := time.NewTimer(30 * time.Second)
+	defer end.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		r.guard.mu.Lock()
-		waiting = r.guard.count
+		waiting := r.guard.count
 		r.guard.mu.Unlock()
+		if waiting == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-end.C:
+			t.Fatalf("%d connections wait for their login still", waiting)
+		}
 	}
 }
 
@@ -362,6 +374,31 @@ func TestG1_SilentConnectionsKeepNobodyOut(t *testing.T) {
 		}
 	}
 }
+
+// Connections that say nothing are charged too, and over IPv6 it is the network
+// that is refused: the log says so of each.
+func TestLogSaysWhichNetworkIsRefused(t *testing.T) {
+	told := &entries{}
+	server := &Server{Events: told, Clock: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }}
+	for n := range 15 {
+		near, far := net.Pipe()
+		from := &net.TCPAddr{IP: net.ParseIP(fmt.Sprintf("2001:db8::%x", n+1)), Port: 1022}
+		far.Close()
+		server.ServeConn(t.Context(), comingFrom{near, from})
+	}
+	want := []string{`refused "" : too many connections without a login: 2001:db8::/64 is refused for 15 seconds`}
+	if got := told.all(); !slices.Equal(got, want) {
+		t.Errorf("told %q", got)
+	}
+}
+
+// comingFrom is a connection of another address than its own.
+type comingFrom struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c comingFrom) RemoteAddr() net.Addr { return c.remote }
 
 func TestWhoIsNotAllowed(t *testing.T) {
 	told := &entries{}

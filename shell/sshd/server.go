@@ -199,7 +199,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 	}
 	defer func() {
 		if refused := s.guard.leave(c, c.login.penalty(ctx)); refused > 0 {
-			c.tell(fmt.Sprintf("too many failed logins: the address is refused for %d seconds", seconds(refused)))
+			c.tell(fmt.Sprintf("too many connections without a login: %s is refused for %d seconds", network(c.source), seconds(refused)))
 		}
 	}()
 	var watch sync.WaitGroup

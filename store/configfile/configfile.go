@@ -63,8 +63,8 @@ type Options struct {
 
 // Write writes a whole configuration. Two writings of the same configuration
 // differ in the line "Current Time:" only, if they are encrypted with the same
-// Key or not at all. It fails if w does, and with a
-// *TextError at a text that XML cannot hold.
+// Key or not at all. It fails if w does, and with a *TextError at a text that XML
+// cannot hold.
 func Write(w io.Writer, c *store.Config, o Options) error {
 	out := &writer{out: bufio.NewWriter(w), secrets: o.Secrets, key: o.Key}
 	out.head(o)
