@@ -13,9 +13,10 @@ const maxAhead = 8
 // Ahead gives questions that Judge is likely to ask for the chain of trust of a
 // name, from the closest anchor that can be used down, as far as is not known
 // yet: an asker that has their answers when they are asked spares the time of
-// going one by one. It guesses: that a zone begins at every name above, and that those below the
-// anchor's, such as top-level domains, are signed, as is one at the name itself
-// where apex says that it will be a zone's, such as that of an MX record.
+// going one by one. It guesses: that a zone begins at every name above, and that
+// those below the anchor's, such as top-level domains, are signed, as is one at
+// the name itself where apex says that it will be a zone's, such as that of an MX
+// record.
 func (l *Lookup) Ahead(name string, apex bool) []dns.Question {
 	anchors := l.v.policy.Anchor
 	covering := anchors.covering(name)
