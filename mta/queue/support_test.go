@@ -294,12 +294,16 @@ type faultDisk struct {
 	fail  func(op, path string) error // asked before each operation; nil: never
 	steps atomic.Int64                // operations that change the disk
 	dieAt int64                       // from this step on nothing happens any more; 0: never
+	died  time.Time                   // when that was; to be read when nobody uses the disk any more
 }
 
 // step counts an operation that changes the disk and says whether it happens.
 func (d *faultDisk) step(op, path string) error {
 	n := d.steps.Add(1)
 	if d.dieAt > 0 && n >= d.dieAt {
+		if n == d.dieAt {
+			d.died = time.Now()
+		}
 		return fmt.Errorf("%s %s: %w", op, filepath.Base(path), errStaged)
 	}
 	if d.fail != nil {
@@ -307,6 +311,9 @@ func (d *faultDisk) step(op, path string) error {
 	}
 	return nil
 }
+
+// dead reports whether nothing happens any more.
+func (d *faultDisk) dead() bool { return d.dieAt > 0 && d.steps.Load() >= d.dieAt }
 
 func (d *faultDisk) create(path string) (diskFile, error) {
 	if err := d.step("create", path); err != nil {
