@@ -270,7 +270,7 @@ func syncFolder(root *os.Root) error {
 
 // fill begins an upload as the file that is at p now, if there is one.
 func (t *Tree) fill(u *Upload, p place) error {
-	f, found, err := t.read(p.path())
+	f, _, err := t.read(p.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -278,14 +278,7 @@ func (t *Tree) fill(u *Upload, p place) error {
 		return err
 	}
 	defer t.release()
-	// Its whole length at once: the folder is looked through wherever an upload
-	// becomes longer, which took seconds where it was for every piece.
-	if err = u.Truncate(found.Size()); err == nil {
-		var n int64
-		if n, err = io.Copy(io.NewOffsetWriter(u, 0), f); err == nil {
-			err = u.Truncate(n)
-		}
-	}
+	_, err = io.Copy(u, f)
 	return errors.Join(err, f.Close())
 }
 
