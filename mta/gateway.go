@@ -357,7 +357,8 @@ func (g *Gateway) configure(next *generation) {
 		// Checked by prepare: what fails now is a disk, and mail goes on.
 		g.Diag.Error("configuring logs", "error", err)
 	}
-	l.resolver.Configure(l.resolving(next.dns))
+	resolving := l.resolving(next.dns)
+	l.resolver.Configure(resolving)
 	l.lists.Configure(next.revocation)
 	l.archives.Configure(archivePlaces(next.config), next.revision)
 	l.client.Configure(next.delivery)
@@ -365,7 +366,7 @@ func (g *Gateway) configure(next *generation) {
 	l.alerts.Configure(next.alerts)
 	l.queue.Configure(next.queue)
 	g.current.Store(next)
-	g.tellRevokedRoot()
+	g.tellRevokedRoot(resolving.DNSSEC.Anchor)
 }
 
 // bind opens the listeners of the configuration that the gateway starts with:

@@ -70,18 +70,18 @@ func (g *Gateway) followRootKeys(ctx context.Context) {
 	g.live.trust.run(ctx, g.live.resolver, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.live.resolver.Configure(g.live.resolving(g.current.Load().dns))
-		g.tellRevokedRoot()
+		resolving := g.live.resolving(g.current.Load().dns)
+		g.live.resolver.Configure(resolving)
+		g.tellRevokedRoot(resolving.DNSSEC.Anchor)
 	})
 }
 
-// tellRevokedRoot alarms operators when no key of the DNS root is left to be
-// trusted: then nothing counts as signed (RFC 5011 §5). It does so once, until
-// one is trusted again. The caller holds mu.
-func (g *Gateway) tellRevokedRoot() {
-	trusted := g.live.resolving(g.current.Load().dns).DNSSEC.Anchor.Lines()
+// tellRevokedRoot alarms operators when no key of the DNS root is among those
+// that are trusted: then nothing counts as signed (RFC 5011 §5). It does so once,
+// until one is trusted again. The caller holds mu.
+func (g *Gateway) tellRevokedRoot(trusted dnssec.Anchors) {
 	told := g.revoked
-	g.revoked = !slices.ContainsFunc(trusted, func(line string) bool { return strings.HasPrefix(line, ".\t") })
+	g.revoked = !slices.ContainsFunc(trusted.Lines(), func(line string) bool { return strings.HasPrefix(line, ".\t") })
 	if g.revoked && !told {
 		alerting{g}.RootRevoked()
 	}
