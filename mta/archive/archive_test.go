@@ -163,6 +163,14 @@ func TestEveryCommitIsCopied(t *testing.T) {
 	}
 }
 
+// becomesDue is the moment when a failed attempt is made again.
+func (w *world) becomesDue(s State) {
+	w.mu.Lock()
+	w.now = s.Due
+	w.mu.Unlock()
+	w.wake <- struct{}{}
+}
+
 // What could not be copied is told, tried again in intervals that grow, and
 // nothing is left out.
 func TestFailureIsTriedAgain(t *testing.T) {
@@ -175,10 +183,7 @@ func TestFailureIsTriedAgain(t *testing.T) {
 		if !errors.Is(s.Err, os.ErrNotExist) || s.Due.Sub(s.Failed) != wait || s.Revision != 0 {
 			t.Fatalf("%+v, want to wait %s", s, wait)
 		}
-		w.mu.Lock()
-		w.now = s.Due
-		w.mu.Unlock()
-		w.wake <- struct{}{}
+		w.becomesDue(s)
 	}
 	w.awaitFailure()
 	w.wake <- struct{}{} // not due: nothing is tried
@@ -349,10 +354,7 @@ func TestMemoryThatCannotBeWritten(t *testing.T) {
 		if !errors.Is(s.Err, os.ErrNotExist) || s.Due.Sub(s.Failed) != wait || holds(t, dir) != "000007" {
 			t.Fatalf("%+v, want to wait %s", s, wait)
 		}
-		w.mu.Lock()
-		w.now = s.Due
-		w.mu.Unlock()
-		w.wake <- struct{}{}
+		w.becomesDue(s)
 	}
 	w.awaitFailure()
 	if err := os.Mkdir(filepath.Dir(memory), 0o700); err != nil {
