@@ -1,21 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
-	"time"
+
+	"esa/mta/mtatest/smtpload"
 )
 
 // bareWord, as first argument, makes this program the bare server; the address
@@ -92,51 +90,7 @@ func serveBare(ctx context.Context, args []string) error {
 		serving.Go(func() {
 			defer conn.Close()
 			// The client tells what fails: it ends the measurement.
-			_ = bareSession(conn, config)
+			_ = smtpload.ServeBare(conn, config)
 		})
-	}
-}
-
-// bareSession is one client.
-func bareSession(conn net.Conn, config *tls.Config) error {
-	const most = 10 * time.Second
-	if err := conn.SetDeadline(time.Now().Add(most)); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(conn, "220 bare.example ESMTP\r\n"); err != nil {
-		return err
-	}
-	return bareDialogue(conn, config)
-}
-
-// bareDialogue answers until QUIT; config is nil once TLS is spoken.
-func bareDialogue(conn net.Conn, config *tls.Config) error {
-	for in := bufio.NewReader(conn); ; {
-		line, err := in.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		command, reply := strings.TrimSpace(string(line)), "502 not here\r\n"
-		secure := command == "STARTTLS" && config != nil
-		switch {
-		case strings.HasPrefix(command, "EHLO"):
-			reply = "250-bare.example\r\n250 STARTTLS\r\n"
-		case secure:
-			reply = "220 go ahead\r\n"
-		case command == "QUIT":
-			reply = "221 bye\r\n"
-		}
-		if _, err := io.WriteString(conn, reply); err != nil || command == "QUIT" {
-			return err
-		}
-		if !secure {
-			continue
-		}
-		secured := tls.Server(conn, config)
-		defer secured.Close()
-		if err := secured.Handshake(); err != nil {
-			return err
-		}
-		return bareDialogue(secured, nil)
 	}
 }

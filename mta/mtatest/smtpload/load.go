@@ -3,6 +3,7 @@
 //
 //	load.go  the clients
 //	sink.go  the server
+//	bare.go  a server that ends after a handshake, to hold others against
 //
 // Both are made to cost little, since they share the processors with what is
 // measured: nothing is allocated for a message, and one write carries all that

@@ -10,14 +10,21 @@ import (
 	"time"
 )
 
-func TestLoadReachesSink(t *testing.T) {
+// listens is a sink for a test, and the time for it.
+func listens(t *testing.T) (context.Context, *Sink) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	t.Cleanup(cancel)
 	s, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
+	return ctx, s
+}
+
+func TestLoadReachesSink(t *testing.T) {
+	ctx, s := listens(t)
 	for _, size := range []int{1 << 10, 1 << 20} {
 		before := s.Count()
 		l := Load{Addr: s.Addr().String(), Sessions: 3, Messages: 20, Size: size, PerConnection: 4}
@@ -42,13 +49,7 @@ func TestLoadReachesSink(t *testing.T) {
 }
 
 func TestHandshake(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	s, err := Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	ctx, s := listens(t)
 	l := Load{Addr: s.Addr().String(), Sessions: 3, Messages: 20}
 	shown := s.Certificate().Certificate[0]
 	if n, err := l.Handshake(ctx, shown); n != 20 || err != nil {
