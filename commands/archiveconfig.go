@@ -101,15 +101,12 @@ func archiveStateText(s ArchiveState) string {
 	if !s.At.IsZero() {
 		text = fmt.Sprintf("   Copied last: revision %d, %s\n", s.Revision, s.At.Local().Format(time.ANSIC))
 	}
-	for i, n := range s.Passed {
-		lead := ", "
-		if i == 0 {
-			lead = "   Damaged, and passed over: "
-		}
-		text += fmt.Sprintf("%srevision %d", lead, n)
+	var passed []string
+	for _, n := range s.Passed {
+		passed = append(passed, fmt.Sprintf("revision %d", n))
 	}
-	if len(s.Passed) > 0 {
-		text += "\n"
+	if len(passed) > 0 {
+		text += "   Damaged, and passed over: " + strings.Join(passed, ", ") + "\n"
 	}
 	if s.Err != nil {
 		text += fmt.Sprintf("   Failed at %s: %s\n   Tried again at %s.\n", s.Failed.Local().Format(time.ANSIC), printable(s.Err.Error()), s.Due.Local().Format(time.ANSIC))

@@ -170,11 +170,15 @@ func findEvents(d *Dialog, env Env, s eventSearch) (found int, err error) {
 	} else {
 		err = readLog(d, env, GrepQuery{Log: s.log, Expression: s.of}, func(line string) error {
 			m := s.of.FindStringSubmatch(line)
-			if m == nil || !s.expression.MatchString(eventValue(m)) {
+			if m == nil {
+				return nil
+			}
+			value := eventValue(m)
+			if !s.expression.MatchString(value) {
 				return nil
 			}
 			found++
-			_, err := fmt.Fprintf(d, "MID %s (%s) %s\n", m[1], line[:24], eventValue(m))
+			_, err := fmt.Fprintf(d, "MID %s (%s) %s\n", m[1], line[:24], value)
 			return err
 		})
 	}
