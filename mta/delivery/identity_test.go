@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,6 +166,47 @@ type slowDNS struct{ noDNS }
 
 func (slowDNS) PTR(ctx context.Context, _ netip.Addr) lookup.NameAnswer {
 	<-ctx.Done()
+	return lookup.NameAnswer{}
+}
+
+// TestALookupCutShortRaisesNoAlert: the end of the attempt ends a lookup within
+// the handshake, and may reach the connection only after that has failed.
+func TestALookupCutShortRaisesNoAlert(t *testing.T) {
+	a := mtatest.NewAuthority(t, "Root CA")
+	inWorld(t, func(w *world) {
+		ctx := &unnoticed{Context: w.t.Context()}
+		w.client.opt.Resolver = cutDNS{end: func() { ctx.ended.Store(true) }}
+		bell := w.secured(RequireVerified, a)
+		check(t, w.client.Deliver(ctx, job(plainText, "a")), "deferred 4.3.0 0 local-error")
+		if len(bell.rung) > 0 || strings.Contains(w.log(), "TLS failed") {
+			t.Errorf("alerts %q, log:\n%s", bell.rung, w.log())
+		}
+	}, speaks(a.Issue(t, mtatest.CertificateSpec{CommonName: "real.test"})))
+}
+
+// unnoticed is a context whose end nobody has been told of yet.
+type unnoticed struct {
+	context.Context
+	ended atomic.Bool
+}
+
+func (*unnoticed) Done() <-chan struct{} { return nil }
+
+func (c *unnoticed) Err() error {
+	if c.ended.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// cutDNS ends the attempt where it is asked for the names of an address.
+type cutDNS struct {
+	noDNS
+	end func()
+}
+
+func (d cutDNS) PTR(context.Context, netip.Addr) lookup.NameAnswer {
+	d.end()
 	return lookup.NameAnswer{}
 }
 

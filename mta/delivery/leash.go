@@ -15,6 +15,7 @@ type leash struct {
 	times Timeouts
 	until *time.Time // the end of the attempt, which uses one leash at a time
 	stop  func()
+	ctx   context.Context // its end cancels the attempt
 
 	mu      sync.Mutex
 	conn    net.Conn
@@ -43,7 +44,7 @@ func (a *attempt) leash(ctx context.Context, conn net.Conn) *leash {
 
 // newLeash puts a connection on a leash that ends at until, if not before.
 func newLeash(ctx context.Context, conn net.Conn, t Timeouts, until *time.Time) *leash {
-	l := &leash{times: t, until: until, conn: conn, session: time.Now().Add(t.Session)}
+	l := &leash{times: t, until: until, ctx: ctx, conn: conn, session: time.Now().Add(t.Session)}
 	unstop := context.AfterFunc(ctx, func() { l.cancel(t.Grace) })
 	l.stop = func() { unstop() }
 	return l
@@ -99,11 +100,12 @@ func (l *leash) end() {
 	l.open, l.body = false, false
 }
 
-// cancelled reports whether the attempt was.
+// cancelled reports whether the attempt was. A lookup may have been cut short by
+// the end of the context before the connection is.
 func (l *leash) cancelled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.grace.IsZero()
+	return !l.grace.IsZero() || l.ctx.Err() != nil
 }
 
 // arm sets the deadline of the next wait.

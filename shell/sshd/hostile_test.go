@@ -139,7 +139,9 @@ func TestG3_ConnectionNobodyReadsEnds(t *testing.T) {
 	}
 }
 
-// stuckConn stops reading at will, also when it is in a Read.
+// stuckConn stops reading at will, also when it is in a Read. It is of a bubble:
+// a Read that has its deadline and something to read at once may take what there
+// is to read, so that stick returns when no Read is under way.
 type stuckConn struct {
 	*buffered
 	stuck, release chan struct{}
@@ -147,7 +149,9 @@ type stuckConn struct {
 
 func (c *stuckConn) stick() error {
 	close(c.stuck)
-	return c.SetReadDeadline(time.Now())
+	err := c.SetReadDeadline(time.Now())
+	synctest.Wait()
+	return err
 }
 
 func (c *stuckConn) Read(p []byte) (int, error) {
