@@ -101,6 +101,9 @@ func loadConfig(d *Dialog, env Env, l loaded) error {
 	return d.Err()
 }
 
+// maxLoadProblems is how many faults of a file are told.
+const maxLoadProblems = 50
+
 // readValid reads the file, and tells what is wrong with it or was left out.
 func readValid(d *Dialog, env Env, base *store.Config, l loaded) (*store.Config, error) {
 	result, err := readFile(d, env, base, l)
@@ -109,8 +112,11 @@ func readValid(d *Dialog, env Env, base *store.Config, l loaded) (*store.Config,
 	}
 	if problems := newProblems(base, result.Config); len(problems) > 0 {
 		d.Text("The configuration in the file is not valid:")
-		for _, p := range problems {
-			d.Printf("- %s: %s\n", p.Place, p.Text)
+		for _, p := range problems[:min(len(problems), maxLoadProblems)] {
+			d.Printf("- %v\n", result.Fault(p))
+		}
+		if more := len(problems) - maxLoadProblems; more > 0 {
+			d.Printf("- and %d more\n", more)
 		}
 		d.Text(notLoaded)
 		return nil, failed(d)

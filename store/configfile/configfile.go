@@ -10,6 +10,7 @@
 //	sections    the table of all elements, in the order they are written (network.go, system.go,
 //	            mail.go, delivery.go)
 //	Keys        secrets: masked, encrypted or as they are (secrets.go)
+//	places      where a file has what is found wrong with the whole (place.go)
 //	leftOut     what a file of an appliance has and this build has not (foreign.go)
 //
 // An element that is there replaces what it is about, a list as a whole; what

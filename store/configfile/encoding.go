@@ -9,7 +9,7 @@ import (
 )
 
 // Error is one thing that is wrong with a file, and where. Lines and columns
-// begin with 1; columns count characters.
+// begin with 1, and are 0 of what is in no line; columns count characters.
 type Error struct {
 	Line, Column int
 	Text         string
@@ -17,6 +17,9 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
+	if e.Line == 0 {
+		return e.Text
+	}
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Text)
 }
 

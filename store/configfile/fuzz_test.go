@@ -37,8 +37,13 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		if len(result.Config.Validate()) > 0 {
-			return // it is refused before it can be committed
+		if problems := result.Config.Validate(); len(problems) > 0 { // it is refused before it can be committed
+			for _, p := range problems[:min(len(problems), 10)] {
+				if !strings.HasSuffix(result.Fault(p).Error(), p.Place+": "+p.Text) {
+					t.Fatalf("%v became %v", p, result.Fault(p))
+				}
+			}
+			return
 		}
 		again, err := Read(t.Context(), []byte(written(t, result.Config, Options{Secrets: Plain})), factory(), ReadOptions{Product: about().Product})
 		if err != nil || !again.Config.Equal(result.Config) {

@@ -24,6 +24,9 @@ type ReadOptions struct {
 type Result struct {
 	Config *store.Config
 	Notes  []string // what was left out or changed, and why
+
+	text   []byte
+	places places
 }
 
 // Bounds of a file.
@@ -39,7 +42,7 @@ const (
 // is. The error joins *Error values, one for each thing that is wrong as far as
 // there are not too many; it is ErrPassphrase, wrapped, where a passphrase does
 // not open the file, and the cause of ctx where that ended first. The result was
-// not validated as a whole.
+// not validated as a whole: Fault gives the place of what store finds.
 func Read(ctx context.Context, data []byte, base *store.Config, o ReadOptions) (Result, error) {
 	text, err := decode(data, o.Pasted)
 	if err != nil {
@@ -47,7 +50,7 @@ func Read(ctx context.Context, data []byte, base *store.Config, o ReadOptions) (
 	}
 	d := xml.NewDecoder(bytes.NewReader(text))
 	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // decode did it
-	r := &reader{ended: ctx.Done(), d: d, text: text, opener: opener{keys: o.Keys}, product: o.Product}
+	r := &reader{ended: ctx.Done(), d: d, text: text, opener: opener{keys: o.Keys}, product: o.Product, places: newPlaces()}
 	config := base.Clone()
 	r.document(func() { readFields(r, allElements(), config) })
 	if err := context.Cause(ctx); err != nil {
@@ -56,7 +59,7 @@ func Read(ctx context.Context, data []byte, base *store.Config, o ReadOptions) (
 	if len(r.errs) > 0 {
 		return Result{}, errors.Join(r.errs...)
 	}
-	return Result{Config: config.Clone(), Notes: r.notes}, nil
+	return Result{Config: config.Clone(), Notes: r.notes, text: text, places: r.places}, nil
 }
 
 // allElements are those of all sections.
@@ -83,6 +86,7 @@ type reader struct {
 	foreign bool              // the comment at the beginning names another product
 	absent  map[string]string // leftOut, made once
 	opener  opener
+	places  places
 }
 
 // tag is a start tag, and where it is.
@@ -165,6 +169,7 @@ func (r *reader) comment(text string) {
 // begin looks at a start tag.
 func (r *reader) begin(t xml.StartElement) {
 	r.path = append(r.path, t.Name.Local)
+	r.places.begins(r.path, r.at)
 	if len(r.path) > maxDepth {
 		r.stop(r.at, "There are more than %d elements in each other.", maxDepth)
 	}
@@ -250,9 +255,13 @@ func (r *reader) children(visit func(tag)) {
 // leaf gives the text of an element without others, to its end tag.
 func (r *reader) leaf() string {
 	var b strings.Builder
+	path, at := r.path, r.at
 	for {
 		switch t := r.token().(type) {
-		case nil, xml.EndElement:
+		case nil:
+			return b.String()
+		case xml.EndElement:
+			r.places.holds(path, b.String(), at)
 			return b.String()
 		case xml.CharData:
 			b.Write(t)
