@@ -152,6 +152,40 @@ func TestAlerts_DamagedMessage(t *testing.T) {
 	alertMail(t, w.hop, "A message of the queue is damaged or gone")
 }
 
+// TestAlerts_RaisedAsTheGatewayEnds: what the queue finds while it ends is kept,
+// though nobody is mailed of it any more.
+func TestAlerts_RaisedAsTheGatewayEnds(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	hop := mtatest.StartPeer(t, mtatest.PeerScript{Answer: func(_ *mtatest.PeerConn, line string) string {
+		if line != "." {
+			return ""
+		}
+		close(asked)
+		<-answer
+		return "451 4.3.0 later"
+	}})
+	w := start(t, func(_ *world, c *store.Config) { c.Routes = []store.Route{routeTo("ALL", hop)} })
+	c := dial(t, w.addr)
+	c.do("EHLO client.test", "250")
+	c.mail("a@sender.test", "b@example.test", "Subject: x\r\n\r\nx")
+	<-asked
+	files, err := filepath.Glob(filepath.Join(w.dir, "queue", "*", "*.msg"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%q %v", files, err)
+	}
+	if err := os.Mkdir(strings.TrimSuffix(files[0], ".msg")+".journal", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	await(t, "the end of receiving", func() bool { return strings.Contains(w.mailLog(), "SMTP server shut down") })
+	close(answer)
+	w.end()
+	kept, err := Offline(w.options()).Alerts()
+	if err != nil || len(kept) != 1 || !strings.HasPrefix(kept[0].Text, "The queue cannot be written.") {
+		t.Errorf("%+v, %v", kept, err)
+	}
+}
+
 // TestAlerts_LeaveByTheirInterface: the choice of alertconfig is obeyed, for
 // alerts alone.
 func TestAlerts_LeaveByTheirInterface(t *testing.T) {

@@ -312,10 +312,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	var running sync.WaitGroup
+	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTelling()
+	var running, told sync.WaitGroup
 	var queueErr error
+	told.Go(func() { l.alerts.Run(telling) })
 	running.Go(func() { queueErr = l.queue.Run(work) })
-	running.Go(func() { l.alerts.Run(work) })
 	running.Go(func() { l.lists.Run(work) })
 	running.Go(func() { l.archives.Run(work) })
 	running.Go(func() {
@@ -346,6 +348,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.log.GatewayStops()
 	stopWork()
 	running.Wait()
+	stopTelling() // last: what the others find as they end is kept
+	told.Wait()
 	return errors.Join(queueErr, l.close())
 }
 
