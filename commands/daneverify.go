@@ -69,6 +69,8 @@ of the system are asked.`,
 type DANETrial struct {
 	Domain string // lower case, in the form that DNS knows
 	All    bool   // try every address of every host, and pass only if all do
+	Port   uint16 // 0: 25
+	Host   bool   // Domain is a mail host, of which no MX records are asked for
 }
 
 // DANEWitness is told what happens in a trial. For each mail host in turn: MX,

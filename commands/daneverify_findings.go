@@ -29,7 +29,8 @@ type daneFindings struct {
 	MXData daneAnswer  `json:"mx"`
 	Hosts  []*daneHost `json:"hosts"`
 
-	now time.Time
+	now   time.Time
+	trial DANETrial
 }
 
 // daneAnswer is how far an answer from DNS can be believed.

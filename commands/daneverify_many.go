@@ -12,13 +12,11 @@ import (
 
 	"esa/mta/envelope"
 	"esa/shell"
-	"esa/store"
 )
 
 const (
 	daneWorkers    = 32     // trials under way at once
 	maxDANEDomains = 100000 // in a file
-	daneProgress   = 50     // domains of destinations
 )
 
 func daneFile(d *Dialog, env Env, args []string) error {
@@ -27,6 +25,15 @@ func daneFile(d *Dialog, env Env, args []string) error {
 		return err
 	}
 	return verifyMany(d, env, domains)
+}
+
+// trialsOf are the trials of domains.
+func trialsOf(domains []string) []DANETrial {
+	var trials []DANETrial
+	for _, domain := range domains {
+		trials = append(trials, DANETrial{Domain: domain})
+	}
+	return trials
 }
 
 // readDomains reads a file of domains, one a line.
@@ -62,9 +69,9 @@ func readDomains(env Env, file string) ([]string, error) {
 	return domains, nil
 }
 
-// tryMany tries domains at the same time and calls show for each as it is
-// done. When it returns no trial is under way.
-func tryMany(d *Dialog, env Env, domains []string, show func(f *daneFindings)) error {
+// tryMany makes trials at the same time and calls show for each as it is done.
+// When it returns none is under way.
+func tryMany(d *Dialog, env Env, all []DANETrial, show func(f *daneFindings)) error {
 	trials, err := env.DANE.DANETrials()
 	if err != nil {
 		return err
@@ -76,14 +83,14 @@ func tryMany(d *Dialog, env Env, domains []string, show func(f *daneFindings)) e
 	found := make(chan *daneFindings)
 	var next atomic.Int64
 	var working sync.WaitGroup
-	for range min(daneWorkers, len(domains)) {
+	for range min(daneWorkers, len(all)) {
 		working.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(domains) {
+				if i >= len(all) {
 					return
 				}
-				found <- tryOne(ctx, env, trials, domains[i])
+				found <- tryOne(ctx, env, trials, all[i])
 			}
 		})
 	}
@@ -109,15 +116,15 @@ func tryMany(d *Dialog, env Env, domains []string, show func(f *daneFindings)) e
 
 // tryOne makes one trial among several. A fault of ours ends that trial, not
 // those of the others.
-func tryOne(ctx context.Context, env Env, trials DANETrials, domain string) (f *daneFindings) {
+func tryOne(ctx context.Context, env Env, trials DANETrials, t DANETrial) (f *daneFindings) {
 	defer func() {
 		if p := recover(); p != nil {
-			f = &daneFindings{Domain: domain}
+			f = &daneFindings{Domain: t.Domain, trial: t}
 			f.end(&envelope.Failure{Reason: envelope.ReasonLocal, Reply: []string{fmt.Sprintf("internal error: %v", p)}})
 		}
 	}()
-	f = &daneFindings{Domain: domain, now: env.Clock()}
-	f.end(trials.Try(ctx, DANETrial{Domain: domain}, f))
+	f = &daneFindings{Domain: t.Domain, trial: t, now: env.Clock()}
+	f.end(trials.Try(ctx, t, f))
 	return f
 }
 
@@ -125,7 +132,7 @@ func tryOne(ctx context.Context, env Env, trials DANETrials, domain string) (f *
 // in which way.
 func verifyMany(d *Dialog, env Env, domains []string) error {
 	counts, done, width := map[string]int{}, 0, len(fmt.Sprint(len(domains)))
-	err := tryMany(d, env, domains, func(f *daneFindings) {
+	err := tryMany(d, env, trialsOf(domains), func(f *daneFindings) {
 		done++
 		counts[f.Reason]++
 		d.Printf("[%*d/%d] DANE %s for %s%s\n", width, done, len(domains), f.word(), f.Domain, f.detail())
@@ -167,7 +174,7 @@ func daneJSONFile(d *Dialog, env Env, args []string) error {
 // printJSON gives an object a line, in the order in which they are done.
 func printJSON(d *Dialog, env Env, domains []string) error {
 	failed := false
-	err := tryMany(d, env, domains, func(f *daneFindings) {
+	err := tryMany(d, env, trialsOf(domains), func(f *daneFindings) {
 		failed = failed || f.Result != daneSuccess
 		line, err := json.Marshal(f)
 		if err != nil {
@@ -180,77 +187,4 @@ func printJSON(d *Dialog, env Env, domains []string) error {
 		return shell.ErrFailed
 	}
 	return err
-}
-
-// daneDestinations tells what DANE would do to the domains that mail goes to.
-func daneDestinations(d *Dialog, env Env, _ []string) error {
-	cfg := env.Config()
-	handling := env.DANE.Handling(cfg)
-	domains, rows := mailDestinations(env, cfg)
-	if len(domains)+len(rows) == 0 {
-		d.Text("There is no destination: destconfig names no domain, and no mail is in the queue.")
-		return d.Err()
-	}
-	done := 0
-	err := tryMany(d, env, domains, func(f *daneFindings) {
-		if done++; done%daneProgress == 0 {
-			d.Printf("[%d/%d] %s\n", done, len(domains), f.Domain)
-		}
-		to, _ := handling(f.Domain)
-		rows = append(rows, daneOutcome{f.Domain, f.opportunistic(to.TLS.Text(), cfg.DANE.InsecureMX), f.mandatory(), strings.TrimPrefix(f.detail(), ": ")})
-	})
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(rows, func(a, b daneOutcome) int { return strings.Compare(a.domain, b.domain) })
-	const format = "%-30s %-13s %-20s %-9s %s\n"
-	d.Printf(format, "Domain", "DANE now", "Opportunistic", "Mandatory", "Why")
-	for _, r := range rows {
-		to, _ := handling(r.domain)
-		d.Printf(format, r.domain, to.DANE.Text(), r.opportunistic, r.mandatory, r.why)
-	}
-	return d.Err()
-}
-
-// daneOutcome is what DANE would do to a destination.
-type daneOutcome struct{ domain, opportunistic, mandatory, why string }
-
-// mailDestinations lists the domains of destconfig and of the queue, apart
-// those that an SMTP route or their form decides about.
-func mailDestinations(env Env, cfg *store.Config) (domains []string, others []daneOutcome) {
-	seen, handling := map[string]bool{}, env.DANE.Handling(cfg)
-	add := func(name string) {
-		if seen[name] {
-			return
-		}
-		seen[name] = true
-		domain, err := parseMailDomain(name)
-		to, route := handling(name)
-		switch {
-		case route != nil && route.Discard:
-			others = append(others, daneOutcome{name, "-", "-", "mail to it is discarded (smtproutes)"})
-		case route != nil && !route.UseDNS && !cfg.DANE.RouteHosts:
-			others = append(others, daneOutcome{name, "waits", "waits", "SMTP route to " + route.String() + " (daneconfig)"})
-		case route != nil && !route.UseDNS:
-			others = append(others, daneOutcome{name, "-", "-", "SMTP route: what the hosts of " + route.String() + " have, decides"})
-		case strings.HasPrefix(name, "."):
-			others = append(others, daneOutcome{name, "-", "-", "not one domain: try those below it"})
-		case err != nil:
-			others = append(others, daneOutcome{name, "TLS " + to.TLS.Text(), "waits", "an address has no TLSA record"})
-		default:
-			domains = append(domains, domain)
-		}
-	}
-	for _, e := range cfg.Destinations.Entries {
-		add(e.Domain)
-	}
-	// Without a gateway the queue is not known: the configuration is.
-	hosts, _ := env.Look.Hosts()
-	slices.SortFunc(hosts, func(a, b Host) int { return strings.Compare(a.Domain, b.Domain) })
-	for _, h := range hosts {
-		if h.Active > 0 {
-			add(h.Domain)
-		}
-	}
-	return domains, others
 }

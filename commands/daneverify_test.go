@@ -316,7 +316,7 @@ func TestDANEVerify_Destinations(t *testing.T) {
 		{"closed.example", "waits", "waits"},
 	} {
 		w := newWorld(t)
-		f := tryOne(t.Context(), w.env("admin", false), fakeDANE{w.time.Now}, tt.domain)
+		f := tryOne(t.Context(), w.env("admin", false), fakeDANE{w.time.Now}, DANETrial{Domain: tt.domain})
 		if o, m := f.opportunistic("Preferred", false), f.mandatory(); o != tt.opportunistic || m != tt.mandatory {
 			t.Errorf("%s: %s, %s; want %s, %s", tt.domain, o, m, tt.opportunistic, tt.mandatory)
 		}

@@ -18,10 +18,13 @@ import (
 )
 
 // DANETrial asks whether mail to a domain is protected by DANE (RFC 7672), as
-// a destination with DANE Mandatory would find it without an SMTP route.
+// a destination with DANE Mandatory would find it without an SMTP route; or mail
+// to a host that a route names, where DANE is done for such hosts.
 type DANETrial struct {
 	Domain string // lower case, in the form that DNS knows
 	All    bool   // try every address of every host, and pass only if all do
+	Port   uint16 // 0: 25
+	Host   bool   // Domain is a mail host, in brackets in its route: MX records are not asked for
 }
 
 // DANEWitness is told what happens in a DANETrial. For each mail host in
@@ -77,6 +80,7 @@ func (c *Client) TryDANE(ctx context.Context, r DANEResolver, t DANETrial, w DAN
 	if set == nil {
 		return localFailure(errNotConfigured)
 	}
+	t.Port = cmp.Or(t.Port, smtpPort)
 	run := &daneTrial{DANETrial: t, DANEWitness: w, client: c, set: set, dns: r}
 	f := run.domain(ctx)
 	if ctx.Err() != nil {
@@ -97,7 +101,11 @@ type daneTrial struct {
 
 // domain asks for the mail hosts and tries them in their order.
 func (t *daneTrial) domain(ctx context.Context) *envelope.Failure {
-	t.mx = t.dns.MX(ctx, t.Domain)
+	if t.Host {
+		t.mx = lookup.MXAnswer{Answer: lookup.Answer{Status: lookup.Secure, Canonical: t.Domain}}
+	} else {
+		t.mx = t.dns.MX(ctx, t.Domain)
+	}
 	switch {
 	case t.mx.Status == lookup.Bogus:
 		t.MX("", t.mx)
@@ -174,10 +182,11 @@ func (t *daneTrial) host(ctx context.Context, host string) *envelope.Failure {
 		t.Address(host, "A", netip.Addr{}, answers[0].Answer)
 		return insecure("4.4.3", envelope.ReasonNoAddress, host+" has no address")
 	}
-	demand := dane.Decide(ctx, early, dane.Host{
-		Mode: dane.Mandatory, Domain: t.Domain, Expanded: cmp.Or(t.mx.Canonical, t.Domain),
-		MX: lookup.Secure, Name: host, Port: smtpPort, Addrs: answers,
-	})
+	h := dane.Host{Mode: dane.Mandatory, MX: lookup.Secure, Name: host, Port: t.Port, Addrs: answers}
+	if t.mx.Status == lookup.Secure { // else the domain's host is whoever forged the MX record says (§3.2.2)
+		h.Domain, h.Expanded = t.Domain, cmp.Or(t.mx.Canonical, t.Domain)
+	}
+	demand := dane.Decide(ctx, early, h)
 	var first *envelope.Failure
 	if demand.Action != dane.Authenticate {
 		first = insecure("4.7.5", demand.Reason, demand.Text)
@@ -192,7 +201,7 @@ func (t *daneTrial) host(ctx context.Context, host string) *envelope.Failure {
 		if !a.addr.IsValid() || outside || len(demand.TLSA) == 0 {
 			continue
 		}
-		f, known := t.address(ctx, route.NextHop{Host: host, Addr: netip.AddrPortFrom(a.addr, smtpPort)}, demand)
+		f, known := t.address(ctx, route.NextHop{Host: host, Addr: netip.AddrPortFrom(a.addr, t.Port)}, demand)
 		if known {
 			return first // the same for every other address
 		}
@@ -223,7 +232,7 @@ func (t *daneTrial) askEarly(ctx context.Context, a lookup.AddrAnswer) *earlyTLS
 	ctx, cancel := context.WithCancel(ctx)
 	e := &earlyTLSA{Resolver: t.dns, cancel: cancel}
 	if a.Status == lookup.Secure && len(a.Addrs) > 0 {
-		e.name = dane.Name(smtpPort, a.Canonical)
+		e.name = dane.Name(t.Port, a.Canonical)
 		e.asking.Go(func() { e.answer = t.dns.TLSA(ctx, e.name) })
 	}
 	return e

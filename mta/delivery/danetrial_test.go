@@ -164,6 +164,9 @@ func daneDNSCases(t *testing.T, a *mtatest.Authority) []daneCase {
 	good, mx, one := endEntity(cert), domainWith(mxs(lookup.Secure, "mx.test")), hostAt(lookup.Secure, "192.0.2.1")
 	unusable := lookup.TLSA{Usage: 1, Selector: 1, MatchingType: 1, Data: make([]byte, 32)}
 	missing, null := mxs(lookup.Secure), mxs(lookup.Secure, "")
+	below := a.Intermediate(t, "Below")
+	domains, issuer := below.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"d.test"}}), sha256.Sum256(below.Certificate.RawSubjectPublicKeyInfo)
+	anchor := lookup.TLSA{Usage: 2, Selector: 1, MatchingType: 1, Data: issuer[:]}
 	missing.NXDomain = true
 	return []daneCase{
 		{"success", proven{mx, one, withTLSA(lookup.Secure, good)}, false, speaks(cert), daneSuccess + " ->"},
@@ -176,7 +179,12 @@ func daneDNSCases(t *testing.T, a *mtatest.Authority) []daneCase {
 			"mx  SECURE, A 192.0.2.1 SECURE, connecting 192.0.2.1:25, connected 192.0.2.1, tlsa SECURE 1 of 1 for d.test, checking, " +
 				"established TLSv1.3 TLS_AES_128_GCM_SHA256, matched 3 1 1 at 0, d.test protected ->"},
 		{"MX insecure, the rest good", proven{domainWith(mxs(lookup.Insecure, "mx.test")), one, withTLSA(lookup.Secure, good)}, false, speaks(cert),
-			strings.Replace(strings.Replace(daneSuccess, "mx.test SECURE", "mx.test INSECURE", 1), "protected", "dane-required", 1) + " -> dane-required"},
+			strings.NewReplacer("mx mx.test SECURE", "mx mx.test INSECURE", "for mx.test d.test", "for mx.test", "protected", "dane-required").Replace(daneSuccess) + " -> dane-required"},
+		{"a certificate of the domain", proven{mx, one, withTLSA(lookup.Secure, anchor)}, false, speaks(domains),
+			daneShaken + "matched 2 1 1 at 1, mx.test protected ->"},
+		{"MX insecure, a certificate of the domain", proven{domainWith(mxs(lookup.Insecure, "mx.test")), one, withTLSA(lookup.Secure, anchor)}, false, speaks(domains),
+			strings.NewReplacer("mx mx.test SECURE", "mx mx.test INSECURE", "for mx.test d.test", "for mx.test").Replace(daneShaken) +
+				"failed certificate-host-mismatch, mx.test certificate-host-mismatch -> certificate-host-mismatch"},
 		{"address insecure", proven{mx, hostAt(lookup.Insecure, "192.0.2.1", "192.0.2.2"), withTLSA(lookup.Secure, good)}, false, speaks(cert),
 			"mx mx.test SECURE, A 192.0.2.1 INSECURE, next A 192.0.2.2, A 192.0.2.2 INSECURE, mx.test dane-required -> dane-required"},
 		{"address bogus", proven{mx, map[string]lookup.AddrAnswer{"A mx.test": addrs(lookup.Bogus, "mx.test")}, nil}, false, speaks(cert),
@@ -221,6 +229,27 @@ func daneHostCases(t *testing.T, a *mtatest.Authority) []daneCase {
 		{"the second host", proven{domainWith(mxs(lookup.Secure, "none.test", "mx.test")), one, withTLSA(lookup.Secure, good)}, false, speaks(cert),
 			"mx none.test SECURE, no A SECURE, none.test no-address, next mx, " + daneSuccess + " ->"},
 	}
+}
+
+// TestTryDANE_HostOfARoute: no MX records are asked for, and the TLSA records are
+// those of the port.
+func TestTryDANE_HostOfARoute(t *testing.T) {
+	a := mtatest.NewAuthority(t, "Root CA")
+	cert := a.Issue(t, mtatest.CertificateSpec{DNSNames: []string{"other.test"}})
+	inWorld(t, func(w *world) {
+		w.secured(NoTLS, a)
+		p := &daneProtocol{}
+		dns := proven{
+			map[string]lookup.MXAnswer{"mx.test": mxs(lookup.Bogus)}, hostAt(lookup.Secure, "192.0.2.1"),
+			map[string]lookup.TLSAAnswer{"_2525._tcp.mx.test": tlsas(lookup.Secure, endEntity(cert))},
+		}
+		f := w.client.TryDANE(w.t.Context(), dns, DANETrial{Domain: "mx.test", Port: 2525, Host: true}, p)
+		want := "mx  SECURE, A 192.0.2.1 SECURE, connecting 192.0.2.1:2525, connected 192.0.2.1, tlsa SECURE 1 of 1 for mx.test, checking, " +
+			"established TLSv1.3 TLS_AES_128_GCM_SHA256, matched 3 1 1 at 0, mx.test protected"
+		if got := strings.Join(p.lines, ", "); f != nil || got != want {
+			t.Errorf("%v, told %s\nwant %s", f, got, want)
+		}
+	}, speaks(cert))
 }
 
 // TestTryDANE_OldTLS: DANE is for TLS 1.2 and later, whatever sslconfig allows.
