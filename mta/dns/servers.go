@@ -27,6 +27,7 @@ type server struct {
 	mu    sync.Mutex
 	fails int       // in a row
 	until time.Time // asked last before this
+	lame  time.Time // the same, whatever it answers until then: it loses signatures
 }
 
 // ended notes how the server did and tells for how long it is avoided from
@@ -48,14 +49,23 @@ func (s *server) ended(well bool, now time.Time) time.Duration {
 	return avoid
 }
 
-// shun has the server asked after all others for a while.
+// shun has the server asked after all others for a while. That it answers for
+// zones without signatures proves nothing.
 func (s *server) shun(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fails, s.until = strikes, now.Add(maxAvoid)
+	s.lame = now.Add(maxAvoid)
 }
 
+// avoided reports whether the server is asked after all others.
 func (s *server) avoided(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Before(s.until) || now.Before(s.lame)
+}
+
+// silent reports whether the server is known to answer nothing.
+func (s *server) silent(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return now.Before(s.until)
@@ -97,7 +107,7 @@ func (s *servers) failing(now time.Time) bool {
 	n := 0
 	for _, g := range s.groups {
 		for _, one := range g {
-			if n++; !one.avoided(now) {
+			if n++; !one.silent(now) {
 				return false
 			}
 		}

@@ -246,6 +246,19 @@ func TestAvoidance(t *testing.T) {
 	}
 }
 
+// C7: answers for unsigned zones do not bring a server back that loses signatures.
+func TestAvoidance_OfALameServer(t *testing.T) {
+	now := time.Now()
+	s := &server{}
+	s.shun(now)
+	if s.ended(true, now); !s.avoided(now) || s.silent(now) {
+		t.Error("a good answer ended it")
+	}
+	if now = now.Add(maxAvoid); s.avoided(now) {
+		t.Errorf("still avoided after %v", maxAvoid)
+	}
+}
+
 // A client is not kept waiting for its name where every server is known to fail.
 func TestReverseTimeoutIsCutWhereAllServersFail(t *testing.T) {
 	first, second := saying(t, "192.0.2.1"), saying(t, "192.0.2.2")
