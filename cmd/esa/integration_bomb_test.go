@@ -164,7 +164,9 @@ func TestArrivalFasterThanDelivery(t *testing.T) {
 	if len(refused) == 0 {
 		t.Error("nobody was put off: the queue did not grow to its bound")
 	}
-	if peak > 128<<20 {
-		t.Errorf("%d MB of memory", peak>>20)
+	// A queued message has 1 KB, and Go's heap may be twice what is in use. What
+	// had been accepted and put off by then was many times as much.
+	if bound := 96<<20 + int64(most)<<11; peak > bound {
+		t.Errorf("%d MB of memory, want at most %d", peak>>20, bound>>20)
 	}
 }
