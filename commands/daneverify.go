@@ -23,8 +23,8 @@ func daneverify() Command {
 		Long: `Looks up the mail hosts of a domain, with what DNSSEC proves of each answer,
 connects to them on port 25 and holds their certificates against their TLSA
 records (RFC 7672). No mail is sent. It ends with the first host that passes.
-The exit status is 0 on DANE SUCCESS and 1 otherwise. SMTP routes are not looked
-at. Every DNS lookup is in mail_logs at the level Debug.
+The exit status is 0 on DANE SUCCESS and 1 otherwise. SMTP routes are looked at
+by destinations alone. Every DNS lookup is in mail_logs at the level Debug.
 
 With all, every address of every host is tried, and all of them must pass. It
 shows the TLSA records, the names that a certificate may be for, the certificate
@@ -37,10 +37,12 @@ Several domains, or those of a file in the configuration directory (one a line,
 done, then a table of how they ended. The exit status is 0 if all succeeded.
 
 destinations tries every domain of destconfig and of the queue and tells what
-would become of mail to it with DANE Opportunistic and with Mandatory: "DANE" is
-sent authenticated, "TLS ..." as the TLS setting says because DANE does not
-apply, "encrypted" with any certificate, "waits" is not sent while that lasts,
-"bounces" is returned, and "-" is decided by what stands beside it.
+would become of mail to it with DANE Opportunistic and with Mandatory. Where an
+SMTP route takes mail to hosts, and daneconfig has DANE done for them, it tries
+those, on the ports of the route. "DANE" is sent authenticated, "TLS ..." as the
+TLS setting says because DANE does not apply, "encrypted" with any certificate,
+"waits" is not sent while that lasts, "bounces" is returned, and "-" is decided
+by what stands beside it.
 
 json gives all that was found, an object a line.
 

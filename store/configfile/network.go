@@ -79,6 +79,7 @@ func interfaceName[T any](name string, place func(*T) *string) element[T] {
 			r.refuse(at.at, "<%s>: %v", name, err)
 		}
 		*place(t) = ours
+		r.places.holds(r.path, at, ours)
 	}
 	return e
 }

@@ -255,13 +255,9 @@ func (r *reader) children(visit func(tag)) {
 // leaf gives the text of an element without others, to its end tag.
 func (r *reader) leaf() string {
 	var b strings.Builder
-	path, at := r.path, r.at
 	for {
 		switch t := r.token().(type) {
-		case nil:
-			return b.String()
-		case xml.EndElement:
-			r.places.holds(path, b.String(), at)
+		case nil, xml.EndElement:
 			return b.String()
 		case xml.CharData:
 			b.Write(t)
