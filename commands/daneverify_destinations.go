@@ -86,9 +86,9 @@ func trialsTo(targets []daneTarget) []DANETrial {
 	return all
 }
 
-// outcome is that of the first host that mail gets to; without one it waits. A
-// route to hosts that do not exist is an operator's fault, of which no sender is
-// told.
+// outcome is that of the first host that mail gets to; without one it waits. Why
+// is said of Mandatory, as for a domain without a route. A route to hosts that do
+// not exist is an operator's fault, of which no sender is told.
 func (t daneTarget) outcome(found map[DANETrial]*daneFindings, byTLS string, insecureMX bool) daneOutcome {
 	var all []daneOutcome
 	for i, trial := range t.trials {
@@ -105,9 +105,9 @@ func (t daneTarget) outcome(found map[DANETrial]*daneFindings, byTLS string, ins
 	first := func(word func(daneOutcome) string) daneOutcome {
 		return all[max(0, slices.IndexFunc(all, func(o daneOutcome) bool { return word(o) != "waits" }))]
 	}
-	best := first(func(o daneOutcome) string { return o.opportunistic })
-	best.mandatory = first(func(o daneOutcome) string { return o.mandatory }).mandatory
-	return best
+	told := first(func(o daneOutcome) string { return o.mandatory })
+	told.opportunistic = first(func(o daneOutcome) string { return o.opportunistic }).opportunistic
+	return told
 }
 
 // mailDestinations lists the destinations of destconfig and of the queue, apart

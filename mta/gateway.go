@@ -286,6 +286,9 @@ func (l *live) close() error {
 	if l.queue != nil {
 		errs = append(errs, l.queue.Close())
 	}
+	if l.alerts != nil {
+		l.alerts.Close() // what was found by whoever ended after them is kept
+	}
 	for _, c := range []*delivery.Client{l.client, l.courier} {
 		if c != nil {
 			c.Close()
@@ -312,12 +315,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopTelling()
-	var running, told sync.WaitGroup
+	var running sync.WaitGroup
 	var queueErr error
-	told.Go(func() { l.alerts.Run(telling) })
 	running.Go(func() { queueErr = l.queue.Run(work) })
+	running.Go(func() { l.alerts.Run(work) })
 	running.Go(func() { l.lists.Run(work) })
 	running.Go(func() { l.archives.Run(work) })
 	running.Go(func() {
@@ -348,8 +349,6 @@ func (g *Gateway) Run(ctx context.Context) error {
 	l.log.GatewayStops()
 	stopWork()
 	running.Wait()
-	stopTelling() // last: what the others find as they end is kept
-	told.Wait()
 	return errors.Join(queueErr, l.close())
 }
 

@@ -29,6 +29,9 @@ func (a *Alerts) Run(ctx context.Context) {
 	a.save(a.collect())
 }
 
+// Close saves what was raised after Run had ended. What is raised later is lost.
+func (a *Alerts) Close() { a.save(a.collect()) }
+
 // pass does all that is due, and gives how long nothing will be.
 func (a *Alerts) pass(ctx context.Context) time.Duration {
 	a.save(a.collect())
