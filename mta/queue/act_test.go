@@ -87,6 +87,7 @@ func TestBounce_TellsTheSenders(t *testing.T) {
 		if err != nil || done != (Acted{Messages: 2, Recipients: 3}) {
 			t.Errorf("%+v, %v", done, err)
 		}
+		synctest.Wait() // the notice has been tried
 		if got := domains(r); len(got) != 1 || got["sender.test"] != 1 {
 			t.Errorf("left %v, want the notice", got)
 		}
