@@ -13,7 +13,6 @@ const daneProgress = 50 // trials of destinations
 // daneDestinations tells what DANE would do to the domains that mail goes to.
 func daneDestinations(d *Dialog, env Env, _ []string) error {
 	cfg := env.Config()
-	handling := env.DANE.Handling(cfg)
 	targets, rows := mailDestinations(env, cfg)
 	if len(targets)+len(rows) == 0 {
 		d.Text("There is no destination: destconfig names no domain, and no mail is in the queue.")
@@ -31,44 +30,47 @@ func daneDestinations(d *Dialog, env Env, _ []string) error {
 		return err
 	}
 	for _, t := range targets {
-		to, _ := handling(t.domain)
-		rows = append(rows, t.outcome(found, to.TLS.Text(), cfg.DANE.InsecureMX))
+		rows = append(rows, t.outcome(found, cfg.DANE.InsecureMX))
 	}
 	slices.SortFunc(rows, func(a, b daneOutcome) int { return strings.Compare(a.domain, b.domain) })
 	const format = "%-30s %-13s %-20s %-9s %s\n"
 	d.Printf(format, "Domain", "DANE now", "Opportunistic", "Mandatory", "Why")
 	for _, r := range rows {
-		to, _ := handling(r.domain)
-		d.Printf(format, r.domain, to.DANE.Text(), r.opportunistic, r.mandatory, r.why)
+		d.Printf(format, r.domain, r.now, r.opportunistic, r.mandatory, r.why)
 	}
 	return d.Err()
 }
 
-// daneOutcome is what DANE would do to a destination, or at one host of its
-// route.
-type daneOutcome struct{ domain, opportunistic, mandatory, why string }
+// daneOutcome is what DANE does to a destination now and would do to it, or at
+// one host of its route.
+type daneOutcome struct{ domain, now, opportunistic, mandatory, why string }
 
 // daneTarget is a destination, and what its mail goes to: the domain itself, or
-// the hosts of its SMTP route, those that are tried first before the others. A
-// trial without a domain stands for an address.
+// the hosts of its SMTP route, those that are tried first before the others.
 type daneTarget struct {
 	domain string
-	hosts  []string // as the route names them; nil: there is no route
-	trials []DANETrial
+	to     store.Destination
+	hops   []daneHop
 }
 
-// routed is a destination whose route names hosts.
-func routed(domain string, r *store.Route) daneTarget {
-	t := daneTarget{domain: domain}
+// daneHop is one of them. A trial without a domain stands for an address.
+type daneHop struct {
+	host  string // as the route names it; empty: there is no route
+	trial DANETrial
+}
+
+// routeHops are the hosts of a route.
+func routeHops(r *store.Route) []daneHop {
+	var hops []daneHop
 	hosts := slices.SortedStableFunc(slices.Values(r.Hosts), func(a, b store.RouteHost) int { return a.Priority - b.Priority })
 	for _, h := range hosts {
-		trial := DANETrial{}
+		hop := daneHop{host: h.Host}
 		if _, err := netip.ParseAddr(h.Host); err != nil {
-			trial = DANETrial{Domain: strings.ToLower(h.Host), Port: h.Port, Host: h.Bracketed}
+			hop.trial = DANETrial{Domain: strings.ToLower(h.Host), Port: h.Port, Host: h.Bracketed}
 		}
-		t.hosts, t.trials = append(t.hosts, h.Host), append(t.trials, trial)
+		hops = append(hops, hop)
 	}
-	return t
+	return hops
 }
 
 // trialsTo are the trials of all targets, each once.
@@ -76,10 +78,10 @@ func trialsTo(targets []daneTarget) []DANETrial {
 	var all []DANETrial
 	seen := map[DANETrial]bool{{}: true}
 	for _, t := range targets {
-		for _, trial := range t.trials {
-			if !seen[trial] {
-				seen[trial] = true
-				all = append(all, trial)
+		for _, h := range t.hops {
+			if !seen[h.trial] {
+				seen[h.trial] = true
+				all = append(all, h.trial)
 			}
 		}
 	}
@@ -89,15 +91,16 @@ func trialsTo(targets []daneTarget) []DANETrial {
 // outcome is that of the first host that mail gets to; without one it waits. Why
 // is said of Mandatory, as for a domain without a route. A route to hosts that do
 // not exist is an operator's fault, of which no sender is told.
-func (t daneTarget) outcome(found map[DANETrial]*daneFindings, byTLS string, insecureMX bool) daneOutcome {
+func (t daneTarget) outcome(found map[DANETrial]*daneFindings, insecureMX bool) daneOutcome {
+	now, byTLS := t.to.DANE.Text(), t.to.TLS.Text()
 	var all []daneOutcome
-	for i, trial := range t.trials {
-		o := daneOutcome{t.domain, "TLS " + byTLS, "waits", "an address has no TLSA record"}
-		if f := found[trial]; f != nil {
-			o = daneOutcome{t.domain, f.opportunistic(byTLS, insecureMX), f.mandatory(), strings.TrimPrefix(f.detail(), ": ")}
+	for _, h := range t.hops {
+		o := daneOutcome{t.domain, now, "TLS " + byTLS, "waits", "an address has no TLSA record"}
+		if f := found[h.trial]; f != nil {
+			o = daneOutcome{t.domain, now, f.opportunistic(byTLS, insecureMX), f.mandatory(), strings.TrimPrefix(f.detail(), ": ")}
 		}
-		if t.hosts != nil {
-			o.why = "SMTP route to " + t.hosts[i] + ": " + o.why
+		if h.host != "" {
+			o.why = "SMTP route to " + h.host + ": " + o.why
 			o.opportunistic, o.mandatory = strings.Replace(o.opportunistic, "bounces", "waits", 1), strings.Replace(o.mandatory, "bounces", "waits", 1)
 		}
 		all = append(all, o)
@@ -119,21 +122,25 @@ func mailDestinations(env Env, cfg *store.Config) (targets []daneTarget, others 
 			return
 		}
 		seen[name] = true
-		domain, err := parseMailDomain(name)
 		to, route := handling(name)
+		decided := func(both, why string) {
+			others = append(others, daneOutcome{name, to.DANE.Text(), both, both, why})
+		}
 		switch {
 		case route != nil && route.Discard:
-			others = append(others, daneOutcome{name, "-", "-", "mail to it is discarded (smtproutes)"})
+			decided("-", "mail to it is discarded (smtproutes)")
 		case route != nil && !route.UseDNS && !cfg.DANE.RouteHosts:
-			others = append(others, daneOutcome{name, "waits", "waits", "SMTP route to " + route.String() + " (daneconfig)"})
+			decided("waits", "SMTP route to "+route.String()+" (daneconfig)")
 		case route != nil && !route.UseDNS:
-			targets = append(targets, routed(name, route))
+			targets = append(targets, daneTarget{name, to, routeHops(route)})
 		case strings.HasPrefix(name, "."):
-			others = append(others, daneOutcome{name, "-", "-", "not one domain: try those below it"})
-		case err != nil:
-			others = append(others, daneOutcome{name, "TLS " + to.TLS.Text(), "waits", "an address has no TLSA record"})
+			decided("-", "not one domain: try those below it")
 		default:
-			targets = append(targets, daneTarget{domain: name, trials: []DANETrial{{Domain: domain}}})
+			hop := daneHop{}
+			if domain, err := parseMailDomain(name); err == nil {
+				hop.trial.Domain = domain
+			}
+			targets = append(targets, daneTarget{name, to, []daneHop{hop}})
 		}
 	}
 	for _, e := range cfg.Destinations.Entries {

@@ -96,9 +96,7 @@ func leaf[T, V any](name string, c codec[V], place func(*T) *V) element[T] {
 				return
 			}
 			*place(t) = v
-			if r.places.names(name) {
-				r.places.holds(r.path, e, c.format(v))
-			}
+			named(r, e, c, v)
 		},
 	}
 }
@@ -339,9 +337,7 @@ func repeated[T, V any](name string, most int, c codec[V], place func(*T) *[]V) 
 				r.stop(e.at, "There is a maximum of %d.", most)
 			default:
 				*place(t) = append(*place(t), v)
-				if r.places.names(name) {
-					r.places.holds(r.path, e, c.format(v))
-				}
+				named(r, e, c, v)
 			}
 		},
 	}

@@ -125,8 +125,12 @@ func (p places) begins(path []string, at int64) {
 	}
 }
 
-// names reports whether elements of a name may name an entry.
-func (p places) names(element string) bool { return p.named[element] != nil }
+// named notes the value of an element, where that may name an entry.
+func named[V any](r *reader, e tag, c codec[V], v V) {
+	if r.places.named[e.name] != nil {
+		r.places.holds(r.path, e, c.format(v))
+	}
+}
 
 // holds notes an entry that the element e, below path, names. Of two with one
 // name the second counts: store finds it there twice.
