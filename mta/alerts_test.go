@@ -130,6 +130,16 @@ func TestAlerts_QueueFaults(t *testing.T) {
 	}
 }
 
+// queued is the file of the one message in the queue.
+func (w *world) queued() string {
+	w.t.Helper()
+	files, err := filepath.Glob(filepath.Join(w.dir, "queue", "*", "*.msg"))
+	if err != nil || len(files) != 1 {
+		w.t.Fatalf("%q %v", files, err)
+	}
+	return files[0]
+}
+
 // TestAlerts_DamagedMessage: the fault comes from the queue itself.
 func TestAlerts_DamagedMessage(t *testing.T) {
 	w := start(t, func(w *world, c *store.Config) {
@@ -141,11 +151,8 @@ func TestAlerts_DamagedMessage(t *testing.T) {
 	c.do("EHLO client.test", "250")
 	c.mail("a@sender.test", "b@away.test", "Subject: x\r\n\r\nx")
 	w.end()
-	files, err := filepath.Glob(filepath.Join(w.dir, "queue", "*", "*.msg"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%q %v", files, err)
-	}
-	if err := os.Truncate(files[0], 200); err != nil {
+	file := w.queued()
+	if err := os.Truncate(file, 200); err != nil {
 		t.Fatal(err)
 	}
 	w.reopen()
@@ -169,11 +176,8 @@ func TestAlerts_RaisedAsTheGatewayEnds(t *testing.T) {
 	c.do("EHLO client.test", "250")
 	c.mail("a@sender.test", "b@example.test", "Subject: x\r\n\r\nx")
 	<-asked
-	files, err := filepath.Glob(filepath.Join(w.dir, "queue", "*", "*.msg"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%q %v", files, err)
-	}
-	if err := os.Mkdir(strings.TrimSuffix(files[0], ".msg")+".journal", 0o700); err != nil {
+	file := w.queued()
+	if err := os.Mkdir(strings.TrimSuffix(file, ".msg")+".journal", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	w.stop()
